@@ -1,0 +1,38 @@
+"""Compiles the hot modules where a C compiler works; everything else is pyproject.toml.
+
+The modules are plain Python that Cython also understands (pure-Python mode). Each
+extension is optional: without a compiler the install succeeds and the .py runs.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+ROOT = Path(__file__).resolve().parent
+
+DIRECTIVES = {
+    "language_level": 3,
+    # Every offset in these modules is compared with the length it was cut from first.
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "binding": True,
+}
+
+
+def extensions() -> list[Extension]:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found = []
+    for module in settings["tool"]["accode-proxy"]["compiled-modules"]:
+        source = Path(*module.split(".")).with_suffix(".py")
+        if (ROOT / source).is_file():
+            found.append(Extension(module, [str(source)], optional=True))
+    # The translated C goes to build/, so that no generated file lies beside a source.
+    return cythonize(found, compiler_directives=DIRECTIVES, build_dir="build/cython", quiet=True)
+
+
+setup(ext_modules=extensions())
