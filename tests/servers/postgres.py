@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,6 @@ class PostgresServer:
         self.certificates = certificates
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        self._is_frozen = False
         folder.mkdir(mode=0o755)
         # Copied by cp: it is four times as fast as shutil.copytree for a thousand files.
         subprocess.run(["cp", "-a", str(template), str(self.data)], check=True)
@@ -148,10 +148,10 @@ class PostgresServer:
         """Stop as an operator would (fast shutdown: sessions are cut with 57P01)."""
         if self.process is None:
             return
-        if self._is_frozen:
-            self.thaw()
         if self.is_running:
+            # Pending before a frozen process goes on; without effect on any other.
             self.process.send_signal(signal.SIGINT)
+            self.thaw()
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
@@ -169,7 +169,6 @@ class PostgresServer:
         _signal(children, signal.SIGKILL)
         self.process.wait(20)
         self.process = None
-        self._is_frozen = False
 
     def restart(self) -> None:
         """Stop and start on the same port with the same data."""
@@ -179,16 +178,32 @@ class PostgresServer:
     def freeze(self) -> None:
         """Stop every process with SIGSTOP: connections stay open and nothing answers."""
         assert self.process is not None
+        # The postmaster first: once stopped it starts no further child.
         self.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: self._states({self.process_id}) == {"T"}, what="the postmaster to stop")
         _signal(self.backend_pids(), signal.SIGSTOP)
-        self._is_frozen = True
+        wait_until(lambda: self.is_frozen, what="every PostgreSQL process to stop")
 
     def thaw(self) -> None:
         """Let every process go on."""
-        assert self.process is not None
-        _signal(self.backend_pids(), signal.SIGCONT)
-        self.process.send_signal(signal.SIGCONT)
-        self._is_frozen = False
+        _signal([*self.backend_pids(), self.process_id], signal.SIGCONT)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether every process is stopped."""
+        # Z: a child that had ended before its parent was stopped, which will read its status.
+        return self._states({self.process_id, *self.backend_pids()}) <= {"T", "Z"}
+
+    @property
+    def process_id(self) -> int:
+        """The postmaster's."""
+        assert self.process is not None, "this PostgreSQL has not been started"
+        return self.process.pid
+
+    @staticmethod
+    def _states(pids: set[int]) -> set[str]:
+        """Return the letters proc(5) gives: T is stopped by a signal."""
+        return {status[0] for pid, status in _processes() if pid in pids}
 
     def remove(self) -> None:
         """Stop it and delete its directory."""
@@ -197,17 +212,7 @@ class PostgresServer:
 
     def backend_pids(self) -> list[int]:
         """Return the process ids of the postmaster's children: backends and helpers."""
-        assert self.process is not None
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            with suppress(FileNotFoundError, ProcessLookupError):
-                # proc(5): the command is in parentheses and may hold spaces; ppid follows state.
-                after = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(after[1]) == self.process.pid:
-                    found.append(int(entry.name))
-        return found
+        return [pid for pid, status in _processes() if int(status[1]) == self.process_id]
 
     # --- settings -----------------------------------------------------------------
 
@@ -328,6 +333,15 @@ def make_template(programs: PostgresPrograms, folder: Path) -> Path:
     finally:
         server.stop()
     return server.data
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    """Yield each process's id and what follows its name in proc(5) stat: state, parent, ..."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                # The name is in parentheses and may itself hold spaces and parentheses.
+                yield int(entry.name), (entry / "stat").read_text().rpartition(")")[2].split()
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,11 +14,6 @@ from tests.servers.waiting import wait_until
 
 def connect(dsn: str) -> psycopg.Connection:
     return psycopg.connect(dsn, autocommit=True, connect_timeout=10)
-
-
-def process_state(pid: int) -> str:
-    """proc(5): T is stopped by a signal."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 @pytest.mark.parametrize("role", roles.ROLES, ids=lambda role: role.name)
@@ -39,9 +33,9 @@ def test_a_wrong_password_is_refused(postgres: PostgresServer, role: roles.Role)
 
 
 def test_the_kind_of_connection_is_enforced(postgres: PostgresServer):
-    with pytest.raises(psycopg.OperationalError, match="no pg_hba.conf entry"):
+    with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
         connect(postgres.dsn(roles.TLS_ONLY, tls="disable"))
-    with pytest.raises(psycopg.OperationalError, match="no pg_hba.conf entry"):
+    with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
         connect(postgres.dsn(roles.PLAIN_ONLY, tls="require"))
 
 
@@ -59,10 +53,9 @@ def test_the_log_shows_every_statement(postgres: PostgresServer):
 def test_a_frozen_server_answers_again_after_thawing(own_postgres: PostgresServer):
     with connect(own_postgres.dsn(roles.SCRAM)) as connection, ThreadPoolExecutor(1) as thread:
         own_postgres.freeze()
-        states = {process_state(pid) for pid in own_postgres.backend_pids()}
         answer = thread.submit(connection.execute, "SELECT 1")
+        assert own_postgres.is_frozen
         own_postgres.thaw()
-        assert states == {"T"}
         assert answer.result(timeout=10).fetchone() == (1,)
 
 
