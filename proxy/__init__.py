@@ -1,0 +1,17 @@
+"""Does it: I/O, tasks, TLS, time-outs, the store, audit, command line, wiring.
+
+The map of this package:
+
+``app``         the composition root: the one place that wires the rest together
+``config/``     the operator's settings, checked
+``gateway/``    the data path: listener, login, session, relay, cancel, live sessions
+``store/``      the control-plane database: schema, migrations, queries
+``directory``   the store's answers for logins, cached and kept current
+``audit/``      events, hash chain, files, verification
+``cli``, ``commands/``  the command line, one file per group of verbs
+``control``     the unix socket between the command line and the running proxy
+``logs``        the structured log
+``metrics/``    counters, and how Prometheus reads them
+``health``      the port of /metrics, /healthz and /readyz
+``demo/``       a whole proxy with a real PostgreSQL, for a first look
+"""

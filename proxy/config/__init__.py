@@ -1,0 +1,39 @@
+"""The operator's settings: one TOML file and ``ACCODE_PROXY_*`` variables.
+
+``schema``   every setting: its type, default, range and reason
+``values``   how one value is read and checked, from TOML or from text
+``reading``  the file and the environment together, and what is wrong with them
+``durations``  "90s", "24h", "30d" and plain seconds
+"""
+
+from proxy.config.durations import parse_duration
+from proxy.config.reading import ConfigError, load_config, parse_config
+from proxy.config.schema import (
+    AuditConfig,
+    Config,
+    ControlConfig,
+    EgressConfig,
+    KeysConfig,
+    LimitsConfig,
+    ListenerConfig,
+    LogsConfig,
+    MetricsConfig,
+    StoreConfig,
+)
+
+__all__ = [
+    "AuditConfig",
+    "Config",
+    "ConfigError",
+    "ControlConfig",
+    "EgressConfig",
+    "KeysConfig",
+    "LimitsConfig",
+    "ListenerConfig",
+    "LogsConfig",
+    "MetricsConfig",
+    "StoreConfig",
+    "load_config",
+    "parse_config",
+    "parse_duration",
+]

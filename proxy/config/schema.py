@@ -1,0 +1,190 @@
+"""Every setting: its type, default, range, and why. Knows neither files nor variables.
+
+A field's reader is in its metadata; a field's place is its section and its name, as
+``audit.folder``. All lengths of time are in seconds, all sizes in bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from proxy.config.values import (
+    Choice,
+    FilePath,
+    Flag,
+    Host,
+    Ports,
+    Reader,
+    Seconds,
+    StoreUrl,
+    Whole,
+)
+
+READER = "reader"
+TEXT = "text"
+_MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
+_MEBIBYTE = 1024 * 1024
+
+
+def _read(reader: Reader, text: str | None = None) -> dict[str, Any]:
+    """A field's reader, and where the default depends on the file's folder, its text."""
+    return {READER: reader, TEXT: text}
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerConfig:
+    """One port that clients connect to.
+
+    ``plaintext`` says who may log in without TLS: clients on loopback, nobody, or
+    everybody. ``tls_certificate`` and ``tls_key`` are PEM files; both or neither.
+    ``max_sessions`` is this listener's share of ``limits.sessions``; 0: all of it.
+    """
+
+    protocol: Literal["postgres"] = field(default="postgres", metadata=_read(Choice(("postgres",))))
+    host: str = field(default="127.0.0.1", metadata=_read(Host()))
+    port: int = field(default=6432, metadata=_read(Whole(0, 65_535)))
+    tls_certificate: Path | None = field(default=None, metadata=_read(FilePath(may_be_absent=True)))
+    tls_key: Path | None = field(default=None, metadata=_read(FilePath(may_be_absent=True)))
+    tls_profile: Literal["intermediate", "modern"] = field(
+        default="intermediate", metadata=_read(Choice(("intermediate", "modern")))
+    )
+    plaintext: Literal["loopback", "never", "always"] = field(
+        default="loopback", metadata=_read(Choice(("loopback", "never", "always")))
+    )
+    max_sessions: int = field(default=0, metadata=_read(Whole(0, 1_000_000)))
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """The control-plane database. The URL may hold a password and is never shown."""
+
+    url: str = field(repr=False, metadata=_read(StoreUrl(), "sqlite:///data/accode.db"))
+
+
+@dataclass(frozen=True, slots=True)
+class KeysConfig:
+    """The local key file: mode 0600, not beside the store."""
+
+    file: Path = field(metadata=_read(FilePath(), "keys/local.key"))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """The audit log.
+
+    ``text_limit`` is how much of a statement's text a record keeps; 0: a fingerprint
+    only. ``sync_interval`` is how long a statement's record may wait for fsync (the
+    records that must be durable first do not wait for it). ``durable_timeout`` bounds
+    how long a login waits for its record before it is refused. ``queue_limit`` is how
+    many records may wait before sessions are read no further.
+    """
+
+    folder: Path = field(metadata=_read(FilePath(), "audit"))
+    rotate_bytes: int = field(
+        default=64 * _MEBIBYTE, metadata=_read(Whole(_MEBIBYTE, 1024 * _MEBIBYTE))
+    )
+    text_limit: int = field(default=64 * 1024, metadata=_read(Whole(0, 16 * _MEBIBYTE)))
+    bind_parameters: bool = field(default=False, metadata=_read(Flag()))
+    sync_interval: float = field(default=0.2, metadata=_read(Seconds(0.01, 10.0)))
+    checkpoint_interval: float = field(default=60.0, metadata=_read(Seconds(1.0, 60.0)))
+    durable_timeout: float = field(default=5.0, metadata=_read(Seconds(0.1, 60.0)))
+    queue_limit: int = field(default=100_000, metadata=_read(Whole(1_000, 10_000_000)))
+
+
+@dataclass(frozen=True, slots=True)
+class EgressConfig:
+    """Where data sources may be.
+
+    ``allow_private`` also allows loopback. Ports below 1024 belong to services that
+    are not databases, so they are allowed by name only.
+    """
+
+    allow_private: bool = field(default=False, metadata=_read(Flag()))
+    ports: tuple[tuple[int, int], ...] = field(default=((1024, 65_535),), metadata=_read(Ports()))
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """Counts and deadlines of the data path.
+
+    ``sessions``: two file descriptors each. ``login_deadline`` bounds each phase of a
+    client's login. ``idle_timeout`` and ``transaction_idle_timeout`` count from the
+    last statement's end; ``session_timeout`` from the login. ``drain_deadline`` is
+    how long a stopping proxy waits for sessions to finish. ``failure_floor`` is the
+    least time a refused login takes, so that its cause cannot be told from its time.
+    """
+
+    sessions: int = field(default=4_000, metadata=_read(Whole(1, 1_000_000)))
+    sessions_per_workspace: int = field(default=500, metadata=_read(Whole(1, 1_000_000)))
+    pending_logins: int = field(default=1_000, metadata=_read(Whole(1, 100_000)))
+    pending_logins_per_address: int = field(default=100, metadata=_read(Whole(1, 100_000)))
+    login_deadline: float = field(default=10.0, metadata=_read(Seconds(0.5, 5 * _MINUTE)))
+    connect_timeout: float = field(default=10.0, metadata=_read(Seconds(0.1, 5 * _MINUTE)))
+    idle_timeout: float = field(
+        default=_HOUR, metadata=_read(Seconds(1.0, 30 * _DAY, may_be_off=True))
+    )
+    transaction_idle_timeout: float = field(
+        default=_HOUR, metadata=_read(Seconds(1.0, 30 * _DAY, may_be_off=True))
+    )
+    session_timeout: float = field(
+        default=_DAY, metadata=_read(Seconds(1.0, 365 * _DAY, may_be_off=True))
+    )
+    drain_deadline: float = field(default=30.0, metadata=_read(Seconds(0.0, _HOUR)))
+    failure_floor: float = field(default=0.3, metadata=_read(Seconds(0.0, 5.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class LogsConfig:
+    """The structured log on stderr. ``auto``: console on a terminal, JSON elsewhere."""
+
+    format: Literal["auto", "json", "console"] = field(
+        default="auto", metadata=_read(Choice(("auto", "json", "console")))
+    )
+    level: Literal["debug", "info", "warning", "error"] = field(
+        default="info", metadata=_read(Choice(("debug", "info", "warning", "error")))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """The port of ``/metrics``, ``/healthz`` and ``/readyz``. Port 0 picks a free one."""
+
+    host: str = field(default="127.0.0.1", metadata=_read(Host()))
+    port: int = field(default=9432, metadata=_read(Whole(0, 65_535)))
+
+
+@dataclass(frozen=True, slots=True)
+class ControlConfig:
+    """The unix socket through which the command line talks to the running proxy."""
+
+    socket: Path = field(metadata=_read(FilePath(), "run/control.sock"))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings, checked. ``file`` is where they came from, if from a file."""
+
+    listeners: tuple[ListenerConfig, ...]
+    store: StoreConfig
+    keys: KeysConfig
+    audit: AuditConfig
+    egress: EgressConfig
+    limits: LimitsConfig
+    logs: LogsConfig
+    metrics: MetricsConfig
+    control: ControlConfig
+    file: Path | None = None
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "store": StoreConfig,
+    "keys": KeysConfig,
+    "audit": AuditConfig,
+    "egress": EgressConfig,
+    "limits": LimitsConfig,
+    "logs": LogsConfig,
+    "metrics": MetricsConfig,
+    "control": ControlConfig,
+}

@@ -1,0 +1,31 @@
+"""What is counted, and how Prometheus reads it.
+
+``tallies``    plain counters and histograms, cheap enough for the statement path
+``metrics``    ``Metrics``: everything that is counted, by name
+``exposition`` the collector that turns it into Prometheus's families when scraped
+"""
+
+from proxy.metrics.exposition import new_registry
+from proxy.metrics.metrics import (
+    AuditReading,
+    Credential,
+    Direction,
+    Leg,
+    Login,
+    Metrics,
+    SessionState,
+)
+from proxy.metrics.tallies import Histogram, Tally
+
+__all__ = [
+    "AuditReading",
+    "Credential",
+    "Direction",
+    "Histogram",
+    "Leg",
+    "Login",
+    "Metrics",
+    "SessionState",
+    "Tally",
+    "new_registry",
+]

@@ -1,0 +1,152 @@
+"""``Metrics``: everything the proxy counts.
+
+Knows names and label sets, all of them small and fixed: never a workspace, a user, a
+host or SQL. Counting is for the event loop's thread; what other parts know already
+(queue depth, freshness) is asked for when somebody reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from protocols.errors import Reason
+from protocols.statements import Kind, Outcome
+from proxy.metrics.tallies import Histogram, Tally
+
+# From a SELECT 1 over loopback to a report that runs for an hour.
+STATEMENT_EDGES = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
+    *(0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0),
+)
+# A login costs some milliseconds of SCRAM; ten seconds is the default deadline.
+LOGIN_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+LAG_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class SessionState(StrEnum):
+    """Where a connection stands.
+
+    LOGIN: not yet authenticated. CONNECTING: its source is being opened. DRAINING: told
+    to end at its next idle point.
+    """
+
+    LOGIN = "login"
+    CONNECTING = "connecting"
+    OPEN = "open"
+    DRAINING = "draining"
+
+
+class Direction(StrEnum):
+    """Which way bytes went."""
+
+    FROM_CLIENT = "from_client"
+    FROM_SOURCE = "from_source"
+
+
+class Login(StrEnum):
+    """How a client's login ended. ABANDONED: it left, or was silent for too long."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+
+
+class Credential(StrEnum):
+    """What became of the use of a stored credential."""
+
+    USED = "used"
+    UNUSABLE = "unusable"
+    REJECTED = "rejected"
+
+
+class Leg(StrEnum):
+    """The connection to the client, or the one to the data source."""
+
+    CLIENT = "client"
+    SOURCE = "source"
+
+
+TLS_PROFILES = ("none", "modern", "intermediate", "compat", "legacy")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReading:
+    """The audit log's own counters, read at one moment. Lag in seconds."""
+
+    queue_depth: int = 0
+    lag_seconds: float = 0.0
+    records: int = 0
+    bytes: int = 0
+    lost: int = 0
+    is_failed: bool = False
+
+
+class Metrics:
+    """All counters of one process. Cheap to make; tests make their own."""
+
+    def __init__(self) -> None:
+        self.sessions = Tally(SessionState)
+        self.sessions_ended: Tally[str] = Tally(("closed", *Reason))
+        self.logins = Tally(Login)
+        self.refusals = Tally(Reason)
+        self.credentials = Tally(Credential)
+        self.tls = {leg: Tally(TLS_PROFILES) for leg in Leg}
+        self.cancels: Tally[str] = Tally(("forwarded", "ignored"))
+        self.connect_seconds = Histogram(LOGIN_EDGES)
+        self.setup_seconds = Histogram(LOGIN_EDGES)
+        self.loop_lag_seconds = Histogram(LAG_EDGES)
+        self.loop_lag = 0.0
+        # Whole relays add to these directly: metrics.bytes_from_client += n.
+        self.bytes_from_client = 0
+        self.bytes_from_source = 0
+        self.read_audit: Callable[[], AuditReading] = AuditReading
+        self.read_store_is_current: Callable[[], bool] = _yes
+        self.read_log_lines_lost: Callable[[], int] = _zero
+        # Two plain look-ups for each statement, no tuple made.
+        self._statements: dict[Kind, dict[Outcome, int]] = {
+            kind: dict.fromkeys(Outcome, 0) for kind in Kind
+        }
+        self._durations = {kind: Histogram(STATEMENT_EDGES) for kind in Kind}
+
+    def statement(self, kind: Kind, outcome: Outcome, seconds: float) -> None:
+        """Count a statement that has ended. Below half a microsecond."""
+        self._statements[kind][outcome] += 1
+        self._durations[kind].observe(seconds)
+
+    def move_session(self, old: SessionState | None, new: SessionState | None) -> None:
+        """A connection changes its state. ``old`` None: it arrived; ``new`` None: it left."""
+        if old is not None:
+            self.sessions.add(old, -1)
+        if new is not None:
+            self.sessions.add(new)
+
+    def refused(self, reason: Reason) -> None:
+        """Count a refusal, of a login or of a statement."""
+        self.refusals.add(reason)
+
+    def used_tls(self, leg: Leg, profile: str) -> None:
+        """Count a connection by its TLS profile; ``none`` is plaintext."""
+        self.tls[leg].add(profile)
+
+    def observe_lag(self, seconds: float) -> None:
+        """How late the event loop woke a timer."""
+        self.loop_lag = seconds
+        self.loop_lag_seconds.observe(seconds)
+
+    def read_statements(self) -> dict[Kind, dict[Outcome, int]]:
+        """A copy of the counts of ended statements."""
+        return {kind: counts.copy() for kind, counts in self._statements.items()}
+
+    def read_durations(self) -> dict[Kind, Histogram]:
+        """The durations of statements, by kind."""
+        return self._durations
+
+
+def _yes() -> bool:
+    return True
+
+
+def _zero() -> int:
+    return 0

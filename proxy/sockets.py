@@ -1,0 +1,53 @@
+"""Listening sockets, and the one clear sentence where one cannot be had."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+
+class PortError(Exception):
+    """A port cannot be listened on; the text says which, for what, and why."""
+
+
+def bind_tcp(host: str, port: int, purpose: str, *, backlog: int = 1024) -> socket.socket:
+    """A non-blocking listening socket. ``port`` 0 picks a free one. Raises PortError.
+
+    ``purpose`` names the section of the configuration that asked for it.
+    """
+    place = f"{purpose} cannot listen on {_shown(host)}:{port}"
+    try:
+        found = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+        )
+    except OSError:
+        raise PortError(f"{place}: the host is not known on this machine.") from None
+    family, kind, protocol, _, address = found[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        # A restart must not wait for connections of the last run in TIME_WAIT (socket(7)).
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.setblocking(False)
+        listening.bind(address)
+        listening.listen(backlog)
+    except OSError as error:
+        listening.close()
+        raise PortError(f"{place}: {_why(error)}.") from None
+    return listening
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _why(error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "another program has taken the port"
+        case errno.EADDRNOTAVAIL:
+            return "this machine does not have that address"
+        case errno.EACCES:
+            return "ports below 1024 need a privilege this user does not have"
+    return (error.strerror or "the system refused").lower()
