@@ -1,0 +1,88 @@
+"""The control-plane database: schema, migrations, queries.
+
+The map of this package:
+
+``store``       ``Store``: every question and every change, one transaction each
+``records``     what the store holds, as frozen values
+``errors``      what the store says when it says no
+``validate``, ``tls``  what values may be, and what goes together
+``tokens``      a token's text: made, recognised, turned into verifiers
+``sources``     a source's secrets: drafted, sealed, opened with the vault
+``feed``        what changed, soon after, and how sure we are of it
+``location``, ``database``  the URL, the connections, the deadline of each call
+``schema``, ``migrate``, ``migrations/``  the tables, and how they come to be
+``queries/``    the statements, by table
+"""
+
+from proxy.store.errors import (
+    AlreadyExists,
+    Conflict,
+    InvalidName,
+    InvalidSetting,
+    InvalidToken,
+    LimitReached,
+    NotFound,
+    RoutingChangeNeedsSecret,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+    StoreUnusable,
+)
+from proxy.store.feed import ChangeFeed
+from proxy.store.records import (
+    Change,
+    ChangeKind,
+    CredentialField,
+    DeletionReceipt,
+    SealedCredential,
+    SealedField,
+    Source,
+    TlsSettings,
+    Token,
+    Workspace,
+)
+from proxy.store.sources import (
+    destination,
+    draft_source,
+    new_id,
+    open_credential,
+    seal_credential,
+)
+from proxy.store.store import LoginRecord, Store
+from proxy.store.tokens import new_token, parse_token, verifiers_for
+
+__all__ = [
+    "AlreadyExists",
+    "Change",
+    "ChangeFeed",
+    "ChangeKind",
+    "Conflict",
+    "CredentialField",
+    "DeletionReceipt",
+    "InvalidName",
+    "InvalidSetting",
+    "InvalidToken",
+    "LimitReached",
+    "LoginRecord",
+    "NotFound",
+    "RoutingChangeNeedsSecret",
+    "SealedCredential",
+    "SealedField",
+    "Source",
+    "Store",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreUnavailable",
+    "StoreUnusable",
+    "TlsSettings",
+    "Token",
+    "Workspace",
+    "destination",
+    "draft_source",
+    "new_id",
+    "new_token",
+    "open_credential",
+    "parse_token",
+    "seal_credential",
+    "verifiers_for",
+]

@@ -1,0 +1,184 @@
+"""What the store holds, as values. Knows no SQL, no key and no clock.
+
+Records are frozen: a change is a call to the store, and what comes back is a new
+record. Bytes that are verifiers, wrapped keys or ciphertext never appear in a repr.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from protocols.verifiers import TokenVerifier
+from vault import WrappedRootKey
+
+WorkspaceState = Literal["active", "suspended"]
+TlsMode = Literal["disable", "require", "verify-ca", "verify-full"]
+TlsProfile = Literal["modern", "intermediate", "compat", "legacy"]
+CredentialField = Literal["password", "client_key"]
+CREDENTIAL_FIELDS: tuple[CredentialField, ...] = ("password", "client_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One tenant. ``root_keys`` has the newest first and is never empty."""
+
+    id: str
+    name: str
+    state: WorkspaceState
+    scram_salt: bytes = field(repr=False)
+    scram_iterations: int
+    root_keys: tuple[WrappedRootKey, ...]
+    created_at: datetime
+
+    @property
+    def root_key(self) -> WrappedRootKey:
+        """The root key that new records are sealed with."""
+        return self.root_keys[0]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether its tokens may log in."""
+        return self.state == "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as the store knows it: verifiers, never the token itself."""
+
+    id: str
+    workspace_id: str
+    label: str
+    verifier: TokenVerifier = field(repr=False)
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+    def state(self, now: datetime) -> Literal["live", "expired", "revoked"]:
+        """Its state at ``now``; only a live token logs in."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "expired"
+        return "live"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How a source is reached by TLS; ``proxy/store/validate.py`` says what goes together.
+
+    ``ca_pem``: the only CAs believed; None means the system's. ``client_cert_pem``: the
+    chain shown to the server, whose key is the credential's ``client_key``.
+    ``server_name``: the name to expect, where it is not the host. ``pins``: SPKI pins,
+    ``sha256/`` and base64, of which the server's key must match one. ``owner``,
+    ``reason`` and ``expires_at`` answer for profile ``compat`` or ``legacy``.
+    """
+
+    mode: TlsMode = "verify-full"
+    profile: TlsProfile = "intermediate"
+    ca_pem: str | None = field(default=None, repr=False)
+    client_cert_pem: str | None = field(default=None, repr=False)
+    server_name: str | None = None
+    pins: tuple[str, ...] = ()
+    owner: str | None = None
+    reason: str | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the handshake proves who the server is."""
+        return self.mode in ("verify-ca", "verify-full")
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether the time granted to a weak profile is over: the source is refused then."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class SealedField:
+    """One sealed secret. ``version`` is the record version it was sealed with."""
+
+    version: int
+    sealed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedCredential:
+    """A source's secrets, sealed. ``client_key`` belongs to ``TlsSettings.client_cert_pem``."""
+
+    password: SealedField | None = None
+    client_key: SealedField | None = None
+
+    def field(self, name: CredentialField) -> SealedField | None:
+        """The sealed secret of that name."""
+        return self.password if name == "password" else self.client_key
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A data source of a workspace.
+
+    ``credential`` is None where no secret is stored. ``password_version`` and
+    ``client_key_version`` are the highest record versions ever stored, kept apart from
+    the secrets themselves, so that an older row put back is refused; the next is one
+    more. ``version`` counts the edits of the source, from 1.
+    """
+
+    id: str
+    workspace_id: str
+    name: str
+    engine: str
+    host: str
+    port: int
+    database: str
+    username: str
+    tls: TlsSettings
+    auth_methods: frozenset[str]
+    credential: SealedCredential | None = None
+    password_version: int = 0
+    client_key_version: int = 0
+    version: int = 1
+
+    def highest_version(self, name: CredentialField) -> int:
+        """The highest record version ever stored of that secret; 0 before the first."""
+        return self.password_version if name == "password" else self.client_key_version
+
+    def has_secret(self, name: CredentialField) -> bool:
+        """Whether that secret is stored."""
+        return self.credential is not None and self.credential.field(name) is not None
+
+
+class ChangeKind(StrEnum):
+    """What changed. EVERYTHING: changes may have been missed, believe nothing cached."""
+
+    WORKSPACE = "workspace"
+    TOKEN = "token"
+    SOURCE = "source"
+    CREDENTIAL = "credential"
+    ROOT_KEY = "root_key"
+    EVERYTHING = "everything"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the change feed. For EVERYTHING both ids are empty."""
+
+    kind: ChangeKind
+    workspace_id: str = ""
+    object_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionReceipt:
+    """What a deletion destroyed. The root key versions are what made it final."""
+
+    workspace_id: str
+    workspace_name: str
+    deleted_at: datetime
+    root_key_versions: tuple[int, ...]
+    token_ids: tuple[str, ...]
+    source_ids: tuple[str, ...]
+    credential_count: int

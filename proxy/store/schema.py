@@ -1,0 +1,156 @@
+"""The control-plane tables, for SQLite and PostgreSQL. Knows no query.
+
+Every login is a constant number of look-ups in an index: workspaces by name, root keys
+and live tokens by workspace, sources by workspace and name, credentials by source.
+``proxy/store/migrations`` builds the same tables step by step; a test compares them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+HEAD: Final = "v0001"
+"""The newest migration: what an opened store's schema must be."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment, as microseconds since 1970 in UTC: the same order and value everywhere.
+
+    SQLite has no time type, and PostgreSQL's comes back in the session's time zone.
+    """
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Encode; a moment without a time zone is a bug."""
+        if value is None:
+            return None
+        return (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Decode."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+
+# An autoincrementing key is an INTEGER in SQLite and should not end at 2**31 elsewhere.
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("scram_salt", LargeBinary, nullable=False),
+    Column("scram_iterations", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("state IN ('active', 'suspended')", name="workspaces_state"),
+)
+
+root_keys = Table(
+    "root_keys",
+    metadata,
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(10), primary_key=True),
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    Column("label", String(128), nullable=False),
+    Column("stored_key", LargeBinary, nullable=False),
+    Column("server_key", LargeBinary, nullable=False),
+    Column("sha256_sha256", LargeBinary, nullable=False),
+    Column("sha1_sha1", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Column("last_used_at", Instant),
+)
+# A workspace keeps at most 1,000 rows in here, see queries/tokens.py.
+Index("tokens_by_workspace", tokens.c.workspace_id, tokens.c.created_at)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("engine", String(16), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("database", String(128), nullable=False),
+    Column("username", String(128), nullable=False),
+    Column("tls", Text, nullable=False),
+    Column("auth_methods", String(255), nullable=False),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("workspace_id", "name", name="sources_by_name"),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("source_id", ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True),
+    Column("field", String(16), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    CheckConstraint("field IN ('password', 'client_key')", name="credentials_field"),
+)
+
+# Apart from the secrets, so that a credentials row rolled back to an older one is seen.
+credential_versions = Table(
+    "credential_versions",
+    metadata,
+    Column("source_id", ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True),
+    Column("field", String(16), primary_key=True),
+    Column("highest", BigInteger, nullable=False),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("workspace_id", String(32), nullable=False),
+    Column("object_id", String(32), nullable=False),
+    Column("at", Instant, nullable=False),
+    # Without AUTOINCREMENT, SQLite would give a trimmed row's number out again.
+    sqlite_autoincrement=True,
+)
+
+LIVE = text("revoked_at IS NULL")
+Index("tokens_not_revoked", tokens.c.workspace_id, sqlite_where=LIVE, postgresql_where=LIVE)

@@ -1,0 +1,111 @@
+"""Sources and their secrets: drafted, sealed and opened. Knows the vault; no database.
+
+What is opened stays a ``Secret``: nothing in here looks at one.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from proxy.store import tls as tls_settings
+from proxy.store.records import CredentialField, SealedField, Source, TlsSettings, Workspace
+from proxy.store.validate import DEFAULT_AUTH_METHODS
+from vault import Binding, Destination, SealedRecord, Secret, UnsealError, Vault
+
+PURPOSE = "upstream-login"
+
+
+def new_id() -> str:
+    """A workspace's or a source's id: 128 random bits, 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def draft_source(
+    workspace: Workspace,
+    name: str,
+    *,
+    engine: str,
+    host: str,
+    port: int,
+    database: str,
+    username: str,
+    tls: TlsSettings | None = None,
+    auth_methods: frozenset[str] = DEFAULT_AUTH_METHODS,
+) -> Source:
+    """A source that is not stored yet, to seal secrets for; ``Store.add_source`` checks it."""
+    return Source(
+        id=new_id(),
+        workspace_id=workspace.id,
+        name=name,
+        engine=engine,
+        host=host,
+        port=port,
+        database=database,
+        username=username,
+        tls=tls or TlsSettings(),
+        auth_methods=auth_methods,
+    )
+
+
+def destination(source: Source) -> Destination:
+    """Where the source's secrets may be used."""
+    return Destination(
+        engine=source.engine,
+        host=source.host,
+        port=source.port,
+        username=source.username,
+        tls_identity=tls_settings.identity(source.tls),
+    )
+
+
+def seal_credential(
+    vault: Vault,
+    workspace: Workspace,
+    source: Source,
+    secret: Secret,
+    field: CredentialField = "password",
+) -> SealedField:
+    """Seal a secret for where ``source`` points to, as the next version of that field.
+
+    Raises KeyProviderError, and ValueError for a secret too long to be sealed.
+    """
+    version = source.highest_version(field) + 1
+    sealed = vault.seal(workspace.root_key, secret, _binding(source, field, version))
+    return SealedField(version, sealed)
+
+
+def open_credential(
+    vault: Vault,
+    workspace: Workspace,
+    source: Source,
+    field: CredentialField = "password",
+) -> Secret:
+    """Open a stored secret for where ``source`` points to now.
+
+    Raises UnsealError, also where none is stored or the stored one is older than the
+    newest seen.
+    """
+    sealed = source.credential.field(field) if source.credential is not None else None
+    if sealed is None:
+        raise UnsealError("no secret of that kind is stored for this source")
+    wanted = SealedRecord.from_bytes(sealed.sealed).root_key_version
+    for root in workspace.root_keys:
+        if root.version == wanted:
+            return vault.unseal(
+                root,
+                sealed.sealed,
+                _binding(source, field, sealed.version),
+                minimum_version=source.highest_version(field),
+            )
+    raise UnsealError("the sealed record was made under a root key that is not there")
+
+
+def _binding(source: Source, field: CredentialField, version: int) -> Binding:
+    return Binding(
+        purpose=PURPOSE,
+        workspace_id=source.workspace_id,
+        source_id=source.id,
+        field=field.replace("_", "-"),
+        record_version=version,
+        destination=destination(source),
+    )
