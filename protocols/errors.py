@@ -1,0 +1,78 @@
+"""Who is to blame, as types. Knows nothing of any one protocol.
+
+Three parties can end or bend a session: a peer that breaks the protocol, a data
+source that says no, and we who refuse. Each has its own type, so that no handler
+ever shows the inner story of one to the other.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why we refuse; each protocol maps these to its own codes in ``refuse``."""
+
+    AUTHENTICATION_FAILED = "authentication_failed"
+    TLS_REQUIRED = "tls_required"
+    PROTOCOL_VIOLATION = "protocol_violation"
+    UNSUPPORTED = "unsupported"
+    PARAMETER_REFUSED = "parameter_refused"
+    NOT_PERMITTED = "not_permitted"
+    UNKNOWN_SOURCE = "unknown_source"
+    TOO_MANY_SESSIONS = "too_many_sessions"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    TIMED_OUT = "timed_out"
+    SOURCE_UNREACHABLE = "source_unreachable"
+    SOURCE_REFUSED = "source_refused"
+    SOURCE_UNTRUSTED = "source_untrusted"
+    SOURCE_LOST = "source_lost"
+    CREDENTIAL_UNUSABLE = "credential_unusable"
+    STORE_UNAVAILABLE = "store_unavailable"
+    AUDIT_UNAVAILABLE = "audit_unavailable"
+    SHUTTING_DOWN = "shutting_down"
+    IDLE_TIMEOUT = "idle_timeout"
+    SESSION_TIMEOUT = "session_timeout"
+    SESSION_ENDED = "session_ended"
+    INTERNAL = "internal"
+
+
+class Refusal(Exception):
+    """We said no.
+
+    ``public`` is the one sentence the client sees; ``private`` is for the log and
+    the audit record and never reaches the client. Neither holds a secret.
+    ``code`` overrides the protocol's own code for the reason, for a code that the
+    data source chose (an SQLSTATE such as 53300).
+    """
+
+    def __init__(
+        self, reason: Reason, public: str, private: str = "", *, code: str | None = None
+    ) -> None:
+        super().__init__(public)
+        self.reason = reason
+        self.public = public
+        self.private = private or public
+        self.code = code
+
+
+class PeerViolation(Exception):
+    """The peer broke the protocol; the text says how, without repeating its bytes."""
+
+
+class PeerClosed(Exception):
+    """The peer closed the connection where more bytes had to come."""
+
+
+class UpstreamRefused(Exception):
+    """The data source's server said no while we logged in.
+
+    ``code`` is the server's own code (a five-character SQLSTATE, checked, or "").
+    ``detail`` is the server's text, for nobody but tests: a hostile server may put
+    the credential into it, so it is never shown, logged or recorded.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"the data source refused the login ({code or 'no code'})")
+        self.code = code
+        self.detail = detail

@@ -1,0 +1,230 @@
+"""What each protocol offers to the gateway. Knows no protocol and no I/O.
+
+The gateway works with these types alone; a new protocol is a new folder that
+exports one ``PROTOCOL`` satisfying ``WireProtocol``, and a line of configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from protocols.channel import Channel
+from protocols.errors import Refusal
+from protocols.statements import StatementSink
+from protocols.verifiers import TokenVerifiers
+
+Entropy = Callable[[int], bytes]
+"""Random bytes, as many as asked for: ``os.urandom``, or a fixed source in tests."""
+
+Derive = Callable[[bytes, bytes, int], Awaitable[bytes]]
+"""``await derive(password, salt, iterations)`` -> 32 bytes: PBKDF2-HMAC-SHA-256 off the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A client that wants a session, before it has proved anything.
+
+    ``workspace`` and ``source`` are what it wrote as user and database, decoded and
+    bounded. ``parameters`` are the start-up parameters that may reach the upstream,
+    checked against the allow-list. ``version`` is the protocol version granted.
+    ``detail`` belongs to the protocol and is opaque to the gateway.
+    """
+
+    workspace: str
+    source: str
+    application_name: str
+    parameters: dict[str, str]
+    version: tuple[int, int]
+    is_encrypted: bool
+    detail: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelArrival:
+    """A client that wants the current statement of another session stopped."""
+
+    key: bytes
+    is_encrypted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """What our client may present to cancel its session: ours, never the upstream's.
+
+    ``number`` (1 to 2**31-1) is shown as the backend's process id; ``secret`` is 32
+    random bytes, of which a client of an older protocol version gets the first four.
+    """
+
+    number: int
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamLogin:
+    """How to log in at the data source. ``password`` None: no secret is stored.
+
+    ``methods`` is the source's allow-list of authentication methods, by the
+    protocol's own words. ``require_tls`` is False only for TLS mode ``disable``.
+    ``is_tls_verified`` tells whether the handshake verifies the server; cleartext
+    passwords need it. ``max_iterations`` caps what the server may make us compute.
+    """
+
+    username: str
+    database: str
+    password: bytes | None = field(repr=False)
+    parameters: dict[str, str]
+    methods: frozenset[str]
+    require_tls: bool
+    is_tls_verified: bool
+    version: tuple[int, int]
+    max_iterations: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A data source that said yes.
+
+    ``detail`` belongs to the protocol (its parameters, cancel key, state).
+    ``method`` is the authentication method used, for the audit record.
+    ``server_version`` is as the server reports it.
+    """
+
+    method: str
+    server_version: str
+    version: tuple[int, int]
+    detail: Any = field(repr=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanLimits:
+    """Bounds of one session's scanner, in bytes and counts.
+
+    ``text``: how much of a statement's text is kept. ``message``: the largest message
+    either side may announce. ``prepared`` and ``prepared_bytes``: how many prepared
+    statements, and how much of their text, one session may hold. ``outstanding``: how
+    many unanswered messages, before the client is read no further.
+    """
+
+    text: int = 64 * 1024
+    message: int = 0x3FFFFFFF
+    prepared: int = 65_536
+    prepared_bytes: int = 16 * 1024 * 1024
+    outstanding: int = 16_384
+
+
+class Scanner(Protocol):
+    """The relay's inspector for one session, both directions. Pure and synchronous."""
+
+    def from_client(self, data: bytes, now: float) -> bytes:
+        """What of the client's bytes (and those held) goes upstream now.
+
+        Raises PeerViolation or Refusal where the session must end.
+        """
+        ...
+
+    def from_server(self, data: bytes, now: float) -> bytes:
+        """What goes to the client now. Raises PeerViolation for a broken upstream."""
+        ...
+
+    @property
+    def has_outstanding(self) -> bool:
+        """Whether the server still owes an answer: a statement is running."""
+        ...
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is running, held or half sent, and no transaction is open."""
+        ...
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open, failed or not."""
+        ...
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether the client must not be read until the server has answered more."""
+        ...
+
+    @property
+    def has_said_goodbye(self) -> bool:
+        """Whether the client has asked to end (Terminate, COM_QUIT)."""
+        ...
+
+    @property
+    def client_is_between_messages(self) -> bool:
+        """Whether the stream to the client stands at a message's end, so that a
+        message of ours may be put there."""
+        ...
+
+    def close(self, now: float) -> None:
+        """The session is over: end every open statement as INTERRUPTED."""
+        ...
+
+
+class WireProtocol(Protocol):
+    """One protocol, complete: both ends of a login, the scanner, and how to say no."""
+
+    name: str
+    engine: str
+    schemes: tuple[str, ...]
+    default_port: int
+    source_port: int
+    alpn: str | None
+
+    async def greet(self, channel: Channel) -> Arrival | CancelArrival:
+        """Play server up to knowing who asks for what. TLS happens in here.
+
+        Raises PeerViolation, PeerClosed, or Refusal (with the client still to be told).
+        """
+        ...
+
+    async def authenticate(
+        self, channel: Channel, arrival: Arrival, verifiers: TokenVerifiers, entropy: Entropy
+    ) -> str | None:
+        """Play server for the password exchange: the id of the token it proved, or None.
+
+        On success the last message of the exchange is written; nothing says yet that
+        the session is granted.
+        """
+        ...
+
+    def welcome(self, arrival: Arrival, upstream: Upstream, key: SessionKey) -> bytes:
+        """All that tells the client that its session is open, in upstream's own words."""
+        ...
+
+    async def connect(
+        self, channel: Channel, login: UpstreamLogin, derive: Derive, entropy: Entropy
+    ) -> Upstream:
+        """Play client to the data source, TLS first, up to its ready state.
+
+        Raises UpstreamRefused, Refusal (SOURCE_UNTRUSTED, CREDENTIAL_UNUSABLE),
+        PeerViolation, PeerClosed.
+        """
+        ...
+
+    async def cancel(self, channel: Channel, upstream: Upstream, require_tls: bool) -> None:
+        """Ask the data source, over a connection of its own, to stop the statement."""
+        ...
+
+    def match_cancel(
+        self, arrival: CancelArrival, key: SessionKey, version: tuple[int, int]
+    ) -> bool:
+        """Whether a cancel request names this session; in constant time."""
+        ...
+
+    def cancel_number(self, arrival: CancelArrival) -> int:
+        """The session number a cancel request names, to look its session up."""
+        ...
+
+    def scanner(
+        self, arrival: Arrival, upstream: Upstream, sink: StatementSink, limits: ScanLimits
+    ) -> Scanner:
+        """A scanner for a session that has just been welcomed."""
+        ...
+
+    def refusal(self, refusal: Refusal, *, is_fatal: bool = True) -> bytes:
+        """A refusal in the protocol's own error message."""
+        ...
