@@ -1,0 +1,80 @@
+"""PostgreSQL as the gateway sees it: ``WireProtocol``, each method one line of wiring."""
+
+from __future__ import annotations
+
+from protocols.channel import Channel
+from protocols.errors import Refusal
+from protocols.interface import (
+    Arrival,
+    CancelArrival,
+    Derive,
+    Entropy,
+    ScanLimits,
+    Scanner,
+    SessionKey,
+    Upstream,
+    UpstreamLogin,
+)
+from protocols.postgres.accept import authenticate, greet, welcome
+from protocols.postgres.cancel import cancel, cancel_number, match_cancel
+from protocols.postgres.connect import connect
+from protocols.postgres.direct_tls import ALPN
+from protocols.postgres.refuse import refusal_message
+from protocols.postgres.scan import PostgresScanner
+from protocols.statements import StatementSink
+from protocols.verifiers import TokenVerifiers
+
+
+class Postgres:
+    """PostgreSQL's frontend/backend protocol, 3.0 and 3.2."""
+
+    name = "postgres"
+    engine = "postgresql"
+    schemes: tuple[str, ...] = ("postgresql", "postgres")
+    default_port = 6432
+    source_port = 5432
+    alpn: str | None = ALPN.decode("ascii")
+
+    async def greet(self, channel: Channel) -> Arrival | CancelArrival:
+        """See ``WireProtocol.greet``."""
+        return await greet(channel)
+
+    async def authenticate(
+        self, channel: Channel, arrival: Arrival, verifiers: TokenVerifiers, entropy: Entropy
+    ) -> str | None:
+        """See ``WireProtocol.authenticate``: SCRAM-SHA-256 and SCRAM-SHA-256-PLUS."""
+        return await authenticate(channel, arrival, verifiers, entropy)
+
+    def welcome(self, arrival: Arrival, upstream: Upstream, key: SessionKey) -> bytes:
+        """See ``WireProtocol.welcome``."""
+        return welcome(arrival, upstream, key)
+
+    async def connect(
+        self, channel: Channel, login: UpstreamLogin, derive: Derive, entropy: Entropy
+    ) -> Upstream:
+        """See ``WireProtocol.connect``."""
+        return await connect(channel, login, derive, entropy)
+
+    async def cancel(self, channel: Channel, upstream: Upstream, require_tls: bool) -> None:
+        """See ``WireProtocol.cancel``."""
+        await cancel(channel, upstream, require_tls)
+
+    def match_cancel(
+        self, arrival: CancelArrival, key: SessionKey, version: tuple[int, int]
+    ) -> bool:
+        """See ``WireProtocol.match_cancel``."""
+        return match_cancel(arrival, key, version)
+
+    def cancel_number(self, arrival: CancelArrival) -> int:
+        """See ``WireProtocol.cancel_number``."""
+        return cancel_number(arrival)
+
+    def scanner(
+        self, arrival: Arrival, upstream: Upstream, sink: StatementSink, limits: ScanLimits
+    ) -> Scanner:
+        """See ``WireProtocol.scanner``."""
+        return PostgresScanner(sink, limits)
+
+    def refusal(self, refusal: Refusal, *, is_fatal: bool = True) -> bytes:
+        """See ``WireProtocol.refusal``: an ErrorResponse."""
+        return refusal_message(refusal, is_fatal=is_fatal)
