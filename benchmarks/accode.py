@@ -1,0 +1,111 @@
+"""Accode Proxy as a subject: the real command line, the real ``serve``, audit on.
+
+Knows the commands of the product and its configuration variables. Must never import the
+product: what is measured is what an operator starts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.processes import BenchmarkError, Server, find_program, free_port, run
+from benchmarks.servers import (
+    DATABASE,
+    SCRAM_ITERATIONS,
+    Certificate,
+    PostgresServer,
+    write_certificate,
+)
+from benchmarks.subjects import MAX_SESSIONS, OneProcess
+from benchmarks.wire import Endpoint
+
+_SOURCE = "bench"
+_COMMAND = "accode-proxy"
+
+
+class AccodeProxy(OneProcess):
+    """Accode Proxy with its embedded store; one workspace for each number of iterations."""
+
+    name = "accode"
+    title = "Accode Proxy"
+
+    def __init__(self, server: PostgresServer, certificate: Certificate, scratch: Path) -> None:
+        super().__init__(scratch / self.name)
+        self._folder.mkdir()
+        self._server = server
+        self._certificate = write_certificate(certificate, self._folder, "listener", None)
+        program = find_program(_COMMAND, str(Path(sys.executable).parent))
+        if program is None:
+            raise BenchmarkError(f"{_COMMAND} is not installed beside {sys.executable}.")
+        self._program = program
+        self._tokens: dict[int, str] = {}
+        self.version = run([program, "--version"]).strip()
+        self.notes = (
+            "embedded store, audit on (every statement, chained, on disk), one process, "
+            "--tls disable upstream"
+        )
+
+    def start(self) -> None:
+        """Make the store, the workspaces and their sources if need be, and serve."""
+        self._port = free_port()
+        if not self._tokens:
+            self._command("init")
+            self._tokens = {count: self._prepare(count) for count in SCRAM_ITERATIONS}
+        self._running = Server(
+            self.title,
+            [self._program, "serve"],
+            log=self._folder / "log",
+            cwd=self._folder,
+            environment=self._environment(),
+        )
+        self._running.wait_for_port(self._port)
+
+    def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
+        """The workspace as the user, its token as the password, the source as the database."""
+        return Endpoint(self._port, _workspace(iterations), self._tokens[iterations], _SOURCE, tls)
+
+    def _prepare(self, iterations: int) -> str:
+        """A workspace whose tokens and source have so many iterations; returns a token."""
+        workspace = _workspace(iterations)
+        self._command("workspace", "create", workspace, "--scram-iterations", str(iterations))
+        role = self._server.roles[iterations]
+        self._command(
+            "source", "add", workspace, _SOURCE,
+            f"postgresql://127.0.0.1:{self._server.port}/{DATABASE}",
+            "--username", role.name, "--password-stdin", "--tls", "disable",
+            stdin=role.password + "\n",
+        )  # fmt: skip
+        answer = json.loads(self._command("token", "create", workspace, "--json"))
+        token = answer["token"]
+        if not isinstance(token, str):
+            raise BenchmarkError(f"{_COMMAND} token create did not answer with a token.")
+        return token
+
+    def _command(self, *words: str, stdin: str | None = None) -> str:
+        return run(
+            [self._program, *words],
+            cwd=self._folder,
+            environment=self._environment(),
+            stdin=stdin,
+            seconds=60,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        settings = {
+            "LISTENERS__0__PORT": self._port,
+            "LISTENERS__0__TLS_CERTIFICATE": self._certificate[0],
+            "LISTENERS__0__TLS_KEY": self._certificate[1],
+            "METRICS__PORT": 0,
+            "EGRESS__ALLOW_PRIVATE": "true",
+            "LIMITS__SESSIONS": MAX_SESSIONS,
+            "LIMITS__SESSIONS_PER_WORKSPACE": MAX_SESSIONS,
+            "LOGS__FORMAT": "json",
+            "LOGS__LEVEL": "warning",
+        }
+        return {f"ACCODE_PROXY_{name}": str(value) for name, value in settings.items()}
+
+
+def _workspace(iterations: int) -> str:
+    return f"bench{iterations}"

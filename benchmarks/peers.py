@@ -1,0 +1,135 @@
+"""Where the programs to compare with come from.
+
+Knows Debian packages. PgBouncer 1.26 is taken from Debian sid: apt itself, with a private
+configuration and an empty package list, resolves and verifies the packages and downloads
+them; they are unpacked into a cache folder, and the program runs on its own dynamic linker
+and libraries. Nothing is installed on the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.processes import BenchmarkError, find_program, run
+
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program to start: the words of its command, its version, where it came from."""
+
+    command: tuple[str, ...]
+    version: str
+    origin: str
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept between runs, outside of the source tree."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "accode-proxy-bench"
+
+
+def find_pgbouncer(announce: Callable[[str], None]) -> Program:
+    """PgBouncer from Debian sid, else the one of the machine. Raises BenchmarkError."""
+    try:
+        return _sid_pgbouncer(cache_folder() / "sid", announce)
+    except (BenchmarkError, OSError) as error:
+        announce(f"PgBouncer from Debian sid is not to be had ({error})")
+    path = find_program("pgbouncer")
+    if path is None:
+        raise BenchmarkError("PgBouncer is not installed, nor to be had from Debian sid.")
+    return Program((path,), _version((path, "--version")), "installed on the machine")
+
+
+def find_haproxy() -> Program:
+    """HAProxy as the machine has it. Raises BenchmarkError."""
+    path = find_program("haproxy")
+    if path is None:
+        raise BenchmarkError("HAProxy is not installed (Debian: apt-get install haproxy).")
+    version = re.sub(r"^HAProxy version (\S+).*", r"HAProxy \1", _version((path, "-v")))
+    return Program((path,), version, "installed on the machine")
+
+
+def _version(command: tuple[str, ...]) -> str:
+    lines = run(command).splitlines()
+    tls = [line.strip() for line in lines if line.startswith("tls:")]
+    return " ".join([lines[0].strip(), *(f"({words})" for words in tls)])
+
+
+def _sid_pgbouncer(folder: Path, announce: Callable[[str], None]) -> Program:
+    if not (folder / _COMPLETE).exists():
+        announce("Fetching PgBouncer from Debian sid (about 32 MB, once)")
+        shutil.rmtree(folder, ignore_errors=True)
+        _unpack(_download("pgbouncer", folder / "apt"), folder / "root")
+        shutil.rmtree(folder / "apt")
+        (folder / _COMPLETE).touch()
+    root = folder / "root" / "usr"
+    linkers = sorted(root.glob("lib/*-linux-gnu*/ld-linux-*.so.*"))
+    if not linkers:
+        raise BenchmarkError("its libraries have no dynamic linker")
+    linker = linkers[0]
+    command = (
+        str(linker),
+        "--library-path",
+        str(linker.parent),
+        str(root / "sbin" / "pgbouncer"),
+    )
+    return Program(command, _version((*command, "--version")), "Debian sid")
+
+
+def _download(package: str, folder: Path) -> list[Path]:
+    """The package and all it depends on, signatures checked by apt."""
+    for name in ("lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True)
+    (folder / "status").touch()
+    keyring = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
+    sources = folder / "sid.list"
+    sources.write_text(f"deb {keyring}{_debian_mirror()} sid main\n")
+    options = {
+        "Dir::State": folder,
+        "Dir::State::lists": folder / "lists",
+        "Dir::State::status": folder / "status",
+        "Dir::Cache": folder / "cache",
+        "Dir::Etc::sourcelist": sources,
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "2",
+        "Acquire::http::Timeout": "20",
+        "APT::Install-Recommends": "false",
+        "APT::Sandbox::User": "",
+        "Debug::NoLocking": "1",
+    }
+    apt = [
+        "apt-get",
+        *(word for key, value in options.items() for word in ("-o", f"{key}={value}")),
+    ]
+    run([*apt, "update"], seconds=180)
+    run([*apt, "install", "--yes", "--download-only", package], seconds=300)
+    return sorted((folder / "cache" / "archives").glob("*.deb"))
+
+
+def _debian_mirror() -> str:
+    """The first Debian mirror of the machine's own apt sources. Raises BenchmarkError."""
+    targets = run(
+        ["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"]
+    )
+    for line in targets.splitlines():
+        origin, _, address = line.partition(" ")
+        if origin == "Debian" and "security" not in address:
+            return address
+    raise BenchmarkError("the machine's apt sources name no Debian mirror")
+
+
+def _unpack(packages: list[Path], root: Path) -> None:
+    root.mkdir()
+    for package in packages:
+        # The program and shared libraries; perl, systemd and the like are never run.
+        if package.name.startswith(("pgbouncer_", "lib", "zlib1g_")):
+            run(["dpkg-deb", "-x", str(package), str(root)])

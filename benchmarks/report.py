@@ -1,0 +1,256 @@
+"""A run as Markdown: verdicts first, then the tables, then how it was measured. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.record import CaseFacts, Run
+from benchmarks.requirements import DIRECT, POOLER, Verdict
+from benchmarks.summary import Results, Spread
+
+# Above this the machine was not ours alone, and the report says so.
+_QUIET_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A figure of a case's table; ``against``: as a ratio or difference to that subject."""
+
+    heading: str
+    metric: str
+    digits: int = 1
+    against: str | None = None
+    is_difference: bool = False
+    shows_spread: bool = False
+
+
+_COLUMNS: dict[str, tuple[str, tuple[_Column, ...]]] = {
+    "queries": (
+        "Queries",
+        (
+            _Column("per second", "tps", 0, shows_spread=True),
+            _Column("to direct", "tps", 2, against=DIRECT),
+            _Column("to PgBouncer", "tps", 2, against=POOLER),
+            _Column("p50 us", "p50_us", 0),
+            _Column("added p50 us", "p50_us", 0, DIRECT, is_difference=True, shows_spread=True),
+            _Column("p99 us", "p99_us", 0, shows_spread=True),
+            _Column("CPU us", "cpu_us", 1, shows_spread=True),
+            _Column("user", "cpu_user_us"),
+            _Column("kernel", "cpu_kernel_us"),
+            _Column("CPU to PgBouncer", "cpu_us", 2, POOLER, shows_spread=True),
+        ),
+    ),
+    "connects": (
+        "Connects (a login, one SELECT 1, a disconnect)",
+        (
+            _Column("per second", "tps", 0, shows_spread=True),
+            _Column("to direct", "tps", 2, against=DIRECT),
+            _Column("to PgBouncer", "tps", 2, against=POOLER),
+            _Column("mean connect us", "connect_us", 0, shows_spread=True),
+            _Column("CPU us", "cpu_us", 0, shows_spread=True),
+            _Column("user", "cpu_user_us", 0),
+            _Column("kernel", "cpu_kernel_us", 0),
+            _Column("CPU to PgBouncer", "cpu_us", 2, POOLER, shows_spread=True),
+        ),
+    ),
+    "bulk": (
+        "{rows:,} rows in one statement",
+        (
+            _Column("rows per second", "rows_per_s", 0, shows_spread=True),
+            _Column("to direct", "rows_per_s", 2, DIRECT, shows_spread=True),
+            _Column("to PgBouncer", "rows_per_s", 2, against=POOLER),
+            _Column("CPU s", "cpu_s", 3, shows_spread=True),
+            _Column("user", "cpu_user_s", 3),
+            _Column("kernel", "cpu_kernel_s", 3),
+            _Column("CPU to PgBouncer", "cpu_s", 2, POOLER, shows_spread=True),
+        ),
+    ),
+    "idle": (
+        "{idle_sessions:,} idle sessions",
+        (
+            _Column("RSS KB each", "rss_per_session_kb", 1, shows_spread=True),
+            _Column("PSS KB each", "pss_per_session_kb", 1, shows_spread=True),
+            _Column("RSS before KB", "rss_before_kb", 0),
+            _Column("RSS after KB", "rss_after_kb", 0),
+        ),
+    ),
+    "stalled": (
+        "A reader that stops for {stall_seconds:g} s in the middle of {stalled_mb:,.0f} MB",
+        (
+            _Column("RSS growth KB, stopped", "growth_stalled_kb", 0, shows_spread=True),
+            _Column("while reading", "growth_reading_kb", 0, shows_spread=True),
+            _Column("RSS before KB", "rss_before_kb", 0),
+        ),
+    ),
+}
+
+
+def to_markdown(run: Run, verdicts: Sequence[Verdict], plots: Iterable[str] = ()) -> str:
+    """The report. ``plots`` are names of picture files beside it."""
+    parts = [
+        "# Accode Proxy: benchmark results",
+        _provenance(run),
+        *_warnings(run),
+        "## What must be reached",
+        _verdict_table(verdicts),
+        *(f"![{name}]({name})" for name in plots),
+        *_case_tables(run),
+        *_store_scale(run),
+        "## How it was measured",
+        _method(run),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, of_words: bool = False) -> str:
+    """A Markdown table; the columns after the first to the right, unless they hold words."""
+    lines = [
+        "| " + " | ".join(headings) + " |",
+        "|---|" + ("---|" if of_words else "---:|") * (len(headings) - 1),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+def _provenance(run: Run) -> str:
+    modified = ", with uncommitted changes" if run.is_modified else ""
+    return (
+        f"Revision {run.revision}{modified}, {run.started}, {run.minutes:.1f} minutes, "
+        f"rounds: {run.sizes.rounds}, windows of {run.sizes.seconds:g} s. "
+        f"{run.machine['processor']}, {run.machine['cores']} cores, {run.machine['memory']}, "
+        f"{run.machine['kernel']}, {run.machine['system']}."
+    )
+
+
+def _warnings(run: Run) -> list[str]:
+    found = []
+    if run.sizes.rounds < 3:
+        found.append("**A short run: too few rounds to rely on.**")
+    if run.busy_at_rest > _QUIET_SHARE:
+        found.append(
+            f"**The machine was not quiet: {run.busy_at_rest:.0%} of it was in use "
+            "before the first load.**"
+        )
+    found += [
+        f"**Failed: {failure.case} through {failure.subject}, round {failure.number + 1}: "
+        f"{failure.reason}**"
+        for failure in run.failures
+    ]
+    return found
+
+
+def _verdict_table(verdicts: Sequence[Verdict]) -> str:
+    words = {True: "reached", False: "**not reached**", None: "not measured"}
+    return table(
+        ("requirement", "asked", "measured", "verdict"),
+        ((v.text, v.limit, v.figure, words[v.is_reached]) for v in verdicts),
+        of_words=True,
+    )
+
+
+def _case_tables(run: Run) -> list[str]:
+    parts = []
+    results = run.results
+    for group, (heading, columns) in _COLUMNS.items():
+        cases = [case for case in run.cases if case.group == group and results.has(case.name)]
+        if not cases:
+            continue
+        parts.append(
+            "## "
+            + heading.format(
+                rows=run.sizes.rows,
+                idle_sessions=run.sizes.idle_sessions,
+                stall_seconds=run.sizes.stall_seconds,
+                stalled_mb=run.sizes.stalled_rows / 1000,
+            )
+        )
+        for case in cases:
+            parts.append(f"**{case.title}** (`{case.name}`)")
+            parts.append(_case_table(run, results, case, columns))
+    return parts
+
+
+def _case_table(run: Run, results: Results, case: CaseFacts, columns: Sequence[_Column]) -> str:
+    rows = []
+    for subject in run.subjects:
+        cells = [_cell(results, case.name, subject.name, column) for column in columns]
+        if any(cells):
+            rows.append((subject.title, *cells))
+    return table(("", *(column.heading for column in columns)), rows)
+
+
+def _cell(results: Results, case: str, subject: str, column: _Column) -> str:
+    found: Spread | None
+    if column.against is None:
+        found = results.value(case, subject, column.metric)
+    elif column.against == subject:
+        return ""
+    elif column.is_difference:
+        found = results.difference(case, subject, column.against, column.metric)
+    else:
+        found = results.ratio(case, subject, column.against, column.metric)
+    if found is None:
+        return ""
+    shape = f"{{:,.{column.digits}f}}"
+    text = shape.format(found.median)
+    if column.shows_spread and found.count > 1:
+        text += f" ({shape.format(found.low)}..{shape.format(found.high)})"
+    return text
+
+
+def _store_scale(run: Run) -> list[str]:
+    if run.store_scale is None:
+        return []
+    rows = [(name, str(value)) for name, value in flatten(run.store_scale)]
+    return ["## A large store", table(("figure", "value"), rows)]
+
+
+def flatten(value: object, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested dictionaries and lists as (dotted name, value) pairs, floats with 3 digits."""
+    if isinstance(value, dict):
+        pairs = [(str(key), entry) for key, entry in value.items()]
+    elif isinstance(value, list):
+        pairs = [(str(number), entry) for number, entry in enumerate(value)]
+    else:
+        return [(prefix, f"{value:.3f}" if isinstance(value, float) else str(value))]
+    return [
+        found
+        for key, entry in pairs
+        for found in flatten(entry, f"{prefix}.{key}" if prefix else key)
+    ]
+
+
+def _method(run: Run) -> str:
+    lines = [
+        "- One PostgreSQL server, every program on this one machine, the load generator "
+        "included, over the loopback interface: they share its cores, as their figures show.",
+        "- All subjects run all the time; each case goes through all of them before the next "
+        "case; each round starts with another subject. Figures are medians over the rounds, "
+        "(smallest..largest) in parentheses; ratios and differences are taken within each "
+        "round before the median.",
+        "- pgbench figures come from a window inside of each run, after a warm-up: "
+        "transactions by their time stamps in pgbench's log, CPU read at both ends. Logins are "
+        "outside of it, except in the connect cases, where they are what is measured.",
+        "- CPU is the proxy's whole process tree, by the kernel's CPU-time clocks; user and "
+        "kernel shares from /proc/PID/stat. Time the kernel spends in interrupts on "
+        "behalf of others is not in it, for any subject.",
+        "- Bulk cases: a minimal client on a raw socket that reads a megabyte at a time and "
+        "throws it away (median of "
+        f"{run.sizes.bulk_repeats} statements a round), so that the client is not the limit.",
+        "- Memory: from /proc/PID/smaps_rollup, in a freshly started and warmed-up proxy. "
+        "Socket buffers in the kernel are not in it.",
+        "- Every role's password is a SCRAM verifier of 4,096 iterations (or 1, where the "
+        "case says so) on both legs; every certificate is the same ECDSA P-256 one; clients "
+        "use sslmode=require. Upstream of the proxies is plaintext.",
+        f"- pgbench scale {run.sizes.scale}. PostgreSQL settings: "
+        + ", ".join(f"{key}={value}" for key, value in run.server.items() if value)
+        + ".",
+    ]
+    subjects = table(
+        ("subject", "version", "TLS to the client", "settings"),
+        ((s.title, s.version, s.tls, s.notes) for s in run.subjects),
+        of_words=True,
+    )
+    python = table(("of Accode Proxy", "version"), run.python.items(), of_words=True)
+    return "\n\n".join(["\n".join(lines), subjects, python])
