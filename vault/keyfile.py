@@ -266,17 +266,9 @@ def _read(path: Path) -> _Contents:
         raise KeyFileError(f"key file {path} cannot be opened: {_words(error)}") from None
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"key file {path} is not a regular file")
-        if status.st_uid not in (os.geteuid(), 0):
-            raise KeyFileError(f"key file {path} belongs to another user")
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            raise KeyFileError(
-                f"key file {path} is open to others: its mode must be 0600,"
-                f" it is {stat.S_IMODE(status.st_mode):04o}"
-            )
-        if status.st_size > _FILE_LIMIT:
-            raise KeyFileError(f"key file {path} is not a key file: it is too large")
+        why = why_refused(status, os.geteuid())
+        if why is not None:
+            raise KeyFileError(f"key file {path} {why}")
         text = Secret(os.read(descriptor, _FILE_LIMIT + 1))
     except OSError as error:
         raise KeyFileError(f"key file {path} cannot be read: {_words(error)}") from None
@@ -288,6 +280,20 @@ def _read(path: Path) -> _Contents:
     seed, keks = decoded
     identity = (status.st_ino, status.st_mtime_ns, status.st_size)
     return _Contents(seed, keks, list(keks)[-1], identity)
+
+
+def why_refused(status: os.stat_result, user_id: int) -> str | None:
+    """Why a file may not be the key file of a process of this user; None where it may."""
+    mode = stat.S_IMODE(status.st_mode)
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    if status.st_uid not in (user_id, 0):
+        return "belongs to another user"
+    if mode & 0o077:
+        return f"is open to others: its mode must be 0600, it is {mode:04o}"
+    if status.st_size > _FILE_LIMIT:
+        return "is not a key file: it is too large"
+    return None
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
