@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 
 import pytest
@@ -50,10 +51,8 @@ def test_base64_that_is_not_canonical_is_malformed(text: bytes):
 
 @given(st.binary(max_size=100))
 def test_base64_of_anything_is_a_violation_or_reversible(text: bytes):
-    try:
+    with contextlib.suppress(PeerViolation):
         assert encode_base64(decode_base64(text, "it")) == text
-    except PeerViolation:
-        pass
 
 
 def test_an_attribute_ends_at_its_comma():
