@@ -73,6 +73,8 @@ _ESCAPE = re.compile(
 )
 _OCTAL, _CHARACTER = 4, 5
 _UNICODE_ESCAPE = re.compile(rb"\\(?:\+([0-9A-Fa-f]{6})|([0-9A-Fa-f]{4}))")
+# Reading one costs about half a microsecond, and the event loop waits meanwhile.
+_ESCAPE_LIMIT = 4_096
 _BLANK_ESCAPES = frozenset(b"bfnrt")
 
 # What is kept of a redacted text: these words alone, from its start.
@@ -119,8 +121,11 @@ def holds_secret(text: bytes) -> bool:
     lower = text.lower()
     if _reads_as_secret(lower):
         return True
-    if b"\\" not in lower:
+    escapes = lower.count(b"\\")
+    if not escapes:
         return False
+    if escapes > _ESCAPE_LIMIT:
+        return True
     # Whether a backslash begins an escape, and which, depends on the string it is in and
     # on settings of the session: the text is read each way.
     return _reads_as_secret(_ESCAPE.sub(_unescape, text).lower()) or _reads_as_secret(

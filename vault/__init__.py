@@ -8,6 +8,7 @@ The map of this package:
 ``sealing``    HKDF, commitment and AES-256-GCM over given keys; no key management
 ``provider``   ``KeyProvider``: who holds the key encryption key; ``WrappedRootKey``
 ``keyfile``    ``LocalKeyFile``: the provider that is a file of mode 0600
+``keytext``    what is written in that file
 ``vault``      ``Vault``: workspace root keys, seal, unseal, derived keys
 ``selftest``   known answers, checked before the first secret is opened
 ``hardening``  core dumps off, memory closed to other processes

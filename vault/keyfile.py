@@ -1,11 +1,6 @@
-"""The key provider that is a file: KEKs and a seed in one text of mode 0600.
+"""The key provider that is a file of mode 0600.
 
-    accode-proxy-key-file 1
-    seed <64 hex>                    never changes: signing and salt keys derive from it
-    kek <id> <64 hex>                one line for each KEK, the last one is current
-    check <64 hex>                   SHA-256 of the lines before: finds a damaged copy
-
-Knows the file and its permissions. Errors name the path and what is wrong, and never
+Knows the file and its permissions; ``keytext`` knows what is written in it. Errors name the path and what is wrong, and never
 repeat a byte of content. Writing is atomic: a new file beside the old one is flushed
 and renamed over it.
 """
@@ -13,10 +8,7 @@ and renamed over it.
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import hmac
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,24 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vault.errors import KeyFileError, KeyProviderError
+from vault.keytext import KEK_LIMIT, KEY_ID_LENGTH, decode, encode
 from vault.record import NONCE_LENGTH, TAG_LENGTH
 from vault.sealing import KEY_LENGTH, decrypt, derive, encrypt
 from vault.secret import Secret
 
-_HEADER = b"accode-proxy-key-file 1"
-_SEED = re.compile(rb"seed ([0-9a-f]{64})")
-_KEK = re.compile(rb"kek (k[0-9a-f]{32}) ([0-9a-f]{64})")
-_CHECK = re.compile(rb"check ([0-9a-f]{64})")
-
-KEK_LIMIT = 64
-"""KEKs in one file: a year of weekly rotation, if none is ever retired."""
 _FILE_LIMIT = 16 * 1024
 
 _WRAP_MAGIC = b"ACPW"
 _WRAP_FORMAT = 1
-_KEY_ID_LENGTH = 33
-_WRAPPED_LENGTH = 5 + _KEY_ID_LENGTH + NONCE_LENGTH + KEY_LENGTH + TAG_LENGTH
-_KEY_ID_LABEL = b"accode-proxy kek id 1"
+_WRAPPED_LENGTH = 5 + KEY_ID_LENGTH + NONCE_LENGTH + KEY_LENGTH + TAG_LENGTH
 _DERIVE_LABEL = b"accode-proxy derived key 1"
 _WRAP_LABEL = b"accode-proxy wrapped root key 1\0"
 
@@ -76,7 +60,7 @@ class LocalKeyFile:
         Raises KeyFileError where one exists already or the directory is not writable.
         """
         target = Path(path)
-        text = _encode(Secret(os.urandom(KEY_LENGTH)), [Secret(os.urandom(KEY_LENGTH))])
+        text = encode(Secret(os.urandom(KEY_LENGTH)), [Secret(os.urandom(KEY_LENGTH))])
         try:
             _write_new(target, text)
             _sync_directory(target.parent)
@@ -122,16 +106,14 @@ class LocalKeyFile:
         """Unwrap what a KEK of this file has wrapped. Raises KeyProviderError."""
         if len(wrapped) != _WRAPPED_LENGTH or wrapped[:5] != _WRAP_MAGIC + bytes((_WRAP_FORMAT,)):
             raise KeyProviderError("the wrapped root key is malformed")
-        header, rest = wrapped[: 5 + _KEY_ID_LENGTH], wrapped[5 + _KEY_ID_LENGTH :]
+        header, rest = wrapped[: 5 + KEY_ID_LENGTH], wrapped[5 + KEY_ID_LENGTH :]
         kek = self._kek(header[5:].decode("ascii", "replace"))
-        plaintext = None
-        if kek is not None:
-            nonce, ciphertext = rest[:NONCE_LENGTH], rest[NONCE_LENGTH:]
-            plaintext = decrypt(kek, nonce, ciphertext, _WRAP_LABEL + header + context)
-        else:
+        if kek is None:
             raise KeyProviderError(
                 f"key file {self._path} does not hold the key that wrapped the root key"
             )
+        nonce, ciphertext = rest[:NONCE_LENGTH], rest[NONCE_LENGTH:]
+        plaintext = decrypt(kek, nonce, ciphertext, _WRAP_LABEL + header + context)
         if plaintext is None:
             raise KeyProviderError(
                 "the wrapped root key does not open: it was changed or is another's"
@@ -154,7 +136,7 @@ class LocalKeyFile:
                     f"key file {self._path} holds {KEK_LIMIT} keys already: retire one first"
                 )
             keks = [*contents.keks.values(), Secret(os.urandom(KEY_LENGTH))]
-            self._replace(_encode(contents.seed, keks))
+            self._replace(encode(contents.seed, keks))
         return self.key_id
 
     def retire(self, key_id: str) -> None:
@@ -169,7 +151,7 @@ class LocalKeyFile:
             if key_id == contents.current:
                 raise KeyFileError(f"key file {self._path} needs its current key: rotate first")
             keks = [kek for held, kek in contents.keks.items() if held != key_id]
-            self._replace(_encode(contents.seed, keks))
+            self._replace(encode(contents.seed, keks))
 
     def destroy(self) -> None:
         """Remove the file: everything sealed under it becomes unreadable.
@@ -216,44 +198,6 @@ class LocalKeyFile:
         self._contents = _read(self._path)
 
 
-def _encode(seed: Secret, keks: list[Secret]) -> Secret:
-    lines = [_HEADER, b"seed " + seed.reveal().hex().encode()]
-    lines += [
-        b"kek " + _key_id(kek).encode("ascii") + b" " + kek.reveal().hex().encode() for kek in keks
-    ]
-    body = b"\n".join(lines) + b"\n"
-    return Secret(body + b"check " + hashlib.sha256(body).hexdigest().encode() + b"\n")
-
-
-def _key_id(kek: Secret) -> str:
-    # Derived from the key, so that an id can never name another key.
-    return "k" + derive(kek, b"", [_KEY_ID_LABEL], 16).hex()
-
-
-def _decode(text: Secret) -> tuple[Secret, dict[str, Secret]] | None:
-    """The seed and the KEKs, or None for anything but a whole key file."""
-    lines = text.reveal().split(b"\n")
-    if not 5 <= len(lines) <= KEK_LIMIT + 4 or lines[0] != _HEADER or lines[-1] != b"":
-        return None
-    seed = _SEED.fullmatch(lines[1])
-    check = _CHECK.fullmatch(lines[-2])
-    if seed is None or check is None:
-        return None
-    body = b"\n".join(lines[:-2]) + b"\n"
-    if not hmac.compare_digest(hashlib.sha256(body).hexdigest().encode(), check[1]):
-        return None
-    keks: dict[str, Secret] = {}
-    for line in lines[2:-2]:
-        found = _KEK.fullmatch(line)
-        if found is None:
-            return None
-        kek = Secret(bytes.fromhex(found[2].decode("ascii")))
-        if _key_id(kek) != found[1].decode("ascii") or _key_id(kek) in keks:
-            return None
-        keks[_key_id(kek)] = kek
-    return Secret(bytes.fromhex(seed[1].decode("ascii"))), keks
-
-
 def _read(path: Path) -> _Contents:
     try:
         # O_NONBLOCK: a pipe in the file's place must not hang the start.
@@ -274,7 +218,7 @@ def _read(path: Path) -> _Contents:
         raise KeyFileError(f"key file {path} cannot be read: {_words(error)}") from None
     finally:
         os.close(descriptor)
-    decoded = _decode(text)
+    decoded = decode(text)
     if decoded is None:
         raise KeyFileError(f"key file {path} is not a key file, or it is damaged")
     seed, keks = decoded

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from vault.errors import KeyFileError, KeyProviderError
-from vault.keyfile import KEK_LIMIT, LocalKeyFile, why_refused
+from vault.keyfile import LocalKeyFile, why_refused
+from vault.keytext import KEK_LIMIT
 from vault.secret import Secret
 
 ROOT = Secret(bytes(range(32)))

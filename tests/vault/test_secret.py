@@ -84,11 +84,11 @@ def test_a_copy_is_as_closed_as_the_original():
 def test_it_cannot_be_changed():
     secret = Secret(CANARY)
     with pytest.raises(AttributeError):
-        secret.other = b""  # type: ignore[attr-defined]
+        secret.other = b""
     with pytest.raises(AttributeError):
         setattr(secret, "_Secret__value", b"")  # noqa: B010
     with pytest.raises(AttributeError):
-        delattr(secret, "_Secret__value")  # noqa: B043
+        delattr(secret, "_Secret__value")
     assert secret.reveal() == CANARY
 
 
