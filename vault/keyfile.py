@@ -1,8 +1,8 @@
 """The key provider that is a file of mode 0600.
 
-Knows the file and its permissions; ``keytext`` knows what is written in it. Errors name the path and what is wrong, and never
-repeat a byte of content. Writing is atomic: a new file beside the old one is flushed
-and renamed over it.
+Knows the file and its permissions; ``keytext`` knows what is written in it. Errors name
+the path and what is wrong, and never repeat a byte of content. Writing is atomic: a new
+file beside the old one is flushed and renamed over it.
 """
 
 from __future__ import annotations

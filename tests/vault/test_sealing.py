@@ -112,6 +112,17 @@ def test_another_root_key_fails_at_the_commitment_before_decryption():
     assert open_record(other, forged, BINDING) is None
 
 
+def test_a_ciphertext_that_would_open_is_refused_where_the_commitment_is_anothers():
+    # Sealed anew by one who has the root key, so that all but the commitment fits.
+    right = seal(b"secret")
+    key = Secret(derive(ROOT, right.record_id, [b"accode-proxy record key 1", b"upstream-login"]))
+    for commitment, expected in ((right.commitment, Secret(b"secret")), (bytes(32), None)):
+        record = replace(right, commitment=commitment)
+        additional_data = BINDING.additional_data(record.header(), 3)
+        ciphertext = encrypt(key, record.nonce, Secret(b"secret"), additional_data)
+        assert open_record(ROOT, replace(record, ciphertext=ciphertext), BINDING) == expected
+
+
 def test_two_records_of_one_secret_share_nothing():
     first, second = seal(b"secret"), seal(b"secret")
     assert first.commitment != second.commitment
