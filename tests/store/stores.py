@@ -1,0 +1,89 @@
+"""Stores for tests: a SQLite file, or a fresh database in a real PostgreSQL."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from proxy.store import Store, Token, Workspace, new_id, new_token, verifiers_for
+from tests.servers import roles
+from tests.servers.postgres import PostgresServer
+from vault import LocalKeyFile, Vault
+
+KINDS = ("sqlite", "postgresql")
+
+
+class SettableClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 5, 4, 12, 30, 15, 123456, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **parts: float) -> None:
+        self.now += timedelta(**parts)
+
+
+def new_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    """The URL of a store that does not exist yet."""
+    if kind == "sqlite":
+        return f"sqlite:///{folder}/store.db"
+    return new_postgresql_url(request.getfixturevalue("postgres"))
+
+
+def new_postgresql_url(server: PostgresServer) -> str:
+    database = f"store_{secrets.token_hex(6)}"
+    server.execute(f"CREATE DATABASE {database}")
+    return (
+        f"postgresql://{roles.ADMIN.name}:{roles.ADMIN.password}"
+        f"@{server.host}:{server.port}/{database}"
+    )
+
+
+def make_vault(folder: Path) -> Vault:
+    path = folder / "key"
+    LocalKeyFile.create(path)
+    return Vault(LocalKeyFile.load(path))
+
+
+@asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncIterator[Store]:
+    store = await Store.open(url, **options)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def a_workspace(store: Store, vault: Vault, name: str = "finance") -> Workspace:
+    # One iteration: the count does not matter to any test of the store, its time does.
+    return await store.create_workspace(name, vault.new_root_key(new_id()), scram_iterations=1)
+
+
+async def a_token(store: Store, workspace: Workspace, **changes: Any) -> Token:
+    verifier = verifiers_for(new_token(), workspace.scram_salt, workspace.scram_iterations)
+    return await store.create_token(
+        workspace, changes.get("label", "runtime"), changes.get("expires_at"), verifier
+    )
+
+
+async def run_sql(url: str, sql: str) -> list[tuple[Any, ...]]:
+    """Do something behind the store's back, as an attacker or an operator might."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
+            return list(connection.execute(sql).fetchall())
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(sql)]
+    finally:
+        await connection.close()
