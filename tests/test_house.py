@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ DISTRIBUTION = "accode-proxy"
 FORBIDDEN_NAMES = {"utils", "util", "common", "core", "models", "helpers", "misc", "shared"}
 
 
-def project() -> dict:
+def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 

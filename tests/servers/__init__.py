@@ -7,5 +7,6 @@
 ``programs``      where the machine's PostgreSQL programs are
 ``obtain``        installs what is missing, where it may
 ``postgres``      one PostgreSQL server: start, stop, kill, freeze, its log
+``external``      a PostgreSQL that somebody else runs, named by ACCODE_TEST_POSTGRES
 ``roles``         who may log in to it, and how
 """

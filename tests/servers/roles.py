@@ -52,16 +52,16 @@ def hba_lines(*, has_tls: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def creation_sql() -> list[str]:
-    """Return the statements that make the roles; each owns a schema of its own name."""
+def creation_sql(database: str = DATABASE, *, superuser: bool = True) -> list[str]:
+    """Return the statements that make the roles; ``admin`` is a superuser where allowed."""
     statements = []
     for role in ROLES:
         encryption = "md5" if role.method == "md5" else "scram-sha-256"
-        rights = "SUPERUSER" if role is ADMIN else "NOSUPERUSER"
+        rights = "SUPERUSER" if role is ADMIN and superuser else "NOSUPERUSER"
         statements += [
             f"SET password_encryption = '{encryption}'",
             f"CREATE ROLE {role.name} LOGIN {rights} PASSWORD '{role.password}'",
             f"GRANT ALL ON SCHEMA public TO {role.name}",
-            f"GRANT CREATE, TEMPORARY, CONNECT ON DATABASE {DATABASE} TO {role.name}",
+            f"GRANT CREATE, TEMPORARY, CONNECT ON DATABASE {database} TO {role.name}",
         ]
     return statements

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.servers import roles
+from tests.servers.external import ExternalPostgres
 from tests.servers.postgres import PostgresServer
 from tests.servers.waiting import wait_until
 
@@ -83,3 +84,20 @@ def test_sessions_are_counted(own_postgres: PostgresServer):
     with connect(own_postgres.dsn(roles.SCRAM)):
         assert own_postgres.session_count(roles.SCRAM) == 1
     wait_until(lambda: own_postgres.session_count(roles.SCRAM) == 0, what="the session to end")
+
+
+def test_somebody_elses_server_gets_the_roles_and_loses_them_again(own_postgres: PostgresServer):
+    roles_made = "SELECT count(*) FROM pg_roles WHERE rolname = ANY(%s) AND NOT rolsuper"
+    names = ([role.name for role in roles.ROLES],)
+    for role in roles.ROLES:
+        own_postgres.execute(f"DROP OWNED BY {role.name}; DROP ROLE {role.name}")
+    external = ExternalPostgres(own_postgres.dsn())
+    assert own_postgres.execute(roles_made, names) == [(len(roles.ROLES),)]
+    assert external.has_tls
+    external.remove()
+    assert own_postgres.execute(roles_made, names) == [(0,)]
+
+
+def test_roles_of_somebody_elses_server_are_never_overwritten(own_postgres: PostgresServer):
+    with pytest.raises(RuntimeError, match="tests would overwrite them"):
+        ExternalPostgres(own_postgres.dsn())
