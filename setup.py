@@ -30,9 +30,15 @@ def extensions() -> list[Extension]:
     for module in settings["tool"]["accode-proxy"]["compiled-modules"]:
         source = Path(*module.split(".")).with_suffix(".py")
         if (ROOT / source).is_file():
-            found.append(Extension(module, [str(source)], optional=True))
+            found.append(Extension(module, [str(source)]))
     # The translated C goes to build/, so that no generated file lies beside a source.
-    return cythonize(found, compiler_directives=DIRECTIVES, build_dir="build/cython", quiet=True)
+    translated = cythonize(
+        found, compiler_directives=DIRECTIVES, build_dir="build/cython", quiet=True
+    )
+    for extension in translated:
+        # Here, because cythonize makes new extensions and forgets this of the old ones.
+        extension.optional = True
+    return translated
 
 
 setup(ext_modules=extensions())
