@@ -118,7 +118,10 @@ def test_hot_modules_are_compiled_unless_plain_python_is_asked_for():
         assert spec is not None, f"{module} is listed in pyproject.toml and does not exist"
         assert spec.origin is not None
         is_compiled = spec.origin.endswith(tuple(EXTENSION_SUFFIXES))
-        assert is_compiled != bool(os.environ.get("ACCODE_PROXY_PURE")), spec.origin
+        if os.environ.get("ACCODE_PROXY_PURE"):
+            assert not is_compiled, spec.origin
+        elif not is_compiled:
+            pytest.skip(f"{module} is not compiled: `./run build` says why (no C compiler?)")
 
 
 def test_the_secret_is_revealed_on_one_line_of_the_proxy():
