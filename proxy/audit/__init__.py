@@ -1,0 +1,34 @@
+"""The audit log: what happened, in order, so that a change to it shows.
+
+The map of this package:
+
+``ocsf``      the words of OCSF 1.8.0, and an event
+``events``    the proxy's events that are not statements, each as one function
+``context``   what is constant for one session
+``encode``    events and statements as lines of JSON
+``chain``     how a line vouches for all before it; signatures; what cannot be shown
+``journal``   a statement's verdict on record before its bytes leave, for a memcpy
+``recorder``  the StatementSink of one session: the hot path
+``log``       the queue, the pace, failure and congestion: what the gateway is given
+``writer``    the one thread that touches the chain's files
+``files``     the folder: names, the lock, the chain's end, torn ends
+``recovery``  what a dead process left, as records
+``verify``    names the first bad record and what is wrong with it
+``read``      search and tail, across rotated files
+"""
+
+from proxy.audit.context import Leg, SessionContext
+from proxy.audit.files import AuditFolderError
+from proxy.audit.log import AuditLog, AuditSettings
+from proxy.audit.ocsf import Event
+from proxy.audit.recorder import SessionRecorder
+
+__all__ = [
+    "AuditFolderError",
+    "AuditLog",
+    "AuditSettings",
+    "Event",
+    "Leg",
+    "SessionContext",
+    "SessionRecorder",
+]

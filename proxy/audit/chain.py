@@ -1,0 +1,167 @@
+"""The hash chain: how one line of the audit log vouches for all before it.
+
+Knows lines, hashes and signatures. Must never know files being open, sessions or time.
+
+A line's hash is the SHA-256 of its bytes without the line break. A line names the hash
+of the line before it in ``prev``, the first one names 64 zeros; so the hash of a line
+covers the whole log up to it, and ``printf %s "$LINE" | sha256sum`` checks one by hand.
+
+Some lines are signed with Ed25519: the header that begins each file, and checkpoints
+(at least every 60 s, every ``MAXIMUM_UNSIGNED`` records, at rotation and at close). The
+signature is over ``DOMAIN`` and the line itself with the signature's 88 characters
+taken out, so it covers ``prev``, the sequence number, the file's name and the time.
+The file ``head`` is a copy of the newest checkpoint line.
+
+What this cannot show without a checkpoint kept elsewhere: that somebody put the whole
+folder, ``head`` too, back to an earlier state of itself; or that somebody rewrote what
+came after the newest checkpoint (at most 60 s of a killed proxy's last records).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from proxy.audit.encode import encode_event
+from proxy.audit.ocsf import OTHER, VERSION, Event, EventClass
+
+GENESIS = "0" * 64
+"""``prev`` of the first line there is."""
+
+DOMAIN = b"accode-proxy audit line v1\n"
+MAXIMUM_UNSIGNED = 8192
+"""Records between two signed lines; bounds what can be rewritten after the last one."""
+
+MAXIMUM_LINE = 4 * 1024 * 1024
+"""Bytes of a line. The longest is a statement of 64 KiB, every byte a 6-byte escape,
+with 16 KiB of parameters: far below; a longer line is not ours."""
+
+FILE_NAME = re.compile(r"audit-(\d{8})-(\d{4,9})\.jsonl")
+HEAD_NAME = "head"
+_SIGNATURE_LENGTH = 88
+
+_FRONT = re.compile(rb'\{"metadata":\{"sequence":(\d{1,18}),')
+_BACK = re.compile(
+    rb'(?:"statement":"([A-Za-z0-9_.:-]{1,64}/\d{1,18})",)?'
+    rb'(?:"signature":"([A-Za-z0-9+/=]{88})",)?'
+    rb'"prev":"([0-9a-f]{64})"\}\}\Z'
+)
+_BACK_WINDOW = 400
+_FILE = re.compile(rb'"unmapped":\{"chain":"(header|checkpoint)","file":"([a-z0-9.-]{1,64})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the chain needs of one line. ``statement`` is session/number, or ""."""
+
+    sequence: int
+    prev: str
+    statement: str
+    signature: bytes | None
+
+
+def parse_link(line: bytes) -> Link | None:
+    """A line's link (without its line break), or None where it is not of our form."""
+    front = _FRONT.match(line)
+    back = _BACK.search(line, max(0, len(line) - _BACK_WINDOW))
+    if front is None or back is None:
+        return None
+    return Link(
+        int(front[1]), back[3].decode(), (back[1] or b"").decode(), back[2] if back[2] else None
+    )
+
+
+def hash_line(line: bytes) -> str:
+    """The hash of a line without its line break, as 64 hex digits."""
+    return hashlib.sha256(line).hexdigest()
+
+
+def signed_part(line: bytes) -> tuple[str, str] | None:
+    """Of a signed line: ("header" or "checkpoint", the file it belongs to)."""
+    found = _FILE.search(line)
+    return (found[1].decode(), found[2].decode()) if found else None
+
+
+def is_signed_by(line: bytes, link: Link, key: Ed25519PublicKey) -> bool:
+    """Whether a line carries this key's signature over itself."""
+    if link.signature is None:
+        return False
+    place = len(line) - len(b'","prev":""}}') - 64 - _SIGNATURE_LENGTH
+    blank = line[:place] + line[place + _SIGNATURE_LENGTH :]
+    try:
+        key.verify(base64.b64decode(link.signature, validate=True), DOMAIN + blank)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """A short name for a key: the first 16 hex digits of the SHA-256 of its 32 bytes."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+class Chain:
+    """The growing end of the chain: gives each line its sequence number and ``prev``."""
+
+    __slots__ = ("_key", "_key_id", "file", "instance", "prev", "sequence", "signed")
+
+    def __init__(self, key: Ed25519PrivateKey, instance: str, sequence: int, prev: str) -> None:
+        self._key = key
+        self._key_id = key_id(key.public_key())
+        self.instance = instance
+        self.sequence = sequence
+        """Of the newest line; 0 where there is none."""
+        self.prev = prev
+        """The hash of the newest line."""
+        self.signed = sequence
+        """The sequence number of the newest signed line of this process."""
+        self.file = ""
+
+    def seal(self, line: str) -> bytes:
+        """Take a line encoded for ``sequence + 1`` and ``prev``; its bytes with a break."""
+        data = line.encode("ascii")
+        self.prev = hashlib.sha256(data).hexdigest()
+        self.sequence += 1
+        return data + b"\n"
+
+    def event(self, event: Event, time: float) -> bytes:
+        """Encode and seal an event."""
+        return self.seal(encode_event(event, self.sequence + 1, self.prev, time))
+
+    def header(self, file: str, previous_file: str, time: float) -> bytes:
+        """The signed line that begins a file."""
+        self.file = file
+        return self._signed("header", {"previous_file": previous_file}, "Audit file opened", time)
+
+    def checkpoint(self, time: float) -> bytes:
+        """A signed line about everything before it."""
+        return self._signed("checkpoint", {}, "Audit checkpoint", time)
+
+    def _signed(self, what: str, more: dict[str, object], name: str, time: float) -> bytes:
+        event = Event(
+            EventClass.APPLICATION_LIFECYCLE,
+            OTHER,
+            activity_name=name,
+            attributes={"app": {"name": "Accode Proxy", "uid": self.instance}},
+            extra={
+                "chain": what,
+                "file": self.file,
+                "schema": VERSION,
+                "instance": self.instance,
+                "key": self._key_id,
+                "previous_signed": self.signed,
+                **more,
+            },
+            time=time,
+        )
+        sequence = self.sequence + 1
+        blank = encode_event(event, sequence, self.prev, time, signature="")
+        signature = base64.b64encode(self._key.sign(DOMAIN + blank.encode("ascii"))).decode()
+        line = self.seal(encode_event(event, sequence, self.prev, time, signature=signature))
+        self.signed = sequence
+        return line
