@@ -79,13 +79,16 @@ def test_the_scram_keys_are_those_that_postgresql_makes(postgres: PostgresServer
     assert verifier.server_key == base64.b64decode(server_key)
 
 
-def test_the_double_hashes_are_those_of_mysql():
-    # MySQL 8: SELECT PASSWORD() is gone; MariaDB 10.11: SELECT PASSWORD('acp_...') gives this.
-    token = new_token(lambda count: bytes(count))
+def test_the_double_hashes_are_those_that_openssl_makes():
+    token = new_token(bytes)
+    assert token == "acp_0000000000_00000000000000000000000000000000000000000002y03zR"
     verifier = verifiers_for(token, SALT, 1)
-    assert token == "acp_" + "0" * 10 + "_" + "0" * 43 + token[-6:]
-    assert len(verifier.sha1_sha1) == 20
-    assert len(verifier.sha256_sha256) == 32
+    # printf %s TOKEN | openssl dgst -sha1 -binary | openssl dgst -sha1, and so for SHA-256.
+    assert verifier.sha1_sha1.hex() == "36141cf85c40c105f84f99a8ed57609dfbc4d918"
+    assert (
+        verifier.sha256_sha256.hex()
+        == "33b608f4952ecd41eb8f28fe363e3505cdcf3f323c561f221f83ecd525c51905"
+    )
 
 
 def test_verifiers_are_made_of_well_formed_tokens_only():

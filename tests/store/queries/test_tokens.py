@@ -35,7 +35,7 @@ async def test_the_newest_token_is_listed_first(store: Store, vault: Vault, cloc
 @pytest.mark.parametrize("label", ["", " a", "a ", "a\nb", "x" * 129, "\x1b[31m"])
 async def test_a_label_is_one_line_of_text(store: Store, vault: Vault, label: str):
     workspace = await a_workspace(store, vault)
-    with pytest.raises(InvalidSetting, match="^label: "):
+    with pytest.raises(InvalidSetting, match=r"^label: "):
         await a_token(store, workspace, label=label)
 
 
@@ -49,7 +49,7 @@ async def test_an_expiry_is_ahead_has_a_time_zone_and_is_not_absurd(
         clock.now + timedelta(days=5000),
         datetime(2027, 1, 1),  # noqa: DTZ001
     ):
-        with pytest.raises(InvalidSetting, match="^expires_at: "):
+        with pytest.raises(InvalidSetting, match=r"^expires_at: "):
             await a_token(store, workspace, expires_at=expires_at)
 
 

@@ -79,7 +79,7 @@ async def test_a_name_outside_the_grammar_is_refused(store: Store, vault: Vault,
 async def test_an_unknown_workspace_is_not_found(store: Store):
     with pytest.raises(NotFound, match="there is no workspace named nobody"):
         await store.workspace("nobody")
-    with pytest.raises(NotFound, match="^there is no such workspace$"):
+    with pytest.raises(NotFound, match=r"^there is no such workspace$"):
         await store.workspace("no\x1b[31mbody")
 
 
@@ -155,14 +155,16 @@ async def test_a_deleted_name_may_be_used_again_by_another_workspace(store: Stor
 
 
 async def test_a_deleted_root_key_is_in_no_file_of_a_sqlite_store(vault: Vault, tmp_path: Path):
+    def files_with(data: bytes) -> list[str]:
+        return [path.name for path in tmp_path.glob("store.db*") if data in path.read_bytes()]
+
     store = await Store.open(f"sqlite:///{tmp_path}/store.db")
     try:
         workspace = await a_workspace(store, vault)
         wrapped = workspace.root_key.wrapped
+        assert files_with(wrapped)
         await store.delete_workspace(workspace)
-        files = [path for path in tmp_path.iterdir() if path.name.startswith("store.db")]
-        assert files
-        assert not [path.name for path in files if wrapped in path.read_bytes()]
+        assert not files_with(wrapped)
     finally:
         await store.close()
 
