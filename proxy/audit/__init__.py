@@ -10,6 +10,9 @@ The map of this package:
 ``journal``   a statement's verdict on record before its bytes leave, for a memcpy
 ``recorder``  the StatementSink of one session: the hot path
 ``log``       the queue, the pace, failure and congestion: what the gateway is given
+``settings``  its sizes and times; the clock
+``opening``   what happens before the first record
+``assembly``  the queue's turn into batches of chained lines; rotation
 ``writer``    the one thread that touches the chain's files
 ``files``     the folder: names, the lock, the chain's end, torn ends
 ``recovery``  what a dead process left, as records
@@ -19,9 +22,10 @@ The map of this package:
 
 from proxy.audit.context import Leg, SessionContext
 from proxy.audit.files import AuditFolderError
-from proxy.audit.log import AuditLog, AuditSettings
+from proxy.audit.log import AuditLog
 from proxy.audit.ocsf import Event
 from proxy.audit.recorder import SessionRecorder
+from proxy.audit.settings import AuditSettings
 
 __all__ = [
     "AuditFolderError",

@@ -100,6 +100,11 @@ def is_signed_by(line: bytes, link: Link, key: Ed25519PublicKey) -> bool:
     return True
 
 
+def names_key(line: bytes, key: Ed25519PublicKey) -> bool:
+    """Whether a signed line says that this key signed it."""
+    return f'"key":"{key_id(key)}"'.encode() in line
+
+
 def key_id(key: Ed25519PublicKey) -> str:
     """A short name for a key: the first 16 hex digits of the SHA-256 of its 32 bytes."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]

@@ -145,7 +145,10 @@ def resume(folder: Path) -> ChainEnd:
     for path in reversed(audit_files(folder)):
         line, whole = _last_line(path)
         size = path.stat().st_size
-        if whole < size or line is None:
+        if size == 0:
+            path.unlink()  # made just before a crash or on a full disk: nothing was in it
+            continue
+        if whole < size:
             torn.append(_keep_aside(path, whole))
         if line is None:
             continue

@@ -24,8 +24,8 @@ class Disk:
     """The system calls the writer makes: what a test's failing disk replaces."""
 
     def open(self, path: Path) -> int:
-        """Open a file for writing and reading, created with mode 0600."""
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Create a file for writing and reading, with mode 0600; it must not exist."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def write(self, descriptor: int, data: memoryview, offset: int) -> int:
         """Write some of the data; how much."""
@@ -119,12 +119,12 @@ class ChainFile:
     def _switch(self, name: str) -> None:
         if self._descriptor >= 0:
             self._sync()
-        descriptor = self._disk.open(self._folder / name)
-        self.close()
-        self._descriptor = descriptor
+        old, self._descriptor = self._descriptor, self._disk.open(self._folder / name)
         self._name = name
         self._offset = self._synced = 0
         self._is_folder_dirty = True
+        if old >= 0:
+            self._disk.close(old)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

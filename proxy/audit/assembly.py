@@ -1,0 +1,167 @@
+"""Turns the queue into batches of chained lines: encoding, signing, rotation.
+
+Knows the chain and what is waiting for the writer. Must never know why or when it is
+called: that is the log's pace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from protocols.statements import Statement
+from proxy.audit.chain import MAXIMUM_UNSIGNED, Chain
+from proxy.audit.encode import encode_statement
+from proxy.audit.files import day_of, next_name
+from proxy.audit.ocsf import Event
+from proxy.audit.recorder import SessionRecorder
+from proxy.audit.settings import AuditSettings, Clock
+from proxy.audit.writer import Batch
+
+_BATCH = 1024 * 1024
+"""Bytes handed to the writer at once; bounds how long one write keeps a waiter waiting."""
+_CHECKPOINT_RECORDS = MAXIMUM_UNSIGNED - 1024
+
+
+@dataclass(slots=True)
+class QueuedEvent:
+    """An event in the queue, and who waits for it to be durable or settled."""
+
+    event: Event
+    time: float
+    monotonic: float
+    waiter: asyncio.Future[None] | None = None
+    recorder: SessionRecorder | None = None
+
+
+EndedStatement = tuple[SessionRecorder, Statement]
+Queued = QueuedEvent | EndedStatement
+
+
+def queued_at(item: Queued) -> float:
+    """When an item was queued, on the monotonic clock."""
+    return item[1].ended if isinstance(item, tuple) else item.monotonic
+
+
+class Assembly:
+    """Batches in the order of the chain. There is always one that is open, the last."""
+
+    def __init__(
+        self, settings: AuditSettings, clock: Clock, chain: Chain, file: str, file_bytes: int
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self.chain = chain
+        self._batches: deque[Batch] = deque([Batch(file)])
+        self._file_bytes = file_bytes
+        self.unwritten = 0
+        """Bytes encoded and not yet reported written by the log."""
+        self.last_checkpoint = clock.monotonic()
+
+    def has_work(self) -> bool:
+        """Whether the writer has something to do."""
+        first = self._batches[0]
+        return bool(first.records) or first.sync
+
+    @property
+    def records(self) -> int:
+        """Encoded records the writer has not been given."""
+        return sum(batch.records for batch in self._batches)
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest of them was queued; 0 if there is none."""
+        return self._batches[0].oldest if self._batches[0].records else 0.0
+
+    @property
+    def batches(self) -> tuple[Batch, ...]:
+        """What the writer has not been given."""
+        return tuple(self._batches)
+
+    def take(self) -> Batch:
+        """The oldest batch, for the writer."""
+        batch = self._batches.popleft()
+        if not self._batches:
+            self._batches.append(Batch(batch.file))
+        return batch
+
+    def ask_for_sync(self) -> None:
+        """Have what is written so far made durable with the newest batch."""
+        self._batches[-1].sync = True
+
+    def checkpoint(self) -> None:
+        """Add a signed line that becomes the folder's head."""
+        self._sign(self._open_batch())
+
+    def encode(self, pending: deque[Queued], most: int) -> int:
+        """Chain at most ``most`` items of the queue; how many bytes of text they held."""
+        chain = self.chain
+        with_parameters = self._settings.with_parameters
+        texts = 0
+        batch = self._open_batch()
+        while pending and most:
+            most -= 1
+            item = pending.popleft()
+            if not batch.records:
+                batch.oldest = queued_at(item)
+            if isinstance(item, tuple):
+                recorder, statement = item
+                texts += len(statement.text)
+                line = chain.seal(
+                    encode_statement(
+                        recorder.fragments,
+                        statement,
+                        chain.sequence + 1,
+                        chain.prev,
+                        recorder.wall_base,
+                        with_parameters,
+                    )
+                )
+                batch.placed.append(statement)
+            else:
+                line = chain.event(item.event, item.time)
+                if item.waiter is not None:
+                    batch.waiters.append(item.waiter)
+                    batch.sync = True
+                if item.recorder is not None:
+                    batch.placed.append(item.recorder)
+            self._add(batch, line)
+            if chain.sequence - chain.signed >= _CHECKPOINT_RECORDS:
+                self._add(batch, chain.checkpoint(self._clock.time()))
+            if batch.size >= _BATCH or self._file_bytes >= self._settings.rotate_bytes:
+                batch = self._open_batch(is_full=True)
+        return texts
+
+    def _add(self, batch: Batch, line: bytes) -> None:
+        batch.lines.append(line)
+        batch.size += len(line)
+        batch.records += 1
+        self._file_bytes += len(line)
+        self.unwritten += len(line)
+
+    def _sign(self, batch: Batch) -> None:
+        if not batch.records:
+            batch.oldest = self._clock.monotonic()
+        line = self.chain.checkpoint(self._clock.time())
+        self._add(batch, line)
+        batch.sync = True
+        batch.head = line
+        self.last_checkpoint = self._clock.monotonic()
+
+    def _open_batch(self, *, is_full: bool = False) -> Batch:
+        """The batch to add to, after a rotation if one is due."""
+        batch = self._batches[-1]
+        now = self._clock.time()
+        name = next_name(batch.file, now)
+        if self._file_bytes >= self._settings.rotate_bytes or day_of(name) > day_of(batch.file):
+            self._sign(batch)
+            previous, batch = batch.file, Batch(name)
+            self._batches.append(batch)
+            self._file_bytes = 0
+            batch.oldest = self._clock.monotonic()
+            self._add(batch, self.chain.header(name, previous, now))
+        elif is_full:
+            batch = Batch(batch.file)
+            self._batches.append(batch)
+        return batch

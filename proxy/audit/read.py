@@ -1,0 +1,190 @@
+"""Search and tail over an audit folder, across its rotated files.
+
+Knows lines and JSON. Verifies nothing (that is ``verify``) and changes nothing; may be
+used while a proxy writes. Streams, so memory does not grow with the log.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from proxy.audit.chain import HEAD_NAME, hash_line, parse_link
+from proxy.audit.files import audit_files, day_of, lines_of
+
+Record = dict[str, Any]
+
+_MAXIMUM_TAIL = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What to look for; what is None or "" matches everything.
+
+    ``since`` and ``until`` are wall-clock seconds, the second not included. ``workspace``,
+    ``source`` and ``actor`` match an id or a name; ``text`` is searched in the statement
+    and the message, upper and lower case alike. ``class_uid`` is an OCSF class.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    workspace: str = ""
+    source: str = ""
+    actor: str = ""
+    kind: str = ""
+    outcome: str = ""
+    session: str = ""
+    text: str = ""
+    class_uid: int | None = None
+
+    def matches(self, record: Record) -> bool:
+        """Whether a record passes every filter."""
+        seconds = record.get("time", 0) / 1000
+        if self.since is not None and seconds < self.since:
+            return False
+        if self.until is not None and seconds >= self.until:
+            return False
+        if self.class_uid is not None and record.get("class_uid") != self.class_uid:
+            return False
+        metadata, extra = _object(record, "metadata"), _object(record, "unmapped")
+        if self.workspace and self.workspace not in (
+            metadata.get("tenant_uid"),
+            extra.get("workspace"),
+        ):
+            return False
+        if self.session and self.session != metadata.get("correlation_uid"):
+            return False
+        if self.kind and self.kind != extra.get("kind"):
+            return False
+        if self.outcome and self.outcome != extra.get("outcome"):
+            return False
+        if self.source and self.source not in _names(record, "dst_endpoint", "service", "database"):
+            return False
+        if self.actor and self.actor not in _actors(record):
+            return False
+        return not self.text or _has_text(record, self.text.casefold())
+
+
+def _object(record: Record, name: str) -> Record:
+    value = record.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _names(record: Record, *attributes: str) -> set[object]:
+    return {_object(record, a).get(key) for a in attributes for key in ("name", "uid")}
+
+
+def _actors(record: Record) -> set[object]:
+    user = _object(record, "user")
+    actor = _object(_object(record, "actor"), "user")
+    return {user.get("uid"), user.get("name"), actor.get("uid"), actor.get("name")}
+
+
+def _has_text(record: Record, text: str) -> bool:
+    query = _object(record, "query_info").get("query_string", "")
+    return text in str(query).casefold() or text in str(record.get("message", "")).casefold()
+
+
+def search(folder: Path, filters: Filters) -> Iterator[Record]:
+    """The matching records, oldest first. A line that is no record is passed over.
+
+    Files that ended before ``since`` are not opened. Raises OSError.
+    """
+    files = audit_files(folder)
+    for index, path in enumerate(files):
+        following = files[index + 1] if index + 1 < len(files) else None
+        if filters.since is not None and following is not None:
+            if day_of(following.name) < _day(filters.since):
+                continue
+        for line in lines_of(path):
+            record = _parse(line)
+            if record is not None and filters.matches(record):
+                yield record
+
+
+def tail(
+    folder: Path,
+    count: int = 10,
+    *,
+    follow: bool = False,
+    wait: Callable[[], None] = lambda: time.sleep(0.25),
+) -> Iterator[Record]:
+    """The newest ``count`` records (at most 100,000), then, if asked, those to come.
+
+    ``wait`` is called when there is nothing new; it may raise to end the following.
+    """
+    newest: deque[bytes] = deque(maxlen=max(0, min(count, _MAXIMUM_TAIL)))
+    files = audit_files(folder)
+    needed = newest.maxlen or 0
+    start = len(files)
+    lines = 0
+    while start > 0 and lines < needed:
+        start -= 1
+        lines += sum(1 for _ in lines_of(files[start]))
+    position = 0
+    for path in files[start:]:
+        position = 0
+        for line in lines_of(path):
+            if line.endswith(b"\n"):
+                newest.append(line)
+                position += len(line)
+    for line in newest:
+        if (record := _parse(line)) is not None:
+            yield record
+    if follow:
+        if start == len(files) and files:
+            position = files[-1].stat().st_size
+        yield from _follow(folder, files[-1] if files else None, position, wait)
+
+
+def _follow(
+    folder: Path, path: Path | None, position: int, wait: Callable[[], None]
+) -> Iterator[Record]:
+    while True:
+        if path is not None:
+            with path.open("rb") as file:
+                file.seek(position)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    position += len(line)
+                    if (record := _parse(line)) is not None:
+                        yield record
+        later = [f for f in audit_files(folder) if path is None or _order(f) > _order(path)]
+        if later:
+            path, position = later[0], 0
+        else:
+            wait()
+
+
+def _order(path: Path) -> tuple[str, int]:
+    _, day, number = path.stem.split("-")
+    return day, int(number)
+
+
+def checkpoint(folder: Path) -> tuple[int, str] | None:
+    """The newest checkpoint's (sequence, hash): what to keep elsewhere for ``expect``."""
+    try:
+        line = (folder / HEAD_NAME).read_bytes().rstrip(b"\n")
+    except FileNotFoundError:
+        return None
+    link = parse_link(line)
+    return (link.sequence, hash_line(line)) if link else None
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d")
+
+
+def _parse(line: bytes) -> Record | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
