@@ -154,7 +154,8 @@ def _run(options: argparse.Namespace) -> int:
         subjects = _subjects(options.subjects, server, certificate, scratch, account)
         stack.enter_context(started(subjects))
         facts = tuple(
-            SubjectFacts(s.name, s.title, s.version, s.notes, require_answer(s)) for s in subjects
+            SubjectFacts(s.name, s.title, s.version, s.notes, require_answer(s), s.ends_tls)
+            for s in subjects
         )
         for fact in facts:
             _announce(f"{fact.title}: {fact.version}; TLS {fact.tls}")
@@ -178,7 +179,7 @@ def _run(options: argparse.Namespace) -> int:
         sizes=sizes,
         server=dict(SETTINGS),
         subjects=facts,
-        cases=tuple(CaseFacts(case.name, case.title, case.group) for case in cases),
+        cases=tuple(CaseFacts(case.name, case.title, case.group, case.tls) for case in cases),
         rounds=tuple(rounds),
         failures=tuple(failures),
         store_scale=store,

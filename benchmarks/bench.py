@@ -22,7 +22,7 @@ class Sizes:
     seconds: float = 3.0
     scale: int = 10
     rows: int = 1_000_000
-    bulk_repeats: int = 3
+    bulk_repeats: int = 5
     idle_sessions: int = 1000
     stalled_rows: int = 600_000
     stall_seconds: float = 4.0
@@ -62,6 +62,10 @@ class Case(Protocol):
     @property
     def group(self) -> str:
         """The table it belongs to: queries, connects, bulk, idle, stalled."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether the clients use TLS."""
 
     @property
     def needs_proxy(self) -> bool:

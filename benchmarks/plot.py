@@ -91,7 +91,7 @@ def _bars(
             heights,
             width * 0.92,
             yerr=[below, above],
-            label=subject.title,
+            label=subject.title + ("" if subject.ends_tls else " (passes TLS on)"),
             color=_COLOURS.get(subject.name),
             error_kw={"linewidth": 0.8},
         )

@@ -25,6 +25,7 @@ class SubjectFacts:
     version: str
     notes: str
     tls: str
+    ends_tls: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class CaseFacts:
     name: str
     title: str
     group: str
+    tls: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,8 @@ def _case_table(run: Run, results: Results, case: CaseFacts, columns: Sequence[_
     for subject in run.subjects:
         cells = [_cell(results, case.name, subject.name, column) for column in columns]
         if any(cells):
-            rows.append((subject.title, *cells))
+            passes = case.tls and not subject.ends_tls
+            rows.append((subject.title + (" (passes TLS on)" if passes else ""), *cells))
     return table(("", *(column.heading for column in columns)), rows)
 
 

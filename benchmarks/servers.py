@@ -191,7 +191,7 @@ class PostgresServer:
         )  # fmt: skip
         self.execute(
             "CREATE UNLOGGED TABLE bench_rows AS SELECT i AS id, i % 10 AS branch,"
-            " (i * 7919) % 100003 AS balance, repeat('x', 84) AS filler"
+            " (i::bigint * 7919 % 100003)::int AS balance, repeat('x', 84) AS filler"
             f" FROM generate_series(1, {rows}) AS i",
             "CREATE UNLOGGED TABLE bench_sink (LIKE bench_rows)",
             "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC",

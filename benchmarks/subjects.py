@@ -36,6 +36,8 @@ class Subject(Protocol):
     version: str
     # What a reader must know to judge the comparison: settings and differences.
     notes: str
+    # Whether client TLS ends here; a relay passes the server's through.
+    ends_tls: bool
 
     @property
     def pid(self) -> int | None:
@@ -56,6 +58,7 @@ class Direct:
 
     name = "direct"
     title = "direct"
+    ends_tls = True
     pid: int | None = None
 
     def __init__(self, server: PostgresServer) -> None:
@@ -78,6 +81,7 @@ class OneProcess:
     """A proxy that is one process tree."""
 
     name: str
+    ends_tls = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -121,7 +125,7 @@ class PgBouncer(OneProcess):
         self.version = program.version
         self.notes = (
             f"{program.origin}; pool_mode=session, server_tls_sslmode=disable, SCRAM verifiers "
-            "in auth_file (no password stretching in the proxy), logging off"
+            "in auth_file (no password stretching in the proxy), pkt_buf=16384, logging off"
         )
 
     def start(self) -> None:
@@ -147,6 +151,9 @@ class PgBouncer(OneProcess):
             "log_connections": 0,
             "log_disconnections": 0,
             "log_stats": 0,
+            # Measured here: against the default of 4,096 a third less CPU for large results,
+            # and nothing lost elsewhere; 65,536 is no better.
+            "pkt_buf": 16384,
         }
         configuration = self._folder / "pgbouncer.ini"
         configuration.write_text(
@@ -176,6 +183,7 @@ class HaProxy(OneProcess):
 
     name = "haproxy"
     title = "HAProxy TCP"
+    ends_tls = False
 
     def __init__(self, program: Program, server: PostgresServer, scratch: Path) -> None:
         super().__init__(scratch / self.name)

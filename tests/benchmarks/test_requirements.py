@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from benchmarks.requirements import Verdict, judge
+from benchmarks.summary import Metrics, Results, Round
+
+
+def verdicts_of(*measured: tuple[str, str, Metrics]) -> dict[str, Verdict]:
+    rounds = [Round(case, subject, 0, 0, metrics) for case, subject, metrics in measured]
+    return {verdict.text: verdict for verdict in judge(Results(rounds))}
+
+
+def only_answer(*measured: tuple[str, str, Metrics]) -> Verdict:
+    answered = [v for v in verdicts_of(*measured).values() if v.is_reached is not None]
+    assert len(answered) == 1
+    return answered[0]
+
+
+def test_every_requirement_is_listed_also_when_nothing_was_measured():
+    verdicts = verdicts_of()
+    assert len(verdicts) == 16
+    assert {verdict.is_reached for verdict in verdicts.values()} == {None}
+
+
+def test_cpu_is_judged_as_a_multiple_of_pgbouncers():
+    at_limit = only_answer(
+        ("simple-8", "accode", {"cpu_us": 26.0}), ("simple-8", "pgbouncer", {"cpu_us": 20.0})
+    )
+    above = only_answer(
+        ("simple-tls-8", "accode", {"cpu_us": 26.2}),
+        ("simple-tls-8", "pgbouncer", {"cpu_us": 20.0}),
+    )
+    assert at_limit.is_reached is True
+    assert at_limit.figure == "1.30x (1.30..1.30)"
+    assert above.is_reached is False
+
+
+def test_added_latency_is_judged_as_a_difference_to_pgbouncers():
+    verdict = only_answer(
+        ("simple-1", "accode", {"p50_us": 121.0}), ("simple-1", "pgbouncer", {"p50_us": 100.0})
+    )
+    assert verdict.is_reached is False
+    assert verdict.figure == "21.0 us (21.0..21.0)"
+
+
+def test_a_million_rows_are_judged_against_direct():
+    verdict = only_answer(
+        ("copy-out", "accode", {"rows_per_s": 96.0}), ("copy-out", "direct", {"rows_per_s": 100.0})
+    )
+    assert verdict.is_reached is True
+
+
+def test_memory_is_judged_by_its_worst_round():
+    rounds = [
+        Round("idle", "accode", number, 0, {"rss_per_session_kb": size})
+        for number, size in enumerate((30.0, 31.0, 33.0))
+    ]
+    found = {v.text: v for v in judge(Results(rounds))}["RSS per idle session, plain"]
+    assert found.is_reached is False
+    assert found.figure == "31.0 KB (30.0..33.0)"
