@@ -6,33 +6,50 @@ cdef int _NOTHING, _QUERY, _FUNCTION, _SYNC, _COPY_END, _MAYBE
 @cython.freelist(256)
 cdef class Expected:
     cdef public int code
-    cdef public object name
-    cdef public object source
+    cdef public bytes name
+    cdef public bytes source
+    cdef public object prepared
     cdef public object statement
     cdef public object refusal
+    cdef public Py_ssize_t weight
+    cdef public Py_ssize_t segment
 
 cdef class Ledger:
     cdef object _entries
     cdef public int head
     cdef public Py_ssize_t count
+    cdef public Py_ssize_t weight
+    cdef public Py_ssize_t segment
+    cdef public Py_ssize_t maybes
+    cdef public Py_ssize_t spare_ready
+    cdef public bint is_answered
     cdef public bint is_skipping
-    cdef public bint is_uncertain
-    cdef public int spare_ready
-    cdef Py_ssize_t _maybes
+    cdef public bint is_lost
+    cdef bint _is_uncertain
+    cdef Py_ssize_t _sure
 
-    cpdef push(self, int code, name, source, statement, refusal)
+    @cython.locals(entry=Expected)
+    cpdef Expected push(
+        self, int code, bytes name, bytes source, prepared, statement, refusal, Py_ssize_t weight
+    )
     cpdef Expected first(self)
     @cython.locals(entry=Expected)
     cpdef Expected take(self)
     @cython.locals(entry=Expected)
     cdef _find_head(self)
     cpdef bint owes(self)
+    cpdef bint is_settled(self)
     @cython.locals(entry=Expected, index=Py_ssize_t)
     cpdef begin_copy_in(self)
     @cython.locals(entry=Expected)
-    cpdef bint has_copy_end(self)
+    cpdef bint has_copy_end(self) except -1
     @cython.locals(entry=Expected, is_before_end=bint)
     cpdef end_copy_in(self)
+    cpdef skip_maybes(self)
+    @cython.locals(entry=Expected)
+    cpdef int sure_head(self) except -1
+    @cython.locals(behind=int)
     cpdef list fail(self)
-    cpdef ready(self)
+    cpdef Expected ready(self)
+    cpdef list waiting(self)
     cpdef list drain(self)

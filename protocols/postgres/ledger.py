@@ -9,7 +9,7 @@ know bytes on the wire, policies or the log.
 COPY FROM STDIN makes the order uncertain: while the server takes data it swallows
 Sync messages ("COPY Operations": Flush and Sync are ignored during copy-in), but it
 does not say which ones it met before an error. Such a Sync is a ``MAYBE``: it may be
-answered, and nothing waits for it.
+answered, and nothing waits for it. The next answer to anything else settles it.
 
 Plain Python; compiled with the types in ``ledger.pxd`` where there is a C compiler.
 """
@@ -33,54 +33,90 @@ _MAYBE = expected.MAYBE
 class Expected:
     """One answer to come.
 
-    ``name`` is the prepared statement's or portal's name; ``source`` what it comes from:
-    for a Bind the statement's name, for a Parse what it will make. ``statement`` is what the log is told when it ends.
-    ``refusal`` is set where we replaced the client's message: the server's error in
-    this place is rewritten into the refusal.
+    ``name`` is the prepared statement's or portal's name; ``source`` the statement a
+    Bind names. ``prepared`` is what a Parse will make, and for a Bind or an Execute what
+    it will run if all before it succeeds. ``statement`` is what the log is told when it
+    ends. ``refusal`` is set where we replaced the client's message: the server's error
+    in this place is rewritten into the refusal. ``weight`` is how many bytes of text it
+    keeps. ``segment`` counts the Syncs before it: an error takes along what stands in
+    the same segment, and nothing else.
     """
 
     def __init__(
         self,
         code: int,
         name: bytes,
-        source: Any,
+        source: bytes,
+        prepared: Any,
         statement: Statement | None,
         refusal: object | None,
+        weight: int,
+        segment: int,
     ) -> None:
         self.code = code
         self.name = name
         self.source = source
+        self.prepared = prepared
         self.statement = statement
         self.refusal = refusal
+        self.weight = weight
+        self.segment = segment
 
 
 class Ledger:
-    """The expected answers of one session, oldest first."""
+    """The expected answers of one session, oldest first.
+
+    ``head`` is the code of the first entry, ``count`` how many there are, ``weight`` the
+    sum of theirs in bytes. ``is_answered``: of the first entry only its ReadyForQuery is
+    missing. ``is_skipping``: the server discards what comes until the next Sync.
+    ``maybes``: how many doubtful Syncs wait; ``spare_ready``: how many of those that
+    were passed over may still be answered. ``is_lost``: nobody can tell any more which
+    answer belongs to which message.
+    """
 
     def __init__(self) -> None:
         self._entries: deque[Expected] = deque()
         self.head = _NOTHING
         self.count = 0
-        self.is_skipping = False
-        self.is_uncertain = False
+        self.weight = 0
+        self.segment = 0
+        self.maybes = 0
         self.spare_ready = 0
-        self._maybes = 0
+        self.is_answered = False
+        self.is_skipping = False
+        self.is_lost = False
+        self._is_uncertain = False
+        self._sure = 0
 
     def push(
         self,
         code: int,
         name: bytes,
-        source: Any,
+        source: bytes,
+        prepared: Any,
         statement: Statement | None,
         refusal: object | None,
-    ) -> None:
+        weight: int,
+    ) -> Expected:
         """Expect one more answer, after all others."""
-        self._entries.append(Expected(code, name, source, statement, refusal))
+        entry = Expected(code, name, source, prepared, statement, refusal, weight, self.segment)
+        self._entries.append(entry)
         self.count += 1
-        if code == _MAYBE:
-            self._maybes += 1
+        self.weight += weight
         if self.count == 1:
             self.head = code
+        if code == _MAYBE:
+            self.maybes += 1
+        elif code != _COPY_END:
+            self._sure += 1
+            if code == _SYNC:
+                self.segment += 1
+            if self._is_uncertain:
+                # Behind a doubtful Sync: a sure one clears the doubt. Anything else is
+                # answered if the doubtful one was read, and skipped if it was swallowed.
+                self._is_uncertain = False
+                self.is_lost = code != _SYNC
+        return entry
 
     def first(self) -> Expected:
         """The entry whose answer comes next; there must be one."""
@@ -91,8 +127,15 @@ class Ledger:
         """Take the entry that has been answered."""
         entry: Expected = self._entries.popleft()
         self.count -= 1
+        self.weight -= entry.weight
+        self.is_answered = False
         if entry.code == _MAYBE:
-            self._maybes -= 1
+            self.maybes -= 1
+        else:
+            self._sure -= 1
+            if entry.code != _SYNC:
+                # Answers come in order: no Sync before this one is open any more.
+                self.spare_ready = 0
         self._find_head()
         return entry
 
@@ -109,7 +152,11 @@ class Ledger:
 
     def owes(self) -> bool:
         """Whether an answer is certain to come."""
-        return self.count > self._maybes
+        return self._sure > 0
+
+    def is_settled(self) -> bool:
+        """Whether no answer can come any more."""
+        return self.count == 0 and self.spare_ready == 0
 
     def begin_copy_in(self) -> None:
         """The head has become copy-in: each Sync before the copy's end may be lost."""
@@ -120,31 +167,43 @@ class Ledger:
                 break
             if entry.code == _SYNC:
                 entry.code = _MAYBE
-                self._maybes += 1
+                self._sure -= 1
+                self.maybes += 1
 
     def has_copy_end(self) -> bool:
-        """Whether the client has already sent the copy's end."""
+        """Whether the client has already sent the end of the copy at the head."""
         for entry in self._entries:
             if entry.code == _COPY_END:
                 return True
         return False
 
     def end_copy_in(self) -> None:
-        """The copy at the head succeeded: every _MAYBE before its end was swallowed."""
-        if self._maybes == 0:
-            return
+        """The copy at the head succeeded: its end was read, every Sync before it swallowed."""
         kept: deque[Expected] = deque()
         is_before_end = True
         for entry in self._entries:
-            if entry.code == _COPY_END:
+            if is_before_end and entry.code == _COPY_END:
                 is_before_end = False
-            if is_before_end and entry.code == _MAYBE:
                 self.count -= 1
-                self._maybes -= 1
+            elif is_before_end and entry.code == _MAYBE:
+                self.count -= 1
+                self.maybes -= 1
             else:
                 kept.append(entry)
         self._entries = kept
-        self._find_head()
+
+    def skip_maybes(self) -> None:
+        """An answer to something later has come: the doubtful Syncs were swallowed."""
+        while self.head == _MAYBE:
+            self.take()
+        self.spare_ready = 0
+
+    def sure_head(self) -> int:
+        """The code of the first entry that is certain to be answered."""
+        for entry in self._entries:
+            if entry.code != _MAYBE and entry.code != _COPY_END:
+                return entry.code
+        return _NOTHING
 
     def fail(self) -> list[Expected]:
         """The head of an extended-protocol sequence failed: all that the server now skips.
@@ -160,7 +219,12 @@ class Ledger:
         if self.head == _NOTHING:
             self.is_skipping = True
         elif self.head == _MAYBE:
-            self.is_uncertain = True
+            # A failed copy-in. Skipping ended at the doubtful Sync or goes on past it.
+            behind = self.sure_head()
+            if behind == _NOTHING:
+                self._is_uncertain = True
+            elif behind != _SYNC:
+                self.is_lost = True
         return dropped
 
     def ready(self) -> Expected | None:
@@ -171,18 +235,30 @@ class Ledger:
         while self.head == _MAYBE:
             self.take()
             self.spare_ready += 1
-        if self.head == _SYNC or self.head == _QUERY or self.head == _FUNCTION:
+        if self.head == _SYNC:
             return self.take()
+        if self.head == _QUERY or self.head == _FUNCTION:
+            # Both are answered by something else first.
+            if self.is_answered or self.spare_ready == 0:
+                return self.take()
         if self.spare_ready > 0:
             self.spare_ready -= 1
+            self._is_uncertain = False
             return None
         raise LookupError("ReadyForQuery out of step")
+
+    def waiting(self) -> list[Expected]:
+        """All entries, oldest first."""
+        return list(self._entries)
 
     def drain(self) -> list[Expected]:
         """Take everything: the session is over."""
         entries = list(self._entries)
         self._entries.clear()
         self.count = 0
-        self._maybes = 0
+        self.weight = 0
+        self.maybes = 0
+        self.spare_ready = 0
+        self._sure = 0
         self.head = _NOTHING
         return entries

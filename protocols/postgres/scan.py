@@ -27,6 +27,7 @@ from protocols.interface import ScanLimits
 from protocols.postgres import expected
 from protocols.postgres.ledger import Expected, Ledger
 from protocols.postgres.refuse import refusal_message
+from protocols.postgres.refuse import sqlstate as sqlstate_of
 from protocols.statements import (
     Kind,
     Outcome,
@@ -50,21 +51,32 @@ _CLOSE_PORTAL = expected.CLOSE_PORTAL
 _COPY_END = expected.COPY_END
 _MAYBE = expected.MAYBE
 
-# Statement and portal names: the server cuts them at 63 bytes (NAMEDATALEN); drivers
-# stay far below this. A longer one is nobody's name.
-NAME_LIMIT = 1023
+# Statement and portal names: drivers stay far below this. A longer one is nobody's name.
+_NAME_LIMIT = 1023
+
+# The server tells names apart by their first 63 bytes (NAMEDATALEN - 1): two longer names
+# that begin alike are one statement to it, so they must be one here.
+_NAME_LENGTH = 63
 
 # A server message whose content we read is held until this much of it is here: a
 # command tag has at most 64 bytes (COMPLETION_TAG_BUFSIZE), an error's SQLSTATE stands
 # in front of its texts, a setting we follow is shorter still.
-LOOK_LIMIT = 1024
+_LOOK_LIMIT = 1024
 
 # CommandComplete beyond this is no server's.
-TAG_LIMIT = 1024
+_TAG_LIMIT = 1024
 
 # How much text of unanswered statements one session may make us keep, in bytes, before
 # its client is read no further: a data source that never answers must not fill memory.
-OPEN_TEXT_LIMIT = 4 * 1024 * 1024
+_OPEN_TEXT_LIMIT = 4 * 1024 * 1024
+
+# The server keeps its answers until a Sync or a Flush, or until 8 KB are together. Where
+# we stop reading the client, its Sync cannot reach the server, so the answers must be
+# asked for, else both wait for ever. A Flush is answered by nothing.
+_FLUSH = b"H\0\0\0\4"
+
+# What is told of an Execute whose statement did not pass here.
+UNKNOWN_TEXT = b"(a portal that was not made by Bind of a known statement)"
 
 # Both draw a syntax error from every PostgreSQL, also inside a failed transaction
 # (the text is parsed before the transaction's state is looked at), and store nothing.
@@ -85,20 +97,30 @@ FOLLOWED = frozenset(
 )
 
 _DEALLOCATE = re.compile(
-    rb"\s*deallocate\s+(?:prepare\s+)?(?:\"((?:[^\"]|\"\")+)\"|([A-Za-z_\x80-\xff][\w$\x80-\xff]*))"
-    rb"\s*;?\s*\Z",
+    rb"\bdeallocate\s+(?:prepare\s+)?"
+    rb"(?:\"((?:[^\"]|\"\")+)\"|([A-Za-z_\x80-\xff][\w$\x80-\xff]*))",
     re.IGNORECASE,
 )
 
 
 class Prepared:
-    """A parsed statement of the session. ``pending`` is its record until it has run."""
+    """A parsed statement of the session.
 
-    def __init__(self, name: bytes, text: bytes, text_length: int, kind: Kind) -> None:
+    ``pending`` is its record until it has run. ``segment`` is the ledger's when it was
+    sent, ``is_confirmed`` says that the server has made it. ``holders`` counts what
+    keeps its text: its name, portals, unanswered Executes.
+    """
+
+    def __init__(
+        self, name: bytes, text: bytes, text_length: int, kind: Kind, segment: int
+    ) -> None:
         self.name = name
         self.text = text
         self.text_length = text_length
         self.kind = kind
+        self.segment = segment
+        self.is_confirmed = False
+        self.holders = 0
         self.pending: Statement | None = None
 
 
@@ -116,26 +138,31 @@ class PostgresScanner:
         self.status = status
         self.settings: dict[bytes, bytes] = {}
         self._goodbye = False
+        self._is_fatal = False
         # From the client.
         self._held = bytearray()
         self._held_need = 0
         self._pass = 0
         self._drop = 0
         self._last_sent: Statement | None = None
+        self._bind_bytes = 0
         # From the server.
         self._server_held = b""
         self._server_pass = 0
+        self._server_drop = 0
         self._rows = 0
         self._bytes = 0
+        # The server takes copy data; and: the client has not yet ended them.
+        self._is_copy_in = False
         self._copying_in = False
         # Prepared statements and portals: as the server has confirmed them, and over
-        # that what is still on its way there.
+        # that the last message about each name that is still on its way there.
         self._statements: dict[bytes, Prepared] = {}
         self._portals: dict[bytes, Prepared | None] = {}
-        self._coming_statements: dict[bytes, Prepared | None] = {}
-        self._coming_portals: dict[bytes, Prepared | None] = {}
+        self._coming_statements: dict[bytes, Expected] = {}
+        self._coming_portals: dict[bytes, Expected] = {}
+        self._coming_count = 0
         self._prepared_bytes = 0
-        self._open_bytes = 0
 
     # -- state, for the relay ---------------------------------------------------------
 
@@ -146,22 +173,38 @@ class PostgresScanner:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing runs, nothing is half sent and no transaction is open."""
+        """Whether nothing runs, nothing is half sent and no transaction is open.
+
+        Not while a ReadyForQuery may still come for a Sync that a failed COPY may have
+        swallowed: the next answer settles that.
+        """
         return (
-            not self._ledger.owes()
+            self._ledger.is_settled()
             and self.status == 0x49
             and not self._held
             and self._pass == 0
             and self._drop == 0
             and self._server_pass == 0
+            and self._server_drop == 0
             and not self._server_held
         )
 
     @property
     def is_crowded(self) -> bool:
-        """Whether the client is to be read no further until the server has answered."""
+        """Whether the client is to be read no further until the server has answered.
+
+        Only at a message's end, and never while the server waits for copy data: the
+        server cannot answer what it has not got.
+        """
+        return self._is_crowded()
+
+    def _is_crowded(self) -> bool:
+        ledger = self._ledger
         return (
-            self._ledger.count >= self._outstanding_limit or self._open_bytes >= OPEN_TEXT_LIMIT
+            (ledger.count >= self._outstanding_limit or ledger.weight >= _OPEN_TEXT_LIMIT)
+            and self._pass == 0
+            and self._drop == 0
+            and not self._copying_in
         )
 
     @property
@@ -175,14 +218,22 @@ class PostgresScanner:
         return self._goodbye
 
     @property
-    def client_is_between_messages(self) -> bool:
-        """Whether a message of ours may be put into the stream to the client now."""
-        return self._server_pass == 0
+    def client_message_remaining(self) -> int:
+        """How much of the message now going to the client is still to come."""
+        return self._server_pass
+
+    @property
+    def is_ended_by_server(self) -> bool:
+        """Whether the server has sent a FATAL error."""
+        return self._is_fatal
 
     # -- from the client --------------------------------------------------------------
 
     def from_client(self, data: bytes, now: float) -> bytes:
         """Judge what is whole enough; return what goes upstream now."""
+        if self._goodbye:
+            # Nobody reads what stands behind a Terminate.
+            return b""
         if self._held_need > 0:
             self._held += data
             if len(self._held) < self._held_need:
@@ -193,7 +244,7 @@ class PostgresScanner:
         size = len(data)
         at = 0
         if self._pass > 0:
-            if self._pass >= size:
+            if self._pass > size:
                 self._pass -= size
                 return data
             at = self._pass
@@ -201,13 +252,14 @@ class PostgresScanner:
         copied = 0
         pieces: list[bytes] | None = None
         if self._drop > 0:
-            if self._drop >= size:
+            if self._drop > size:
                 self._drop -= size
                 return b""
             at = self._drop
             copied = at
             pieces = []
             self._drop = 0
+        copy_bytes = 0
         p = data
         while at < size:
             left = size - at
@@ -219,10 +271,21 @@ class PostgresScanner:
             if length < 4 or length > self._message_limit:
                 raise PeerViolation("invalid message length")
             total = length + 1
+            if code == 0x64:  # CopyData
+                copy_bytes += total
+                if left < total:
+                    self._pass = total - left
+                    at = size
+                    break
+                at += total
+                continue
             need = self._needed(code, total)
             if left < need:
                 self._hold(data, at, need)
                 break
+            if copy_bytes > 0:
+                self._count_copied(copy_bytes)
+                copy_bytes = 0
             replacement = self._take_client(code, data, at, total, now)
             if replacement is not None:
                 if pieces is None:
@@ -241,6 +304,17 @@ class PostgresScanner:
                 at = size
                 break
             at += total
+            if code == 0x58:
+                break
+        if copy_bytes > 0:
+            self._count_copied(copy_bytes)
+        if self._is_crowded():
+            if pieces is None:
+                pieces = []
+            if copied < at:
+                pieces.append(data[copied:at])
+            pieces.append(_FLUSH)
+            copied = at
         if pieces is None:
             if at >= size:
                 return data
@@ -249,25 +323,28 @@ class PostgresScanner:
             pieces.append(data[copied:at])
         return b"".join(pieces)
 
+    def _count_copied(self, size: int) -> None:
+        statement = self._last_sent
+        if statement is not None and statement.outcome is Outcome.PENDING:
+            statement.bytes_in += size
+
     def _hold(self, data: bytes, at: int, need: int) -> None:
         self._held = bytearray(data[at:])
         self._held_need = need
 
     def _needed(self, code: int, total: int) -> int:
         """How much of a message must be here before it is judged; refuses unknown ones."""
-        if code == 0x64:  # CopyData
-            return 5
         if code == 0x51:  # Query
             limit = 5 + self._text_limit
             return total if total < limit else limit
         if code == 0x50:  # Parse
-            limit = 6 + NAME_LIMIT + self._text_limit
+            limit = 9 + _NAME_LIMIT + self._text_limit
             return total if total < limit else limit
         if code == 0x42:  # Bind
-            limit = 7 + 2 * NAME_LIMIT
+            limit = 7 + 2 * _NAME_LIMIT
             return total if total < limit else limit
         if code == 0x45 or code == 0x44 or code == 0x43:  # Execute, Describe, Close
-            if total > 11 + NAME_LIMIT:
+            if total > 11 + _NAME_LIMIT:
                 raise PeerViolation("a statement or portal name is too long")
             return total
         if code == 0x53 or code == 0x48 or code == 0x63 or code == 0x58:
@@ -283,14 +360,12 @@ class PostgresScanner:
             return 5
         raise PeerViolation(f"invalid frontend message type {code}")
 
-    def _take_client(
-        self, code: int, data: bytes, at: int, total: int, now: float
-    ) -> bytes | None:
+    def _take_client(self, code: int, data: bytes, at: int, total: int, now: float) -> bytes | None:
         """Account for one client message; the message to send instead, or None."""
-        if code == 0x64:
-            if self._last_sent is not None:
-                self._last_sent.bytes_in += total - 5
-            return None
+        ledger = self._ledger
+        if self._copying_in and code not in (0x53, 0x63, 0x66, 0x48, 0x58):
+            # The server ends the session over this, too ("COPY Operations").
+            raise PeerViolation("unexpected message type during COPY from stdin")
         if code == 0x51:
             return self._take_query(data, at, total, now)
         if code == 0x42:
@@ -299,10 +374,18 @@ class PostgresScanner:
             return self._take_execute(data, at, total, now)
         if code == 0x53:
             if self._copying_in:
-                self._ledger.push(_MAYBE, b"", None, None, None)
-            else:
-                self._ledger.is_skipping = False
-                self._ledger.push(_SYNC, b"", None, None, None)
+                if ledger.maybes >= self._outstanding_limit:
+                    raise PeerViolation("too many Sync messages during COPY from stdin")
+                ledger.push(_MAYBE, b"", b"", None, None, None, 0)
+                return None
+            if ledger.is_skipping:
+                ledger.is_skipping = False
+                # All that was coming was skipped.
+                self._coming_statements.clear()
+                self._coming_portals.clear()
+                self._coming_count = 0
+            self._bind_bytes = 0
+            ledger.push(_SYNC, b"", b"", None, None, None, 0)
             return None
         if code == 0x50:
             return self._take_parse(data, at, total, now)
@@ -315,14 +398,10 @@ class PostgresScanner:
             return None
         if code == 0x63 or code == 0x66:
             # Only a mark in front of which Syncs are swallowed; nothing waits for it.
-            if self._ledger.count > 0:
-                self._ledger.push(_COPY_END, b"", None, None, None)
+            if ledger.count > 0:
+                ledger.push(_COPY_END, b"", b"", None, None, None, 0)
             self._copying_in = False
         return None
-
-    def _begin(self, statement: Statement) -> Refusal | None:
-        self._open_bytes += len(statement.text)
-        return self._sink.begin(statement)
 
     def _skip(self, statement: Statement, refusal: Refusal | None, now: float) -> bytes | None:
         """The server will not read this one: an error stands before it in its pipeline."""
@@ -330,163 +409,188 @@ class PostgresScanner:
         return None if refusal is None else b""
 
     def _take_query(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
-        have = len(data) - at
-        end = data.find(b"\0", at + 5, at + (total if total < have else have))
-        if total <= have:
+        start = at + 5
+        end = data.find(b"\0", start, at + min(total, 5 + self._text_limit))
+        # What stands behind the limit is not looked at, however much of it is here.
+        if total <= 5 + self._text_limit:
             if end != at + total - 1:
                 raise PeerViolation("invalid string in message")
         elif end >= 0:
             raise PeerViolation("invalid string in message")
         else:
-            end = at + 5 + self._text_limit
-        text = data[at + 5 : end if end - at - 5 < self._text_limit else at + 5 + self._text_limit]
+            end = start + self._text_limit
+        text = data[start:end]
         statement = Statement(Via.SIMPLE, text, total - 6, now)
         statement.kind = kind_of_text(text)
         statement.bytes_in = total
-        refusal = self._begin(statement)
+        refusal = self._sink.begin(statement)
         if self._ledger.is_skipping:
             return self._skip(statement, refusal, now)
         self._last_sent = statement
-        self._ledger.push(_QUERY, b"", None, statement, refusal)
+        self._ledger.push(_QUERY, b"", b"", None, statement, refusal, len(text))
         if refusal is None:
             return None
         return _REFUSED_QUERY
 
     def _take_parse(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
-        have = len(data) - at
-        stop = at + (total if total < have else have)
+        need = 9 + _NAME_LIMIT + self._text_limit
+        stop = at + min(total, need)
         name_end = data.find(b"\0", at + 5, stop)
-        if name_end < 0 or name_end - at - 5 > NAME_LIMIT:
+        if name_end < 0 or name_end - at - 5 > _NAME_LIMIT:
             raise PeerViolation("a statement name is too long")
-        name = data[at + 5 : name_end]
+        name = data[at + 5 : min(name_end, at + 5 + _NAME_LENGTH)]
         start = name_end + 1
-        end = data.find(b"\0", start, stop)
-        if end < 0:
-            if total <= have:
-                raise PeerViolation("invalid string in message")
-            # The text goes on behind what is here: its length is known to within the
-            # parameter types that follow it.
-            text = data[start : start + self._text_limit]
-            text_length = total - (start - at) - 3
-        else:
-            if total <= have and (
-                end + 3 > stop
-                or end + 3 + 4 * ((data[end + 1] << 8) | data[end + 2]) != stop
+        end = data.find(b"\0", start, min(stop, start + self._text_limit))
+        if end >= 0:
+            text_length = end - start
+            if total <= need and (
+                end + 3 > stop or end + 3 + 4 * ((data[end + 1] << 8) | data[end + 2]) != stop
             ):
                 raise PeerViolation("invalid message format")
-            text = data[start : end if end - start < self._text_limit else start + self._text_limit]
-            text_length = end - start
+        else:
+            # The text goes on behind what is kept: its length is known to within the
+            # parameter types that follow it.
+            end = start + self._text_limit
+            if stop < end + 3:
+                raise PeerViolation("invalid string in message")
+            text_length = total - (start - at) - 3
+        text = data[start:end]
+        ledger = self._ledger
         statement = Statement(Via.PREPARE, text, text_length, now)
         statement.name = name
         statement.kind = kind_of_text(text)
         statement.bytes_in = total
-        refusal = self._begin(statement)
-        if self._ledger.is_skipping:
+        refusal = self._sink.begin(statement)
+        # The sink's text, not the wire's: a secret that was redacted stays redacted.
+        prepared = Prepared(name, statement.text, text_length, statement.kind, ledger.segment)
+        prepared.pending = statement
+        if ledger.is_skipping:
+            if not name:
+                # So that its Execute, skipped as well, is known to be this one.
+                self._coming_statements[name] = Expected(
+                    _PARSE, name, b"", prepared, statement, None, 0, ledger.segment
+                )
             return self._skip(statement, refusal, now)
-        if refusal is None and (
-            len(self._statements) + len(self._coming_statements) >= self._prepared_limit
-            or self._prepared_bytes + len(text) > self._prepared_bytes_limit
-        ):
+        if refusal is None and name and self._has_too_many_statements(len(text)):
             refusal = Refusal(
                 Reason.LIMIT_EXCEEDED, "this session holds too many prepared statements"
             )
-        prepared = Prepared(name, text, text_length, statement.kind)
-        prepared.pending = statement
-        self._ledger.push(_PARSE, name, prepared, statement, refusal)
-        if refusal is not None:
-            return _REFUSED_PARSE
-        self._coming_statements[name] = prepared
-        return None
+        entry = ledger.push(_PARSE, name, b"", prepared, statement, refusal, len(text))
+        self._coming_statements[name] = entry
+        self._coming_count += 1
+        return None if refusal is None else _REFUSED_PARSE
+
+    def _has_too_many_statements(self, size: int) -> bool:
+        # Parses and Closes that are still on their way count as if they succeed. By bytes
+        # they are bounded by _OPEN_TEXT_LIMIT.
+        return (
+            len(self._statements) + self._coming_count >= self._prepared_limit
+            or self._prepared_bytes + size > self._prepared_bytes_limit
+        )
 
     def _take_bind(self, data: bytes, at: int, total: int) -> bytes | None:
-        have = len(data) - at
-        stop = at + (total if total < have else have)
+        stop = min(at + total, len(data))
         portal_end = data.find(b"\0", at + 5, stop)
-        if portal_end < 0 or portal_end - at - 5 > NAME_LIMIT:
+        if portal_end < 0 or portal_end - at - 5 > _NAME_LIMIT:
             raise PeerViolation("a portal name is too long")
         name_end = data.find(b"\0", portal_end + 1, stop)
-        if name_end < 0 or name_end - portal_end - 1 > NAME_LIMIT:
+        if name_end < 0 or name_end - portal_end - 1 > _NAME_LIMIT:
             raise PeerViolation("a statement name is too long")
-        if self._ledger.is_skipping:
+        portal = data[at + 5 : min(portal_end, at + 5 + _NAME_LENGTH)]
+        name = data[portal_end + 1 : min(name_end, portal_end + 1 + _NAME_LENGTH)]
+        ledger = self._ledger
+        coming = self._coming_statements.get(name)
+        prepared = self._statements.get(name) if coming is None else coming.prepared
+        self._bind_bytes += total
+        if ledger.is_skipping:
+            if not portal:
+                self._coming_portals[portal] = Expected(
+                    _BIND, portal, name, prepared, None, None, 0, ledger.segment
+                )
             return None
-        portal = data[at + 5 : portal_end]
-        name = data[portal_end + 1 : name_end]
         refusal: Refusal | None = None
-        if len(self._portals) + len(self._coming_portals) >= self._prepared_limit:
+        if portal and (
+            len(self._portals) + len(self._coming_portals) >= self._prepared_limit
+            or self._prepared_bytes > self._prepared_bytes_limit
+        ):
             refusal = Refusal(Reason.LIMIT_EXCEEDED, "this session holds too many portals")
-        else:
-            if name in self._coming_statements:
-                prepared = self._coming_statements[name]
-            else:
-                prepared = self._statements.get(name)
-            self._coming_portals[portal] = prepared
-        self._ledger.push(_BIND, portal, name, None, refusal)
+        entry = ledger.push(_BIND, portal, name, prepared, None, refusal, 0)
+        self._coming_portals[portal] = entry
         return None if refusal is None else _REFUSED_PARSE
 
     def _take_execute(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
         end = data.find(b"\0", at + 5, at + total)
         if end != at + total - 5:
             raise PeerViolation("invalid message format")
-        portal = data[at + 5 : end]
-        if portal in self._coming_portals:
-            prepared = self._coming_portals[portal]
-        else:
-            prepared = self._portals.get(portal)
+        portal = data[at + 5 : min(end, at + 5 + _NAME_LENGTH)]
+        ledger = self._ledger
+        coming = self._coming_portals.get(portal)
+        prepared = self._portals.get(portal) if coming is None else coming.prepared
+        refusal: Refusal | None = None
         if prepared is None:
             # Made by SQL (DECLARE, PREPARE), or not there: the server knows.
-            text = b"(a portal that was not made by Bind of a known statement)"
-            statement = Statement(Via.EXECUTE, text, 0, now)
+            statement = Statement(Via.EXECUTE, UNKNOWN_TEXT, 0, now)
             statement.name = portal
-            refusal = self._begin(statement)
-        elif prepared.pending is not None and not prepared.name:
-            # The first run of an unnamed statement and its Parse are one record.
+            refusal = self._sink.begin(statement)
+        elif (
+            prepared.pending is not None
+            and not prepared.name
+            and (prepared.is_confirmed or prepared.segment == ledger.segment)
+            and (coming is None or coming.segment == ledger.segment)
+        ):
+            # The first run of an unnamed statement and its Parse are one record, where
+            # the one cannot fail without the other.
             statement = prepared.pending
             prepared.pending = None
+            if statement.outcome is not Outcome.PENDING:
+                return None  # Its Parse was skipped, and so is this.
             statement.via = Via.EXECUTE
-            refusal = None
         else:
             statement = Statement(Via.EXECUTE, prepared.text, prepared.text_length, now)
             statement.name = prepared.name
             statement.kind = prepared.kind
-            refusal = self._begin(statement)
-        statement.bytes_in += total
-        if self._ledger.is_skipping:
+            refusal = self._sink.begin(statement)
+        statement.bytes_in += total + self._bind_bytes
+        self._bind_bytes = 0
+        if ledger.is_skipping:
             return self._skip(statement, refusal, now)
         self._last_sent = statement
-        self._ledger.push(_EXECUTE, portal, None, statement, refusal)
+        ledger.push(_EXECUTE, portal, b"", prepared, statement, refusal, 0)
+        if prepared is not None:
+            self._retain(prepared)
         return None if refusal is None else _REFUSED_PARSE
 
-    def _take_describe_or_close(
-        self, code: int, data: bytes, at: int, total: int
-    ) -> bytes | None:
+    def _take_describe_or_close(self, code: int, data: bytes, at: int, total: int) -> bytes | None:
         target = data[at + 5] if total > 6 else 0
         if data.find(b"\0", at + 6, at + total) != at + total - 1 or target not in (0x53, 0x50):
             raise PeerViolation("invalid message format")
-        if self._ledger.is_skipping:
+        ledger = self._ledger
+        if ledger.is_skipping:
             return None
         if code == 0x44:
-            self._ledger.push(_DESCRIBE, b"", None, None, None)
+            ledger.push(_DESCRIBE, b"", b"", None, None, None, 0)
             return None
-        name = data[at + 6 : at + total - 1]
+        name = data[at + 6 : min(at + total - 1, at + 6 + _NAME_LENGTH)]
         if target == 0x53:
-            self._coming_statements[name] = None
-            self._ledger.push(_CLOSE_STATEMENT, name, None, None, None)
+            entry = ledger.push(_CLOSE_STATEMENT, name, b"", None, None, None, 0)
+            self._coming_statements[name] = entry
+            self._coming_count -= 1
         else:
-            self._coming_portals[name] = None
-            self._ledger.push(_CLOSE_PORTAL, name, None, None, None)
+            entry = ledger.push(_CLOSE_PORTAL, name, b"", None, None, None, 0)
+            self._coming_portals[name] = entry
         return None
 
     def _take_function(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
-        oid = (data[at + 5] << 24) | (data[at + 6] << 16) | (data[at + 7] << 8) | data[at + 8]
-        statement = Statement(Via.FUNCTION, b"function call of oid %d" % oid, 0, now)
-        statement.text_length = len(statement.text)
+        oid = int.from_bytes(data[at + 5 : at + 9], "big")
+        text = b"function call of oid %d" % oid
+        statement = Statement(Via.FUNCTION, text, len(text), now)
         statement.kind = Kind.FUNCTION
         statement.bytes_in = total
-        refusal = self._begin(statement)
+        refusal = self._sink.begin(statement)
         if self._ledger.is_skipping:
             return self._skip(statement, refusal, now)
         self._last_sent = statement
-        self._ledger.push(_FUNCTION, b"", None, statement, refusal)
+        self._ledger.push(_FUNCTION, b"", b"", None, statement, refusal, len(text))
         return None if refusal is None else _REFUSED_QUERY
 
     # -- from the server --------------------------------------------------------------
@@ -506,6 +610,14 @@ class PostgresScanner:
             self._server_pass = 0
         copied = 0
         pieces: list[bytes] | None = None
+        if self._server_drop > 0:
+            if self._server_drop >= size:
+                self._server_drop -= size
+                return b""
+            at = self._server_drop
+            copied = at
+            pieces = []
+            self._server_drop = 0
         rows = self._rows
         count = self._bytes
         ledger = self._ledger
@@ -531,7 +643,7 @@ class PostgresScanner:
                     raise PeerViolation("the data source sent data that nobody asked for")
                 count += total
             else:
-                if left < total and (left < LOOK_LIMIT and self._is_read(code)):
+                if left < total and (left < _LOOK_LIMIT and self._is_read(code)):
                     self._server_held = data[at:]
                     break
                 self._rows = rows
@@ -547,6 +659,11 @@ class PostgresScanner:
                         pieces.append(data[copied:at])
                     pieces.append(replacement)
                     copied = at + total
+                    if left < total:
+                        self._server_drop = total - left
+                        copied = size
+                        at = size
+                        break
             if left < total:
                 self._server_pass = total - left
                 at = size
@@ -563,38 +680,39 @@ class PostgresScanner:
         return b"".join(pieces)
 
     def _skip_maybes(self) -> bool:
-        """Pass over doubtful Syncs that were not answered; whether rows may come now."""
+        """Pass over Syncs that were swallowed; whether rows may come now."""
         ledger = self._ledger
-        while ledger.head == _MAYBE:
-            ledger.take()
-            ledger.spare_ready += 1
-        return ledger.head in (_QUERY, _EXECUTE)
+        if ledger.is_lost:
+            raise PeerViolation("the answers after a failed COPY cannot be told apart")
+        ledger.skip_maybes()
+        return ledger.head == _QUERY or ledger.head == _EXECUTE
 
     def _is_read(self, code: int) -> bool:
         """Whether the content of this server message matters here."""
         return code == 0x43 or code == 0x45 or code == 0x5A or code == 0x53
 
-    def _take_server(
-        self, code: int, data: bytes, at: int, total: int, now: float
-    ) -> bytes | None:
+    def _take_server(self, code: int, data: bytes, at: int, total: int, now: float) -> bytes | None:
         """Account for one server message that is not a row; its replacement, or None."""
         ledger = self._ledger
-        head = ledger.head
-        if code == 0x5A:  # ReadyForQuery
-            if total != 6:
-                raise PeerViolation("the data source sent an invalid ReadyForQuery")
-            self._take_ready(data[at + 5], now)
-            return None
         if code == 0x4E or code == 0x41:  # NoticeResponse, NotificationResponse
             return None
         if code == 0x53:  # ParameterStatus
             self._follow(data, at, total)
             return None
+        if self._is_fatal:
+            raise PeerViolation("the data source went on after a fatal error")
         if code == 0x45:  # ErrorResponse
             return self._take_error(data, at, total, now)
-        if head == _MAYBE:
-            self._skip_maybes()
-            head = ledger.head
+        if ledger.is_lost:
+            raise PeerViolation("the answers after a failed COPY cannot be told apart")
+        if code == 0x5A:  # ReadyForQuery
+            if total != 6:
+                raise PeerViolation("the data source sent an invalid ReadyForQuery")
+            self._take_ready(data[at + 5], now)
+            return None
+        if ledger.head == _MAYBE:
+            ledger.skip_maybes()
+        head = ledger.head
         if code == 0x43:  # CommandComplete
             self._take_complete(head, data, at, total, now)
             return None
@@ -610,17 +728,18 @@ class PostgresScanner:
                 return None
         elif code == 0x32:  # BindComplete
             if head == _BIND:
-                entry = ledger.take()
-                if entry.refusal is not None:
-                    raise PeerViolation("the data source accepted what was never sent")
-                self._portals[entry.name] = self._statements.get(entry.source)
+                self._confirm_bind(ledger.take())
                 return None
         elif code == 0x33:  # CloseComplete
             if head == _CLOSE_STATEMENT:
-                self._forget(ledger.take().name, now)
+                entry = ledger.take()
+                self._drop_coming(entry)
+                self._forget(entry.name, now)
                 return None
             if head == _CLOSE_PORTAL:
-                self._portals.pop(ledger.take().name, None)
+                entry = ledger.take()
+                self._drop_coming(entry)
+                self._release(self._portals.pop(entry.name, None))
                 return None
         elif code == 0x74:  # ParameterDescription: RowDescription or NoData follows
             if head == _DESCRIBE:
@@ -634,9 +753,11 @@ class PostgresScanner:
                 self._end_execute(ledger.take(), Outcome.SUCCEEDED, now)
                 return None
             if head == _QUERY:
+                ledger.is_answered = True
                 return None
         elif code == 0x47:  # CopyInResponse
-            if head == _QUERY or head == _EXECUTE:
+            if (head == _QUERY or head == _EXECUTE) and not self._is_copy_in:
+                self._is_copy_in = True
                 self._copying_in = not ledger.has_copy_end()
                 ledger.begin_copy_in()
                 return None
@@ -645,15 +766,20 @@ class PostgresScanner:
                 return None
         elif code == 0x56:  # FunctionCallResponse
             if head == _FUNCTION:
+                ledger.is_answered = True
                 self._bytes += total
                 return None
         raise PeerViolation("the data source sent an answer out of step")
 
     def _take_complete(self, head: int, data: bytes, at: int, total: int, now: float) -> None:
-        if total > TAG_LIMIT or (head != _QUERY and head != _EXECUTE):
+        if total > _TAG_LIMIT or (head != _QUERY and head != _EXECUTE):
             raise PeerViolation("the data source sent an answer out of step")
+        if total < 6 or data[at + total - 1] != 0:
+            raise PeerViolation("the data source sent an invalid command tag")
+        ledger = self._ledger
         tag = data[at + 5 : at + total - 1]
-        statement = self._ledger.first().statement
+        entry = ledger.first()
+        statement = entry.statement
         if statement is not None:
             statement.tag = tag
             if self._rows == 0:
@@ -661,41 +787,43 @@ class PostgresScanner:
             else:
                 statement.rows += self._rows
                 self._rows = 0
-        if self._copying_in:
+        if self._is_copy_in:
+            self._is_copy_in = False
             self._copying_in = False
-        self._ledger.end_copy_in()
+            ledger.end_copy_in()
         if head == _EXECUTE:
-            self._end_execute(self._ledger.take(), Outcome.SUCCEEDED, now)
+            self._end_execute(ledger.take(), Outcome.SUCCEEDED, now)
+        else:
+            ledger.is_answered = True
         if tag[:10] == b"DEALLOCATE" or tag == b"DISCARD ALL":
             self._follow_deallocate(tag, statement, now)
 
     def _end_execute(self, entry: Expected, outcome: Outcome, now: float) -> None:
+        if entry.refusal is not None:
+            raise PeerViolation("the data source accepted what was never sent")
+        if self._is_copy_in:
+            raise PeerViolation("the data source sent an answer out of step")
         statement = entry.statement
-        if statement is None:
-            return
         prepared = self._portals.get(entry.name)
-        if prepared is not None and prepared.text != statement.text:
-            # What was on its way when this was sent did not come to pass: the record
-            # tells what the server really ran.
-            self._open_bytes += len(prepared.text) - len(statement.text)
-            statement.text = prepared.text
-            statement.text_length = prepared.text_length
-            statement.kind = prepared.kind
-            statement.name = prepared.name
-        statement.rows += self._rows
-        self._end(statement, outcome, now)
+        if statement is not None:
+            if prepared is not entry.prepared:
+                # What was on its way when this was sent did not come to pass: the
+                # record tells what the server really ran.
+                _retell(statement, entry.name, prepared)
+            self._end(statement, outcome, now)
+        self._release(entry.prepared)
 
     def _end(self, statement: Statement, outcome: Outcome, now: float) -> None:
         """Close a statement's record, once."""
         if statement.outcome is not Outcome.PENDING:
             return
-        self._open_bytes -= len(statement.text)
         statement.outcome = outcome
         statement.ended = now
+        statement.rows += self._rows
         statement.bytes_out = self._bytes
         self._bytes = 0
         self._rows = 0
-        if statement.tag and statement.text[:1] in b"wW":
+        if statement.tag and (statement.text[:1] in b"wW" or statement.text is UNKNOWN_TEXT):
             statement.kind = kind_of_word(statement.tag.split(b" ", 1)[0])
         self._sink.end(statement)
 
@@ -707,51 +835,60 @@ class PostgresScanner:
         except LookupError:
             raise PeerViolation("the data source sent ReadyForQuery out of step") from None
         self.status = status
-        self._copying_in = False
         if status == 0x49 and self._portals:
+            # Portals end with their transaction.
+            for prepared in self._portals.values():
+                self._release(prepared)
             self._portals.clear()
-        if self._ledger.count == 0:
-            if self._coming_statements:
-                self._coming_statements.clear()
-            if self._coming_portals:
-                self._coming_portals.clear()
         if entry is None:
             return
         statement = entry.statement
         if statement is not None:
+            outcome = Outcome.SUCCEEDED
             if statement.code:
-                outcome = Outcome.REFUSED if entry.refusal is not None else Outcome.FAILED
-            else:
-                outcome = Outcome.SUCCEEDED
+                outcome = Outcome.FAILED
+            if entry.refusal is not None:
+                if not statement.code:
+                    raise PeerViolation("the data source accepted what was never sent")
+                outcome = Outcome.REFUSED
+            self._is_copy_in = False
+            self._copying_in = False
             self._end(statement, outcome, now)
         self._bytes = 0
         self._rows = 0
 
     def _take_error(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
-        have = len(data) - at
-        severity, sqlstate = _error_fields(data, at + 5, at + (total if total < have else have))
+        stop = at + min(total, _LOOK_LIMIT)
+        severity, sqlstate = _error_fields(data, at + 5, min(stop, len(data)))
         ledger = self._ledger
         if severity == b"FATAL" or severity == b"PANIC":
             # The server ends the session: what runs fails with this code.
-            if ledger.head != _NOTHING:
-                statement = ledger.first().statement
-                if statement is not None:
-                    statement.code = sqlstate
+            self._is_fatal = True
+            for entry in ledger.waiting():
+                statement = entry.statement
+                if entry.code == _SYNC or statement is not None:
+                    if statement is not None and not statement.code and entry.refusal is None:
+                        statement.code = sqlstate
+                    break
             return None
-        self._copying_in = False
+        if ledger.is_lost:
+            return None
+        if ledger.head == _MAYBE and ledger.sure_head() not in (_NOTHING, _SYNC):
+            # A Sync of a failed COPY has nothing to fail with: this is about what follows.
+            ledger.skip_maybes()
         head = ledger.head
         if head == _NOTHING or head == _SYNC or head == _MAYBE:
             return None
+        self._is_copy_in = False
+        self._copying_in = False
         entry = ledger.first()
-        refusal = entry.refusal
         replacement: bytes | None = None
-        if refusal is not None:
-            if have < total:
-                raise PeerViolation("the data source answered a refusal at too great length")
-            assert isinstance(refusal, Refusal)
-            replacement = refusal_message(refusal, is_fatal=False)
-            sqlstate = refusal_code(replacement)
+        if entry.refusal is not None:
+            assert isinstance(entry.refusal, Refusal)
+            replacement = refusal_message(entry.refusal, is_fatal=False)
+            sqlstate = sqlstate_of(entry.refusal)
         if head == _QUERY or head == _FUNCTION:
+            ledger.is_answered = True
             statement = entry.statement
             if statement is not None and not statement.code:
                 statement.code = sqlstate
@@ -761,47 +898,88 @@ class PostgresScanner:
 
     def _fail(self, sqlstate: str, now: float) -> None:
         """The head of an extended-protocol sequence failed; end what it takes along."""
-        dropped = self._ledger.fail()
+        ledger = self._ledger
+        dropped = ledger.fail()
         first = dropped[0]
         failed = Outcome.FAILED if first.refusal is None else Outcome.REFUSED
         is_told = False
-        statement = first.statement
-        if statement is not None:
-            statement.code = sqlstate
-            self._end(statement, failed, now)
-            is_told = True
-        for entry in dropped[1:]:
+        for entry in dropped:
             statement = entry.statement
-            if statement is None or statement.outcome is not Outcome.PENDING:
-                continue
-            if not is_told and entry.code == _EXECUTE:
-                # A Bind failed: its statement is the one that did not run.
-                statement.code = sqlstate
-                self._end(statement, failed, now)
-                is_told = True
-            else:
-                self._end(statement, Outcome.SKIPPED, now)
-        self._coming_statements.clear()
-        self._coming_portals.clear()
+            if statement is not None:
+                if not is_told and (entry is first or entry.code == _EXECUTE):
+                    # Where a Bind failed, its statement is the one that did not run.
+                    is_told = True
+                    statement.code = sqlstate
+                    if entry.code == _EXECUTE and entry is first:
+                        prepared = self._portals.get(entry.name)
+                        if prepared is not entry.prepared and entry.refusal is None:
+                            _retell(statement, entry.name, prepared)
+                    self._end(statement, failed, now)
+                else:
+                    self._end(statement, Outcome.SKIPPED, now)
+            if entry.code == _EXECUTE:
+                self._release(entry.prepared)
+            if not ledger.is_skipping:
+                # Otherwise kept until the Sync, for what is yet to be skipped.
+                self._drop_coming(entry)
+                if entry.code == _PARSE:
+                    prepared = entry.prepared
+                    prepared.pending = None
+
+    def _drop_coming(self, entry: Expected) -> None:
+        """This message is on its way no more: the server has answered or skipped it."""
+        code = entry.code
+        if code == _PARSE or code == _CLOSE_STATEMENT:
+            self._coming_count += -1 if code == _PARSE else 1
+            if self._coming_statements.get(entry.name) is entry:
+                del self._coming_statements[entry.name]
+        elif code == _BIND or code == _CLOSE_PORTAL:
+            if self._coming_portals.get(entry.name) is entry:
+                del self._coming_portals[entry.name]
 
     def _confirm_parse(self, entry: Expected, now: float) -> None:
-        prepared = entry.source
-        if entry.refusal is not None or not isinstance(prepared, Prepared):
+        prepared = entry.prepared
+        if entry.refusal is not None:
             raise PeerViolation("the data source accepted what was never sent")
+        self._drop_coming(entry)
         if prepared.name in self._statements:
             self._forget(prepared.name, now)
         self._statements[prepared.name] = prepared
-        self._prepared_bytes += len(prepared.text)
+        prepared.is_confirmed = True
+        self._retain(prepared)
         if prepared.name and prepared.pending is not None:
             statement = prepared.pending
             prepared.pending = None
             self._end(statement, Outcome.PREPARED, now)
 
+    def _confirm_bind(self, entry: Expected) -> None:
+        if entry.refusal is not None:
+            raise PeerViolation("the data source accepted what was never sent")
+        self._drop_coming(entry)
+        prepared = self._statements.get(entry.source)
+        if prepared is not None:
+            self._retain(prepared)
+        if entry.name in self._portals:
+            self._release(self._portals[entry.name])
+        self._portals[entry.name] = prepared
+
+    def _retain(self, prepared: Prepared) -> None:
+        if prepared.holders == 0:
+            self._prepared_bytes += len(prepared.text)
+        prepared.holders += 1
+
+    def _release(self, prepared: Prepared | None) -> None:
+        if prepared is None:
+            return
+        prepared.holders -= 1
+        if prepared.holders == 0:
+            self._prepared_bytes -= len(prepared.text)
+
     def _forget(self, name: bytes, now: float) -> None:
         prepared = self._statements.pop(name, None)
         if prepared is None:
             return
-        self._prepared_bytes -= len(prepared.text)
+        self._release(prepared)
         if prepared.pending is not None:
             # Parsed, perhaps bound, never run: told all the same.
             statement = prepared.pending
@@ -810,25 +988,24 @@ class PostgresScanner:
 
     def _follow_deallocate(self, tag: bytes, statement: Statement | None, now: float) -> None:
         """Forget what DEALLOCATE and DISCARD ALL have removed, to keep the count true."""
-        if tag != b"DEALLOCATE":
-            for name in list(self._statements):
-                self._forget(name, now)
-            return
-        match = _DEALLOCATE.match(statement.text) if statement is not None else None
-        if match is not None:
-            quoted, plain = match.groups()
-            name = quoted.replace(b'""', b'"') if quoted is not None else plain.lower()
+        names: list[bytes] = []
+        if tag == b"DEALLOCATE" and statement is not None:
+            for quoted, plain in _DEALLOCATE.findall(statement.text):
+                name = quoted.replace(b'""', b'"') if quoted else plain.lower()
+                names.append(name[:_NAME_LENGTH])
+        # Where the name cannot be read, none is known any more: a record that does not
+        # know its text is better than one that tells the wrong text.
+        for name in names or list(self._statements):
             self._forget(name, now)
 
     def _follow(self, data: bytes, at: int, total: int) -> None:
         """ParameterStatus: remember the settings that change how statements are read."""
-        have = len(data) - at
-        stop = at + (total if total < have else have)
+        stop = at + min(total, _LOOK_LIMIT)
         name_end = data.find(b"\0", at + 5, stop)
         if name_end < 0:
             raise PeerViolation("the data source sent an invalid ParameterStatus")
         name = data[at + 5 : name_end]
-        if name in FOLLOWED and have >= total:
+        if name in FOLLOWED and total <= _LOOK_LIMIT:
             self.settings[name] = data[name_end + 1 : stop - 1]
 
     # -- the end ----------------------------------------------------------------------
@@ -837,12 +1014,34 @@ class PostgresScanner:
         """End every open record: what was running is interrupted, its effect unknown."""
         for entry in self._ledger.drain():
             statement = entry.statement
-            if statement is not None and statement.outcome is Outcome.PENDING:
+            if statement is None or statement.outcome is not Outcome.PENDING:
+                continue
+            if entry.refusal is not None:
+                assert isinstance(entry.refusal, Refusal)
+                outcome = Outcome.REFUSED
+                statement.code = sqlstate_of(entry.refusal)
+            else:
                 outcome = Outcome.FAILED if statement.code else Outcome.INTERRUPTED
-                self._end(statement, outcome, now)
+            self._end(statement, outcome, now)
         for name in list(self._statements):
             self._forget(name, now)
         self._portals.clear()
+        self._coming_statements.clear()
+        self._coming_portals.clear()
+
+
+def _retell(statement: Statement, portal: bytes, prepared: Prepared | None) -> None:
+    """Give a record the text of what the server ran."""
+    if prepared is None:
+        statement.text = UNKNOWN_TEXT
+        statement.text_length = 0
+        statement.kind = Kind.OTHER
+        statement.name = portal
+    else:
+        statement.text = prepared.text
+        statement.text_length = prepared.text_length
+        statement.kind = prepared.kind
+        statement.name = prepared.name
 
 
 def _count_in(tag: bytes) -> int:
@@ -874,8 +1073,3 @@ def _error_fields(data: bytes, at: int, stop: int) -> tuple[bytes, str]:
             break
         at = end + 1
     return severity, sqlstate or "XX000"
-
-
-def refusal_code(message: bytes) -> str:
-    """The SQLSTATE inside an ErrorResponse of our own."""
-    return _error_fields(message, 5, len(message))[1]
