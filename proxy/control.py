@@ -114,7 +114,7 @@ class ControlServer:
 
 async def serve_control(path: Path, handlers: Mapping[str, Handler]) -> ControlServer:
     """Listen on ``path`` with mode 0600. Raises ControlError, also where a proxy runs."""
-    _check_path(path)
+    check_path(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -155,7 +155,7 @@ class SocketClient:
 
     def call(self, verb: str, arguments: dict[str, Any]) -> Any:
         """Ask once. Raises NotRunningError, ControlError."""
-        _check_path(self._path)
+        check_path(self._path)
         line = _encode({"verb": verb, "arguments": arguments})
         if len(line) > REQUEST_LIMIT:
             raise ControlError("The request is too long for the control socket.")
@@ -205,7 +205,8 @@ def _is_permitted(writer: asyncio.StreamWriter) -> bool:
     return user in (0, os.geteuid())
 
 
-def _check_path(path: Path) -> None:
+def check_path(path: Path) -> None:
+    """Whether the system can hold a socket of this path. Raises ControlError."""
     if len(os.fsencode(path)) > _PATH_LIMIT:
         raise ControlError(
             f"The path of the control socket is longer than {_PATH_LIMIT} bytes; "

@@ -74,23 +74,25 @@ class KeysConfig:
 class AuditConfig:
     """The audit log.
 
-    ``text_limit`` is how much of a statement's text a record keeps; 0: a fingerprint
-    only. ``sync_interval`` is how long a statement's record may wait for fsync (the
-    records that must be durable first do not wait for it). ``durable_timeout`` bounds
-    how long a login waits for its record before it is refused. ``queue_limit`` is how
-    many records may wait before sessions are read no further.
+    ``text_limit`` is how much of a statement's text a record keeps, in bytes.
+    ``sync_interval`` is how long a statement's record may wait for fsync (the records
+    that must be durable first do not wait for it). ``durable_timeout`` bounds how long a
+    login waits for its record before it is refused. ``queue_bytes`` bounds what may wait
+    to be written; from a quarter of it on, clients are read no further.
     """
 
     folder: Path = field(metadata=_read(FilePath(), "audit"))
     rotate_bytes: int = field(
-        default=64 * _MEBIBYTE, metadata=_read(Whole(_MEBIBYTE, 1024 * _MEBIBYTE))
+        default=256 * _MEBIBYTE, metadata=_read(Whole(_MEBIBYTE, 16 * 1024 * _MEBIBYTE))
     )
-    text_limit: int = field(default=64 * 1024, metadata=_read(Whole(0, 16 * _MEBIBYTE)))
+    text_limit: int = field(default=64 * 1024, metadata=_read(Whole(256, _MEBIBYTE)))
     bind_parameters: bool = field(default=False, metadata=_read(Flag()))
-    sync_interval: float = field(default=0.2, metadata=_read(Seconds(0.01, 10.0)))
+    sync_interval: float = field(default=1.0, metadata=_read(Seconds(0.01, 10.0)))
     checkpoint_interval: float = field(default=60.0, metadata=_read(Seconds(1.0, 60.0)))
-    durable_timeout: float = field(default=5.0, metadata=_read(Seconds(0.1, 60.0)))
-    queue_limit: int = field(default=100_000, metadata=_read(Whole(1_000, 10_000_000)))
+    durable_timeout: float = field(default=2.0, metadata=_read(Seconds(0.1, 60.0)))
+    queue_bytes: int = field(
+        default=64 * _MEBIBYTE, metadata=_read(Whole(4 * _MEBIBYTE, 4096 * _MEBIBYTE))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote, unquote
 
 from proxy.config.durations import parse_duration
 
@@ -193,7 +194,7 @@ class StoreUrl:
             return f"{driver}://{rest}"
         if not rest.startswith("/") or rest in ("/", "/:memory:"):
             raise SettingError("must name the database file, as in sqlite:///data/accode.db")
-        return f"{driver}:///{folder / rest[1:]}"
+        return f"{driver}:///{quote(str(folder / unquote(rest[1:])))}"
 
     def from_text(self, text: str) -> object:
         """As it stands."""

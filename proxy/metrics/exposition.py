@@ -137,6 +137,7 @@ class _MetricsCollector(Collector):
         yield _gauge("audit_failed", "1 while the audit log cannot be written.", audit.is_failed)
         yield _total("audit_records", "Audit records written.", audit.records)
         yield _total("audit_bytes", "Bytes of audit records written.", audit.bytes)
+        yield _total("audit_failures", "Audit writes that failed or stalled.", audit.failures)
         yield _total("audit_lost_records", "Audit records that were lost.", audit.lost)
         yield _gauge(
             "store_current",

@@ -80,6 +80,7 @@ class AuditReading:
     records: int = 0
     bytes: int = 0
     lost: int = 0
+    failures: int = 0
     is_failed: bool = False
 
 

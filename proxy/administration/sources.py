@@ -1,0 +1,174 @@
+"""Data sources: added, given new secrets, removed. Secrets are sealed here and not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from proxy.administration.trail import audited
+from proxy.administration.workplace import Workplace
+from proxy.audit.events import CREATE, DELETE, UPDATE, credential_stored, entity_changed
+from proxy.audit.ocsf import Event
+from proxy.store import (
+    CredentialField,
+    SealedCredential,
+    SealedField,
+    Source,
+    TlsSettings,
+    Workspace,
+    destination,
+    seal_credential,
+)
+from proxy.store.tls import check_client_key
+from vault import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecrets:
+    """What a source is given to log in with; None: not given."""
+
+    password: Secret | None = None
+    client_key: Secret | None = None
+
+    @property
+    def are_any(self) -> bool:
+        """Whether there is anything to seal."""
+        return self.password is not None or self.client_key is not None
+
+
+def checked_client_key(tls: TlsSettings, key_pem: bytes) -> Secret:
+    """A client certificate's private key (PEM), seen to belong to it, ready to be sealed.
+
+    Raises InvalidSetting.
+    """
+    check_client_key(tls, key_pem)
+    return Secret(key_pem)
+
+
+async def add_source(
+    place: Workplace, workspace: Workspace, draft: Source, secrets: NewSecrets
+) -> Source:
+    """Store a drafted source with its secrets, sealed to where it points.
+
+    Raises AlreadyExists, InvalidSetting, LimitReached.
+    """
+    changes: dict[str, object] = {
+        "engine": draft.engine,
+        "host": draft.host,
+        "port": draft.port,
+        "database": draft.database,
+        "username": draft.username,
+        "tls_mode": draft.tls.mode,
+        "tls_profile": draft.tls.profile,
+        "auth_methods": sorted(draft.auth_methods),
+    }
+    event = _event(place, CREATE, draft, changes)
+    credential = _seal(place, workspace, draft, secrets)
+
+    async def act() -> Source:
+        return await place.store.add_source(draft, credential)
+
+    return await audited(
+        place.trail, event, _with_storing(place, draft, credential, act), place.warn
+    )
+
+
+async def rotate_source(
+    place: Workplace,
+    workspace: Workspace,
+    source: Source,
+    secrets: NewSecrets,
+    client_certificate: str | None = None,
+) -> Source:
+    """Give a source new secrets; with ``client_certificate`` (PEM) a new certificate, too.
+
+    A certificate is part of what secrets are sealed to, so every stored secret has to be
+    given with it: RoutingChangeNeedsSecret otherwise. Raises Conflict, NotFound.
+    """
+    edited = source
+    if client_certificate is not None:
+        edited = replace(source, tls=replace(source.tls, client_cert_pem=client_certificate))
+    changed = [
+        name
+        for name, value in (
+            ("password", secrets.password),
+            ("client_key", secrets.client_key),
+            ("client_certificate", client_certificate),
+        )
+        if value is not None
+    ]
+    event = _event(place, UPDATE, source, {"rotated": changed})
+    credential = _seal(place, workspace, edited, secrets)
+
+    async def act() -> Source:
+        if destination(edited) == destination(source) and credential is not None:
+            return await place.store.rotate_credential(source, credential)
+        return await place.store.edit_source(edited, credential)
+
+    return await audited(
+        place.trail, event, _with_storing(place, source, credential, act), place.warn
+    )
+
+
+async def remove_source(place: Workplace, source: Source) -> None:
+    """Delete a source and its secrets, and end its sessions. Raises NotFound."""
+    event = _event(place, DELETE, source, {})
+    await audited(place.trail, event, lambda: place.store.remove_source(source), place.warn)
+
+
+def _seal(
+    place: Workplace, workspace: Workspace, source: Source, secrets: NewSecrets
+) -> SealedCredential | None:
+    if not secrets.are_any:
+        return None
+    return SealedCredential(
+        password=_sealed(place, workspace, source, secrets.password, "password"),
+        client_key=_sealed(place, workspace, source, secrets.client_key, "client_key"),
+    )
+
+
+def _sealed(
+    place: Workplace,
+    workspace: Workspace,
+    source: Source,
+    secret: Secret | None,
+    field: CredentialField,
+) -> SealedField | None:
+    if secret is None:
+        return None
+    return seal_credential(place.vault, workspace, source, secret, field)
+
+
+def _with_storing(
+    place: Workplace,
+    source: Source,
+    credential: SealedCredential | None,
+    act: Callable[[], Awaitable[Source]],
+) -> Callable[[], Awaitable[Source]]:
+    """``act``, with an Encrypt record around it for the secrets it stores."""
+    if credential is None:
+        return act
+    version = max(
+        field.version for field in (credential.password, credential.client_key) if field is not None
+    )
+    event = credential_stored(
+        actor=place.actor,
+        workspace_id=source.workspace_id,
+        source_id=source.id,
+        source=source.name,
+        engine=source.engine,
+        credential_version=version,
+    )
+    return lambda: audited(place.trail, event, act, place.warn)
+
+
+def _event(place: Workplace, activity: int, source: Source, changes: dict[str, object]) -> Event:
+    return entity_changed(
+        activity,
+        actor=place.actor,
+        workspace_id=source.workspace_id,
+        entity_type="data source",
+        entity_id=source.id,
+        name=source.name,
+        changes=changes,
+    )

@@ -1,0 +1,95 @@
+"""``accode-proxy init``: a first configuration with everything it names."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from proxy.commands.frame import Command, CommandError, Invocation, everywhere
+from proxy.config import load_config
+from proxy.initial import Choices, initialise
+from proxy.preflight import examine
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "accode-proxy init",
+        "accode-proxy init --config /etc/accode/accode.toml --host 0.0.0.0 --no-allow-private",
+        "accode-proxy init --tls-certificate proxy.crt --tls-key proxy.key",
+    ),
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=6432,
+    show_default=True,
+    help="The port for PostgreSQL clients.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    default=9432,
+    show_default=True,
+    help="The port of /metrics, /healthz and /readyz.",
+)
+@click.option(
+    "--allow-private/--no-allow-private",
+    default=None,
+    help="Whether data sources may be on loopback and private addresses.  [default: asked, no]",
+)
+@click.option(
+    "--tls-certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The listener's certificate chain (PEM).  [default: a self-signed one is made]",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Its private key (PEM, mode 0600).",
+)
+@everywhere
+def init(
+    invocation: Invocation,
+    host: str,
+    port: int,
+    metrics_port: int,
+    allow_private: bool | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+) -> None:
+    """Make accode.toml, the store, the key file and a certificate; overwrite nothing."""
+    if (tls_certificate is None) != (tls_key is None):
+        raise click.UsageError("Give both --tls-certificate and --tls-key, or neither.")
+    if allow_private is None:
+        allow_private = sys.stdin.isatty() and click.confirm(
+            "May data sources be on loopback and private addresses (10.x, 192.168.x)?",
+            default=False,
+            err=True,
+        )
+    choices = Choices(host, port, metrics_port, allow_private, tls_certificate, tls_key)
+    file = invocation.file
+    made = asyncio.run(initialise(file.absolute().parent, choices, file.name))
+    errors = [finding for finding in examine(load_config(made.config, {})) if finding.is_error]
+    if errors:
+        raise CommandError(errors[0].sentence)
+    lines = [f"Made {made.config}, {made.store} and {made.key} (mode 0600)."]
+    if made.certificate is not None:
+        lines.append(
+            f"Made {made.certificate}, a self-signed certificate: give it to clients as their\n"
+            "sslrootcert, or put one of your own authority into its place."
+        )
+    lines.append("Back up the key file apart from the store: without it no credential opens.")
+    lines.append("Next: accode-proxy serve; accode-proxy workspace create NAME")
+    value = {
+        "config": made.config,
+        "store": made.store,
+        "key_file": made.key,
+        "self_signed_certificate": made.certificate,
+        "allow_private": allow_private,
+    }
+    invocation.show(value, "\n".join(lines))

@@ -1,0 +1,162 @@
+"""The parts that ``app`` and the command line put together, each one function.
+
+Knows the configuration and what each part wants of it; starts nothing by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from policies.egress import Address, EgressRules
+from proxy.audit.log import AuditLog
+from proxy.audit.settings import AuditSettings
+from proxy.config import AuditConfig, Config
+from proxy.health import HealthServer, Probes
+from proxy.heartbeat import Heartbeat
+from proxy.metrics import AuditReading, Metrics, new_registry
+from proxy.store import Store
+from proxy.store.errors import StoreUnusable
+from proxy.store.location import PostgresqlLocation, SqliteLocation, locate
+from vault import LocalKeyFile, Vault
+
+
+def open_vault(config: Config) -> Vault:
+    """The vault over the local key file, tested. Raises KeyFileError, SelfTestError."""
+    vault = Vault(LocalKeyFile.load(config.keys.file))
+    vault.self_test()
+    return vault
+
+
+async def open_store(config: Config) -> Store:
+    """The store, which must have been made by ``init``. Raises StoreError.
+
+    A SQLite file that is missing is not made: an empty store in the wrong folder would
+    look like one that has lost everything.
+    """
+    location = locate(config.store.url)
+    if isinstance(location, SqliteLocation) and not location.path.exists():
+        raise StoreUnusable(f"there is no store at {location.path}; `accode-proxy init` makes one")
+    return await Store.open(config.store.url)
+
+
+def audit_settings(config: AuditConfig) -> AuditSettings:
+    """The audit log's settings."""
+    return AuditSettings(
+        folder=config.folder,
+        rotate_bytes=config.rotate_bytes,
+        checkpoint_seconds=config.checkpoint_interval,
+        durable_seconds=config.durable_timeout,
+        sync_seconds=config.sync_interval,
+        high_mark=config.queue_bytes // 4,
+        low_mark=config.queue_bytes // 16,
+        maximum_queued=config.queue_bytes,
+        with_parameters=config.bind_parameters,
+    )
+
+
+@asynccontextmanager
+async def open_audit(config: Config, vault: Vault) -> AsyncIterator[AuditLog]:
+    """The audit log, closed at the end. Raises AuditFolderError."""
+    log = await AuditLog.open(
+        audit_settings(config.audit),
+        vault.signing_key(),
+        fingerprint_key=vault.fingerprint_key(),
+    )
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+async def egress_rules(
+    config: Config, listening: Mapping[str, list[tuple[str, int]]]
+) -> EgressRules:
+    """Where sources may be. ``listening``: by name, the addresses that are the proxy's own.
+
+    The store's address is added, so that no source can be the proxy's own database.
+    """
+    forbidden: set[tuple[Address, int]] = set()
+    for addresses in listening.values():
+        forbidden |= {(ip_address(host.partition("%")[0]), port) for host, port in addresses}
+    location = locate(config.store.url)
+    if isinstance(location, PostgresqlLocation):
+        forbidden |= await _addresses_of(location)
+    return EgressRules(
+        allow_private=config.egress.allow_private,
+        forbidden=frozenset(forbidden),
+        ports=config.egress.ports,
+    )
+
+
+async def _addresses_of(location: PostgresqlLocation) -> set[tuple[Address, int]]:
+    parts = urlsplit(location.dsn)
+    if not parts.hostname:
+        return set()
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(parts.hostname, parts.port or 5432)
+    except OSError:
+        raise StoreUnusable("the store's host cannot be resolved") from None
+    return {
+        (ip_address(str(address[0]).partition("%")[0]), int(address[1])) for *_, address in found
+    }
+
+
+def connect_audit(metrics: Metrics, log: AuditLog) -> None:
+    """Let the metrics read the audit log's own counters."""
+    metrics.read_audit = lambda: AuditReading(
+        queue_depth=log.queue_depth,
+        lag_seconds=log.lag,
+        records=log.records,
+        bytes=log.bytes,
+        lost=log.lost,
+        failures=log.failures,
+        is_failed=log.is_failed,
+    )
+
+
+def start_health(
+    config: Config,
+    metrics: Metrics,
+    heartbeat: Heartbeat,
+    readiness: Mapping[str, Callable[[], str | None]],
+) -> HealthServer:
+    """The health port, open and answering. Raises PortError."""
+    probes = Probes(is_alive=heartbeat.is_fresh, readiness=readiness)
+    server = HealthServer(config.metrics.host, config.metrics.port, probes, new_registry(metrics))
+    server.start()
+    return server
+
+
+def readiness_of(
+    *,
+    are_listeners_open: Callable[[], bool],
+    is_store_current: Callable[[], bool],
+    is_audit_failed: Callable[[], bool],
+    is_draining: Callable[[], bool],
+) -> dict[str, Callable[[], str | None]]:
+    """What ``/readyz`` asks, with its sentences. Each callable only reads."""
+
+    def when(is_bad: Callable[[], bool], sentence: str) -> Callable[[], str | None]:
+        return lambda: sentence if is_bad() else None
+
+    return {
+        "listeners": when(lambda: not are_listeners_open(), "The listeners are not open."),
+        "store": when(
+            lambda: not is_store_current(),
+            "Changes of the store are not seen in time, so no session is opened.",
+        ),
+        "audit": when(is_audit_failed, "The audit log cannot be written, so no session is opened."),
+        "draining": when(is_draining, "The proxy is stopping and takes no new sessions."),
+    }
+
+
+def store_file(config: Config) -> Path | None:
+    """The SQLite store's file, or None for a store on PostgreSQL."""
+    location = locate(config.store.url)
+    return location.path if isinstance(location, SqliteLocation) else None
