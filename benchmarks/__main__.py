@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{case.name:<22} {case.title}")
         print(f"{STORE_SCALE:<22} logins and start with a store of 100,000 tokens")
         return 0
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         return _run(options)
     except BenchmarkError as error:
@@ -119,6 +120,9 @@ def is_chosen(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    # A second one must not cut the stopping of the servers short; that is bounded in time.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -51,7 +51,11 @@ class AccodeProxy(OneProcess):
         """Make the store, the workspaces and their sources if need be, and serve."""
         self._port = free_port()
         if not self._tokens:
-            self._command("init")
+            self._command(
+                "init", "--port", str(self._port), "--metrics-port", "0", "--allow-private",
+                "--tls-certificate", str(self._certificate[0]),
+                "--tls-key", str(self._certificate[1]),
+            )  # fmt: skip
             self._tokens = {count: self._prepare(count) for count in SCRAM_ITERATIONS}
         self._running = Server(
             self.title,
@@ -95,10 +99,9 @@ class AccodeProxy(OneProcess):
     def _environment(self) -> dict[str, str]:
         settings = {
             "LISTENERS__0__PORT": self._port,
-            "LISTENERS__0__TLS_CERTIFICATE": self._certificate[0],
-            "LISTENERS__0__TLS_KEY": self._certificate[1],
-            "METRICS__PORT": 0,
-            "EGRESS__ALLOW_PRIVATE": "true",
+            # Every client comes from one address, and connects as fast as it can.
+            "LIMITS__PENDING_LOGINS_PER_ADDRESS": MAX_SESSIONS,
+            "LIMITS__PENDING_LOGINS": MAX_SESSIONS,
             "LIMITS__SESSIONS": MAX_SESSIONS,
             "LIMITS__SESSIONS_PER_WORKSPACE": MAX_SESSIONS,
             "LOGS__FORMAT": "json",
