@@ -20,8 +20,11 @@ import pytest
 
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.external import ExternalPostgres
+from tests.servers.fixtures import proxy, start_proxy
 from tests.servers.postgres import PostgresServer, make_template
 from tests.servers.programs import PostgresPrograms, embedded_postgres, machine_postgres
+
+__all__ = ["proxy", "start_proxy"]  # fixtures, seen by pytest where they are named here
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("protocols", "policies", "vault", "proxy")

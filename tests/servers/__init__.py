@@ -9,4 +9,7 @@
 ``postgres``      one PostgreSQL server: start, stop, kill, freeze, its log
 ``external``      a PostgreSQL that somebody else runs, named by ACCODE_TEST_POSTGRES
 ``roles``         who may log in to it, and how
+``proxy``         a proxy: start, stop, kill, its workspaces, metrics and audit records
+``serve_proxy``   the process that it is
+``fixtures``      the fixtures of proxies
 """

@@ -1,0 +1,38 @@
+"""Fixtures for proxies; ``tests/conftest.py`` imports them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.certificates import Certificates
+from tests.servers.proxy import ProxyServer
+
+ProxyFactory = Callable[..., ProxyServer]
+
+
+@pytest.fixture(scope="session")
+def proxy(server_folder: Path, certificates: Certificates) -> Iterator[ProxyServer]:
+    """A proxy shared by the run: make workspaces of your own; do not stop it."""
+    server = ProxyServer(server_folder / "proxy", certificates).start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def start_proxy(server_folder: Path, certificates: Certificates) -> Iterator[ProxyFactory]:
+    """Start proxies of one test's own: ``start_proxy(limits={"idle_timeout": 1.0})``."""
+    made: list[ProxyServer] = []
+
+    def start(**overrides: dict[str, Any]) -> ProxyServer:
+        number = sum(1 for _ in server_folder.glob("own-proxy*"))
+        server = ProxyServer(server_folder / f"own-proxy{number}", certificates, **overrides)
+        made.append(server)
+        return server.start()
+
+    yield start
+    for server in made:
+        server.remove()

@@ -1,0 +1,39 @@
+"""``python -m tests.servers.serve_proxy CONFIG READY``: a proxy in a process of its own.
+
+Writes its ports as JSON to READY once it listens, so that tests may ask for port 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import uvloop
+
+from proxy.app import App, serve
+from proxy.config import load_config
+from proxy.logs import configure
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    config = load_config(Path(sys.argv[1]), os.environ)
+    ready = Path(sys.argv[2])
+    configure("json", config.logs.level)
+
+    def started(app: App) -> None:
+        ports = {
+            "listeners": [listener.port for listener in app.listeners],
+            "metrics": app.metrics_port,
+        }
+        written = ready.with_suffix(".new")
+        written.write_text(json.dumps(ports))
+        written.rename(ready)
+
+    uvloop.run(serve(config, started=started))
+
+
+if __name__ == "__main__":
+    main()
