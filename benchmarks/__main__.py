@@ -11,6 +11,7 @@ import dataclasses
 import datetime as dt
 import fnmatch
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -40,6 +41,8 @@ from benchmarks.subjects import (
 )
 
 SUBJECTS = ("direct", "pgbouncer", "haproxy", "accode")
+# Some 25,000 statements a second, and generously much about each.
+_AUDIT_BYTES_A_SECOND = 25e6
 STORE_SCALE = "store-scale"
 RESULTS = machine.ROOT / "benchmarks" / "results"
 
@@ -150,6 +153,7 @@ def _run(options: argparse.Namespace) -> int:
     certificate = make_certificate()
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(scratch_folder())
+        _require_space(scratch, sizes)
         server = PostgresServer(scratch, certificate, account)
         stack.callback(server.stop)
         _announce(f"Starting PostgreSQL, scale {sizes.scale}, {sizes.rows:,} rows")
@@ -157,16 +161,20 @@ def _run(options: argparse.Namespace) -> int:
         server.fill(sizes.scale, sizes.rows)
         subjects = _subjects(options.subjects, server, certificate, scratch, account)
         stack.enter_context(started(subjects))
-        facts = tuple(
-            SubjectFacts(s.name, s.title, s.version, s.notes, require_answer(s), s.ends_tls)
-            for s in subjects
-        )
-        for fact in facts:
-            _announce(f"{fact.title}: {fact.version}; TLS {fact.tls}")
+        ciphers = {subject.name: require_answer(subject) for subject in subjects}
+        for subject in subjects:
+            _announce(f"{subject.title}: {subject.version}; TLS {ciphers[subject.name]}")
         busy = machine.busy_at_rest()
         if busy > 0.05:
             _announce(f"The machine is not quiet: {busy:.0%} of it is in use.")
         rounds, failures = run_rounds(Bench(server, sizes), cases, subjects, _announce)
+        for subject in subjects:
+            if isinstance(subject, AccodeProxy):
+                subject.require_audit()
+        facts = tuple(
+            SubjectFacts(s.name, s.title, s.version, s.notes, ciphers[s.name], s.ends_tls)
+            for s in subjects
+        )
     store = None
     if is_chosen(STORE_SCALE, options.patterns) and find_store_scale() is not None:
         _announce("Measuring a large store")
@@ -229,6 +237,17 @@ def _subjects(
                 raise
             _announce(f"Without {name}: {error}")
     return subjects
+
+
+def _require_space(folder: Path, sizes: Sizes) -> None:
+    """Tables, results that spill and, most of it, an audit record of every statement."""
+    wanted = 2e9 + _AUDIT_BYTES_A_SECOND * sizes.seconds * sizes.rounds * len(CASES)
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise BenchmarkError(
+            f"{wanted / 1e9:.0f} GB of free space are needed in {folder.parent}, "
+            f"and there are {free / 1e9:.1f} (TMPDIR names another place)."
+        )
 
 
 def _raise_file_limit() -> None:

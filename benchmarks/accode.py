@@ -23,6 +23,8 @@ from benchmarks.wire import Endpoint
 
 _SOURCE = "bench"
 _COMMAND = "accode-proxy"
+# A few logins alone write more than this.
+_LEAST_AUDIT_BYTES = 1000
 
 
 class AccodeProxy(OneProcess):
@@ -69,6 +71,15 @@ class AccodeProxy(OneProcess):
     def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
         """The workspace as the user, its token as the password, the source as the database."""
         return Endpoint(self._port, _workspace(iterations), self._tokens[iterations], _SOURCE, tls)
+
+    def require_audit(self) -> None:
+        """Say in the notes what audit was written. Raises BenchmarkError if it was none."""
+        files = [path for path in (self._folder / "audit").rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+        if size < _LEAST_AUDIT_BYTES:
+            raise BenchmarkError(f"The audit log has only {size} bytes: it was not on.")
+        system = run(["stat", "--file-system", "--format=%T", str(self._folder)]).strip()
+        self.notes += f"; this run wrote {size / 1e6:,.0f} MB of audit on {system}"
 
     def _prepare(self, iterations: int) -> str:
         """A workspace whose tokens and source have so many iterations; returns a token."""
