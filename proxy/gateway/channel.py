@@ -1,0 +1,360 @@
+"""One socket during its login: a ``protocols.channel.Channel`` over the event loop.
+
+Before TLS it reads straight from the socket and never a byte more than asked, so that
+whatever the peer sends behind its request for TLS stays in the kernel, for the TLS
+handshake. After TLS, or when the login is done, the socket belongs to a transport.
+It must never know a protocol; deadlines are the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Protocol, cast
+
+import aiofastnet
+
+from protocols.errors import PeerClosed, PeerViolation
+
+# A login's messages are small; what a peer sends beyond this waits in the kernel.
+INBOX_LIMIT = 64 * 1024
+
+# OpenSSL's buffers between socket and session, per direction. A TLS record carries at
+# most 16 KiB; smaller buffers cost system calls, larger ones idle memory.
+BIO_SIZE = 17 * 1024
+
+# How long a TLS handshake may take; the phase's own deadline is usually shorter.
+HANDSHAKE_SECONDS = 30.0
+# How long we wait for the peer's close_notify; it tells us nothing we need.
+SHUTDOWN_SECONDS = 1.0
+# How long a peer may take to read a refusal before the connection is cut.
+LINGER_SECONDS = 1.0
+
+
+class TlsStarter(Protocol):
+    """How this side of the channel does TLS; see ``tls``."""
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """The context, or None where TLS is not offered."""
+        ...
+
+    @property
+    def server_hostname(self) -> str | None:
+        """As a client: the name to send and check. As a server: None."""
+        ...
+
+    def check(self, connection: ssl.SSLObject) -> None:
+        """Look at the finished handshake; raises Refusal."""
+        ...
+
+    def binding(self, connection: ssl.SSLObject) -> bytes | None:
+        """The tls-server-end-point value, or None where it is undefined."""
+        ...
+
+
+class Inbox(asyncio.Protocol):
+    """Collects what arrives between the TLS handshake and the relay, up to a limit."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.is_closed = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._is_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport, to pause it."""
+        # Neither uvloop's nor aiofastnet's transports are subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Collect; stop reading when nobody takes."""
+        self.data += data
+        if len(self.data) >= INBOX_LIMIT and self._transport is not None and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whoever waits learns it as PeerClosed."""
+        self.is_closed = True
+        self._wake()
+
+    def eof_received(self) -> None:
+        """The peer has finished sending; the transport closes."""
+        self.is_closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self, count: int) -> None:
+        """Until ``count`` bytes are here. Raises PeerClosed."""
+        while len(self.data) < count:
+            if self.is_closed:
+                raise PeerClosed("the peer closed the connection")
+            if self._is_paused and self._transport is not None:
+                self._is_paused = False
+                self._transport.resume_reading()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def hand_over(self) -> bytes:
+        """What nobody has taken, for the next protocol; reading goes on."""
+        rest = bytes(self.data)
+        self.data.clear()
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return rest
+
+
+class SocketChannel:
+    """A Channel over a connected, non-blocking socket, which it owns until handed over."""
+
+    def __init__(self, sock: socket.socket, tls: TlsStarter, *, is_server: bool) -> None:
+        self._sock: socket.socket | None = sock
+        self._tls = tls
+        self._is_server = is_server
+        self._out = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._inbox: Inbox | None = None
+        self._binding: bytes | None = None
+        self.tls_version = ""
+        self.cipher = ""
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS is up."""
+        return self._transport is not None
+
+    @property
+    def offers_tls(self) -> bool:
+        """Whether ``start_tls`` can work."""
+        return self._tls.context is not None
+
+    @property
+    def channel_binding(self) -> bytes | None:
+        """The tls-server-end-point value, once TLS is up."""
+        return self._binding
+
+    async def peek(self, count: int) -> bytes:
+        """Wait for ``count`` bytes of plaintext without taking them."""
+        sock = self._plain()
+        await self.flush()
+        data = _peek(sock, count)
+        if data is None or 0 < len(data) < count:
+            # Sleep until all of them are here (SO_RCVLOWAT, socket(7)): a level-triggered
+            # wait would spin on the first byte. A close wakes it, too.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+            try:
+                await _readable(sock)
+            finally:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            data = _peek(sock, count)
+        if data is None or len(data) < count:
+            raise PeerClosed("the peer closed the connection")
+        return data
+
+    async def read_exactly(self, count: int) -> bytes:
+        """Send what was written, then take ``count`` bytes."""
+        await self.flush()
+        if self._inbox is not None:
+            await self._inbox.wait(count)
+            data = bytes(self._inbox.data[:count])
+            del self._inbox.data[:count]
+            return data
+        sock = self._plain()
+        loop = asyncio.get_running_loop()
+        parts = b""
+        while len(parts) < count:
+            try:
+                part = sock.recv(count - len(parts))
+            except (BlockingIOError, InterruptedError):
+                try:
+                    part = await loop.sock_recv(sock, count - len(parts))
+                except OSError as error:
+                    raise PeerClosed("the peer closed the connection") from error
+            except OSError as error:
+                raise PeerClosed("the peer closed the connection") from error
+            if not part:
+                raise PeerClosed("the peer closed the connection")
+            parts += part
+        return parts
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes until the next wait."""
+        self._out += data
+
+    async def flush(self) -> None:
+        """Give what was written to the kernel or the TLS transport."""
+        if not self._out:
+            return
+        data = bytes(self._out)
+        self._out.clear()
+        if self._transport is not None:
+            self._transport.write(data)
+            return
+        sock = self._plain()
+        try:
+            sent = sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            raise PeerClosed("the peer closed the connection") from error
+        if sent < len(data):
+            try:
+                await asyncio.get_running_loop().sock_sendall(sock, data[sent:])
+            except OSError as error:
+                raise PeerClosed("the peer closed the connection") from error
+
+    async def start_tls(self) -> None:
+        """Shake hands. Raises PeerViolation (as server), Refusal, or ssl.SSLError (as client)."""
+        context = self._tls.context
+        if context is None or self._transport is not None:
+            raise PeerViolation("TLS is not offered here")
+        sock = self._plain()
+        await self.flush()
+        self._sock = None
+        inbox = Inbox()
+        loop = asyncio.get_running_loop()
+        try:
+            if self._is_server:
+                transport, _ = await aiofastnet.connect_accepted_socket(
+                    loop,
+                    lambda: inbox,
+                    sock,
+                    ssl=context,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                    ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+                    ssl_incoming_bio_size=BIO_SIZE,
+                    ssl_outgoing_bio_size=BIO_SIZE,
+                )
+            else:
+                transport, _ = await aiofastnet.create_connection(
+                    loop,
+                    lambda: inbox,
+                    sock=sock,
+                    ssl=context,
+                    server_hostname=self._tls.server_hostname or "",
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                    ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+                    ssl_incoming_bio_size=BIO_SIZE,
+                    ssl_outgoing_bio_size=BIO_SIZE,
+                )
+        except (ssl.SSLError, OSError, TimeoutError) as error:
+            sock.close()
+            if self._is_server:
+                raise PeerViolation("the TLS handshake failed") from error
+            raise
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        self._transport = transport
+        self._inbox = inbox
+        connection = transport.get_extra_info("ssl_object")
+        self.tls_version = connection.version() or ""
+        cipher = connection.cipher()
+        self.cipher = cipher[0] if cipher else ""
+        self._tls.check(connection)
+        self._binding = self._tls.binding(connection)
+
+    def has_unread(self) -> bool:
+        """Whether bytes of the peer wait that nobody asked for."""
+        if self._inbox is not None:
+            return bool(self._inbox.data)
+        return bool(_peek(self._plain(), 1))
+
+    async def hand_over(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+        """Give the connection to the relay: its transport, and bytes it has to see first.
+
+        ``protocol`` gets ``connection_made`` in either case.
+        """
+        await self.flush()
+        if self._transport is not None and self._inbox is not None:
+            transport, inbox = self._transport, self._inbox
+            if inbox.is_closed:
+                raise PeerClosed("the peer closed the connection")
+            self._transport = None
+            rest = inbox.hand_over()
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            return transport, rest
+        sock = self._plain()
+        self._sock = None
+        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: protocol, sock
+        )
+        return transport, b""
+
+    async def close(self, last_words: bytes = b"") -> None:
+        """Say the last words, let the peer read them, and close; bounded in time.
+
+        Closing a socket that has unread bytes resets it, and a reset overtakes the last
+        words; so what the peer still sends is read and dropped for a moment.
+        """
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                if last_words:
+                    self.write(last_words)
+                await self.flush()
+                if self._sock is not None and last_words:
+                    self._sock.shutdown(socket.SHUT_WR)
+                    loop = asyncio.get_running_loop()
+                    while await loop.sock_recv(self._sock, 4096):
+                        pass
+        except (OSError, PeerClosed, TimeoutError):
+            # The peer is gone or does not listen: nothing is left to say.
+            pass
+        finally:
+            self.abandon(is_flushing=bool(last_words))
+
+    def abandon(self, *, is_flushing: bool = False) -> None:
+        """Close at once; with ``is_flushing`` TLS may still send what was written."""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+        if self._transport is not None:
+            transport = self._transport
+            self._transport = None
+            if is_flushing and not transport.is_closing():
+                transport.close()
+                asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
+            else:
+                transport.abort()
+
+    def _plain(self) -> socket.socket:
+        if self._sock is None:
+            raise PeerClosed("the peer closed the connection")
+        return self._sock
+
+
+def _peek(sock: socket.socket, count: int) -> bytes | None:
+    """What is here of the next ``count`` bytes; b"" for a closed peer, None for nothing yet."""
+    try:
+        return sock.recv(count, socket.MSG_PEEK)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError:
+        return b""
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    loop.add_reader(sock, wake)
+    try:
+        await waiter
+    finally:
+        loop.remove_reader(sock)

@@ -1,0 +1,360 @@
+"""Bytes both ways: one read and one write per direction and wake-up, nothing per row.
+
+Each side is an ``asyncio.Protocol``; the scanner looks at what passes. Backpressure is
+mutual: a side that does not take pauses the other side's reading, so a session holds at
+most one chunk and a write buffer per direction, whatever its peers do. Knows no
+protocol: the scanner does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol, cast
+
+from protocols.errors import PeerViolation, Reason, Refusal
+from protocols.interface import Scanner
+from proxy.metrics import Metrics
+
+# A write buffer above this pauses the other side's reading: two of the largest chunks
+# the event loop reads at once.
+WRITE_HIGH = 512 * 1024
+WRITE_LOW = 128 * 1024
+
+# How long a session that was cut in the middle of a message waits for that message's
+# end, to put its reason behind it; and how long a peer has to take what is buffered.
+CUT_SECONDS = 0.25
+FLUSH_SECONDS = 5.0
+
+# Why the client is not read, as bits.
+SOURCE_FULL = 1
+CROWDED = 2
+AUDIT_FULL = 4
+CANCELLING = 8
+
+
+class Congestion(Protocol):
+    """What tells the relay to wait: the audit log, when its queue is full."""
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether sessions must be read no further."""
+        ...
+
+    def on_drained(self, callback: Callable[[], None]) -> None:
+        """Call back once, when the queue is short again."""
+        ...
+
+
+class ClientSide(asyncio.Protocol):
+    """What the client's connection calls."""
+
+    __slots__ = ("_relay",)
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The client's connection is the relay's from now on."""
+        self._relay.has_client(cast(asyncio.Transport, transport))
+
+    def data_received(self, data: bytes) -> None:
+        """Judge and send on."""
+        self._relay.from_client(data)
+
+    def pause_writing(self) -> None:
+        """The client does not take: read the source no further."""
+        self._relay.client_is_full()
+
+    def resume_writing(self) -> None:
+        """The client takes again."""
+        self._relay.client_has_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._relay.client_is_gone()
+
+
+class SourceSide(asyncio.Protocol):
+    """What the data source's connection calls."""
+
+    __slots__ = ("_relay",)
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The data source's connection is the relay's from now on."""
+        self._relay.has_source(cast(asyncio.Transport, transport))
+
+    def data_received(self, data: bytes) -> None:
+        """Account and send on."""
+        self._relay.from_source(data)
+
+    def pause_writing(self) -> None:
+        """The source does not take: read the client no further."""
+        self._relay.hold(SOURCE_FULL)
+
+    def resume_writing(self) -> None:
+        """The source takes again."""
+        self._relay.release(SOURCE_FULL)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The source is gone."""
+        self._relay.source_is_gone()
+
+
+class Relay:
+    """One session's bytes, from its welcome to its end.
+
+    ``active`` is when bytes last passed (monotonic seconds). ``finished`` resolves with
+    the word for the log: why the session ended. ``reason`` is set where we ended it.
+    """
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        say: Callable[[Refusal], bytes],
+        congestion: Congestion,
+        metrics: Metrics,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.scanner = scanner
+        self.client_side = ClientSide(self)
+        self.source_side = SourceSide(self)
+        self.finished: asyncio.Future[str] = loop.create_future()
+        self.active = monotonic()
+        self.bytes_from_client = 0
+        self.bytes_from_source = 0
+        self.reason: Refusal | None = None
+        self._say = say
+        self._congestion = congestion
+        self._metrics = metrics
+        self._client: asyncio.Transport | None = None
+        self._source: asyncio.Transport | None = None
+        self._held = 0
+        self._is_closing = False
+        self._is_draining = False
+        self._early = b""
+        self._word = ""
+        self._cutting: Refusal | None = None
+        self._cut_remaining = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def has_source(self, source: asyncio.Transport) -> None:
+        """The data source's connection is here. It comes first."""
+        self._source = source
+        source.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
+
+    def has_client(self, client: asyncio.Transport) -> None:
+        """The client's connection is here, with its welcome written."""
+        self._client = client
+        client.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
+        early, self._early = self._early, b""
+        if early:
+            self.from_source(early)
+
+    # -- the hot path -----------------------------------------------------------------
+
+    def from_client(self, data: bytes) -> None:
+        """Bytes of the client: judge, then send on what may go."""
+        source = self._source
+        if self._is_closing or source is None:
+            return
+        self.active = now = monotonic()
+        size = len(data)
+        self.bytes_from_client += size
+        self._metrics.bytes_from_client += size
+        scanner = self.scanner
+        try:
+            data = scanner.from_client(data, now)
+        except (PeerViolation, Refusal) as error:
+            self._broken(error)
+            return
+        if data:
+            source.write(data)
+        if scanner.is_crowded:
+            self.hold(CROWDED)
+        if self._congestion.is_congested:
+            self._wait_for_audit()
+        if scanner.has_said_goodbye:
+            self._close("closed by the client")
+
+    def from_source(self, data: bytes) -> None:
+        """Bytes of the data source: account, then send on."""
+        client = self._client
+        if client is None or self._is_closing:
+            if not self._is_closing:
+                # Between the two hand-overs; a notice at most.
+                self._early += data
+            return
+        if self._cutting is not None:
+            self._cut_short(data)
+            return
+        self.active = now = monotonic()
+        size = len(data)
+        self.bytes_from_source += size
+        self._metrics.bytes_from_source += size
+        scanner = self.scanner
+        try:
+            data = scanner.from_server(data, now)
+        except PeerViolation as violation:
+            self._broken_source(violation)
+            return
+        if data:
+            client.write(data)
+        if self._held & CROWDED and not scanner.is_crowded:
+            self.release(CROWDED)
+        if self._is_draining and scanner.is_idle and self.reason is not None:
+            self.cut(self.reason)
+
+    # -- backpressure -----------------------------------------------------------------
+
+    def client_is_full(self) -> None:
+        """Read the source no further."""
+        if self._source is not None and not self._source.is_closing():
+            self._source.pause_reading()
+
+    def client_has_room(self) -> None:
+        """Read the source again."""
+        if self._source is not None and not self._source.is_closing():
+            self._source.resume_reading()
+
+    def hold(self, cause: int) -> None:
+        """Read the client no further, for this cause."""
+        if self._held == 0 and self._client is not None and not self._client.is_closing():
+            self._client.pause_reading()
+        self._held |= cause
+
+    def release(self, cause: int) -> None:
+        """This cause is over; read the client again when none is left."""
+        if self._held == 0:
+            return
+        self._held &= ~cause
+        if self._held == 0 and self._client is not None and not self._client.is_closing():
+            self._client.resume_reading()
+
+    def _wait_for_audit(self) -> None:
+        if not self._held & AUDIT_FULL:
+            self.hold(AUDIT_FULL)
+            self._congestion.on_drained(lambda: self.release(AUDIT_FULL))
+
+    # -- the end ----------------------------------------------------------------------
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the session is ending or has ended."""
+        return self._is_closing or self._cutting is not None
+
+    def drain(self, refusal: Refusal) -> None:
+        """End at the next idle point; now, if this is one."""
+        if self.is_closing:
+            return
+        self._is_draining = True
+        self.reason = refusal
+        if self.scanner.is_idle:
+            self.cut(refusal)
+
+    def cut(self, refusal: Refusal) -> None:
+        """End now, and tell the client why if that can be done without garbling a message."""
+        if self.is_closing:
+            return
+        self.reason = refusal
+        remaining = self.scanner.client_message_remaining
+        if remaining == 0:
+            self._speak(refusal)
+            self._close(str(refusal.reason))
+            return
+        self._cutting = refusal
+        self._cut_remaining = remaining
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(CUT_SECONDS, self._abort, str(refusal.reason))
+
+    def _cut_short(self, data: bytes) -> None:
+        """Let the message end that was on its way when the session was cut."""
+        refusal = self._cutting
+        client = self._client
+        if refusal is None or client is None:
+            return
+        data = data[: self._cut_remaining]
+        self._cut_remaining -= len(data)
+        client.write(data)
+        if self._cut_remaining == 0:
+            self._speak(refusal)
+            self._close(str(refusal.reason))
+
+    def _broken(self, error: PeerViolation | Refusal) -> None:
+        if isinstance(error, PeerViolation):
+            error = Refusal(Reason.PROTOCOL_VIOLATION, f"protocol violation: {error}")
+        self.cut(error)
+
+    def _broken_source(self, violation: PeerViolation) -> None:
+        self.cut(
+            Refusal(
+                Reason.SOURCE_LOST,
+                "the data source broke the protocol and the session was ended",
+                str(violation),
+            )
+        )
+
+    def _speak(self, refusal: Refusal) -> None:
+        self._metrics.refused(refusal.reason)
+        if self._client is not None and not self._client.is_closing():
+            self._client.write(self._say(refusal))
+
+    def client_is_gone(self) -> None:
+        """The client's connection is closed."""
+        self._client = None
+        if self._is_closing:
+            self._finish_if_over()
+        else:
+            self._close("closed by the client")
+
+    def source_is_gone(self) -> None:
+        """The data source's connection is closed; what it said before is still sent."""
+        self._source = None
+        if self._is_closing or self._cutting is not None:
+            self._close("the data source closed the connection")
+            self._finish_if_over()
+            return
+        if not self.scanner.is_ended_by_server and self.scanner.client_message_remaining == 0:
+            refusal = Refusal(Reason.SOURCE_LOST, "the data source closed the connection")
+            self.reason = refusal
+            self._speak(refusal)
+        self._close("the data source closed the connection")
+
+    def _close(self, word: str) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._word = word
+        self.scanner.close(monotonic())
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        for transport in (self._client, self._source):
+            if transport is not None and not transport.is_closing():
+                transport.close()
+        self._timer = loop.call_later(FLUSH_SECONDS, self._abort, word)
+        self._finish_if_over()
+
+    def abort(self) -> None:
+        """Close both connections at once: the session did not come to be."""
+        self._abort("not started")
+
+    def _abort(self, word: str) -> None:
+        """A peer did not take its last bytes in time."""
+        if not self._is_closing:
+            self._close(word)
+        for transport in (self._client, self._source):
+            if transport is not None:
+                transport.abort()
+
+    def _finish_if_over(self) -> None:
+        if self._client is None and self._source is None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if not self.finished.done():
+                self.finished.set_result(self._word)
