@@ -45,9 +45,13 @@ NAME = "journal"
 SEGMENT_HEAD = struct.Struct("<8sII")
 _MAGIC = b"ACPJRNL1"
 
-# settled, type, bytes stored, epoch, session, number, wall time, whole length, checksum
-HEAD = struct.Struct("<BBHIIQdII")
-_HEAD_SIZE = HEAD.size
+# settled, type, bytes stored, epoch, session, number, wall time, whole length; the
+# checksum behind it is over these (settled as 0) and the text.
+HEAD = struct.Struct("<BBHIIQdI")
+_CHECK = struct.Struct("<I")
+_HEAD_SIZE = HEAD.size + _CHECK.size
+_pack = HEAD.pack
+_pack_check = _CHECK.pack
 _SESSION = 1
 _STATEMENT = 2
 _MAXIMUM_SESSION = 0xFFFF
@@ -137,27 +141,14 @@ class Journal:
         """Write a statement's entry. Raises JournalFullError."""
         if len(text) > TEXT_LIMIT:
             text = text[:TEXT_LIMIT]
+        stored = len(text)
         place = self.cursor
-        start = place + _HEAD_SIZE
-        end = start + len(text)
+        end = place + _HEAD_SIZE + stored
         if end > self.limit:
             self._append(owner, _STATEMENT, session, number, time, text, length)
             return
-        # The text first and the checksum last: an entry half written is no entry.
-        self._map[start:end] = text
-        HEAD.pack_into(
-            self._map,
-            place,
-            0,
-            _STATEMENT,
-            len(text),
-            self._epoch,
-            session,
-            number,
-            time,
-            length,
-            crc32(text, number & 0xFFFFFFFF),
-        )
+        head = _pack(0, _STATEMENT, stored, self._epoch, session, number, time, length)
+        self._map[place:end] = head + _pack_check(crc32(text, crc32(head))) + text
         self.cursor = end
         owner.place = place
         self.unsettled[place] = owner
@@ -182,13 +173,9 @@ class Journal:
         if self.cursor + size > self.limit:
             self._turn(size)
         place = self.cursor
-        start = place + _HEAD_SIZE
-        self._map[start : start + len(text)] = text
-        check = crc32(text, number & 0xFFFFFFFF)
-        HEAD.pack_into(
-            self._map, place, 0, kind, len(text), self._epoch, session, number, time, length, check
-        )
-        self.cursor = start + len(text)
+        head = _pack(0, kind, len(text), self._epoch, session, number, time, length)
+        self._map[place : place + size] = head + _pack_check(crc32(text, crc32(head))) + text
+        self.cursor = place + size
         owner.place = place
         self.unsettled[place] = owner
 
@@ -197,7 +184,7 @@ class Journal:
         start = segment * self._segment_size
         first = start + SEGMENT_HEAD.size
         # Nothing of the older epoch may follow the head of the newer one.
-        HEAD.pack_into(self._map, first, 0, 0, 0, 0, 0, 0, 0.0, 0, 0)
+        HEAD.pack_into(self._map, first, 0, 0, 0, 0, 0, 0, 0.0, 0)
         SEGMENT_HEAD.pack_into(self._map, start, _MAGIC, self._epoch, self._segment_size)
         self.cursor = first
         self.limit = start + self._segment_size
@@ -228,20 +215,11 @@ class Journal:
 
     def _move(self, place: int) -> None:
         owner = self.unsettled.pop(place)
-        _, kind, stored, _, session, number, time, length, check = HEAD.unpack_from(
-            self._map, place
-        )
+        _, kind, stored, _, session, number, time, length = HEAD.unpack_from(self._map, place)
         start = place + _HEAD_SIZE
-        target = self.cursor
-        end = target + _HEAD_SIZE + stored
-        self._map[target + _HEAD_SIZE : end] = self._map[start : start + stored]
-        HEAD.pack_into(
-            self._map, target, 0, kind, stored, self._epoch, session, number, time, length, check
-        )
+        text = self._map[start : start + stored]
+        self._append(owner, kind, session, number, time, text, length)
         self._map[place] = 1
-        self.cursor = end
-        owner.place = target
-        self.unsettled[target] = owner
 
 
 def read_journal(folder: Path) -> JournalContents:
@@ -285,13 +263,13 @@ def _entries(segment: bytes) -> Iterator[tuple[int, int, int, int, float, bytes,
         return
     place = SEGMENT_HEAD.size
     while place + _HEAD_SIZE <= len(segment):
-        settled, kind, stored, epoch, session, number, time, length, check = HEAD.unpack_from(
-            segment, place
-        )
+        head = segment[place : place + HEAD.size]
+        settled, kind, stored, epoch, session, number, time, length = HEAD.unpack(head)
+        (check,) = _CHECK.unpack_from(segment, place + HEAD.size)
         text = segment[place + _HEAD_SIZE : place + _HEAD_SIZE + stored]
         if epoch != expected or kind not in (_SESSION, _STATEMENT) or len(text) != stored:
             return
-        if crc32(text, number & 0xFFFFFFFF) != check:
+        if crc32(text, crc32(b"\0" + head[1:])) != check:
             return
         yield settled, kind, session, number, time, text, length
         place += _HEAD_SIZE + stored

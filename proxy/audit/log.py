@@ -320,6 +320,7 @@ class AuditLog:
         self.lost += len(self._pending)
         self._pending.clear()
         self.queued_text = 0
+        self.is_awake = False
 
     def _wake_now(self) -> None:
         if self._slice_timer is not None:

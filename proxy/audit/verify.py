@@ -97,7 +97,7 @@ class Report:
         return self.fault is None and not self.unrecorded
 
 
-class _FaultFound(Exception):  # noqa: N818 - it carries a finding, nothing went wrong here
+class _FaultFound(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
         self.fault = fault

@@ -1,0 +1,141 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.statements import Kind, Outcome, Via
+from proxy.audit.chain import parse_link
+from proxy.audit.encode import (
+    MAXIMUM_STRING,
+    SessionFragments,
+    encode_event,
+    encode_recovered,
+    encode_statement,
+)
+from proxy.audit.ocsf import Event, EventClass
+from tests.audit.rig import NOON, context, finish, statement
+from tests.audit.schema import problems
+
+PREV = "ab" * 32
+FRAGMENTS = SessionFragments.of(context())
+
+
+def encoded(made, **changes):
+    line = encode_statement(FRAGMENTS, made, 7, PREV, NOON - 1000.0, **changes)
+    return line, json.loads(line)
+
+
+@given(st.binary(max_size=300))
+def test_any_text_is_one_ascii_line_that_reads_back(text):
+    made = finish(statement(text))
+    line, record = encoded(made)
+    assert line.isascii()
+    assert line.isprintable()
+    shown = record["query_info"]["query_string"]
+    try:
+        assert shown == text.decode()
+        assert "is_text_lossy" not in record["unmapped"]
+    except UnicodeDecodeError:
+        assert shown == text.decode("utf-8", "backslashreplace")
+        assert record["unmapped"]["is_text_lossy"] is True
+    link = parse_link(line.encode())
+    assert link is not None
+    assert (link.sequence, link.prev, link.statement) == (7, PREV, "s1/0")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'"}}\n{"metadata":{"sequence":1}}',
+        b'","prev":"' + b"0" * 64 + b'"}}',
+        b"\x1b[2J\x00\r\n\x7f",
+        b"\xed\xa0\x80 lone surrogate",
+        "\u202e\u2028 right to left".encode(),
+    ],
+)
+def test_a_text_cannot_forge_a_line_or_drive_a_terminal(text):
+    line, record = encoded(finish(statement(text)))
+    assert line.count("\n") == 0
+    assert line.isprintable()
+    assert record["metadata"]["sequence"] == 7
+    assert record["unmapped"]["prev"] == PREV
+
+
+@given(kind=st.sampled_from(Kind), via=st.sampled_from(Via), outcome=st.sampled_from(Outcome))
+def test_every_kind_via_and_outcome_makes_a_valid_event(kind, via, outcome):
+    made = finish(statement(), outcome)
+    made.kind, made.via = kind, via
+    _, record = encoded(made)
+    assert problems(record) == []
+    assert record["unmapped"]["kind"] == kind
+    assert record["unmapped"]["via"] == via
+    assert record["unmapped"]["outcome"] == outcome
+    assert record["action_id"] == (2 if outcome is Outcome.REFUSED else 1)
+
+
+def test_a_record_holds_what_happened():
+    made = finish(statement(b"COPY t FROM STDIN"), Outcome.FAILED)
+    made.kind, made.code, made.bytes_in, made.bytes_out = Kind.COPY, "22P04", 99, 12
+    made.name, made.number, made.tag = b"p1", 3, b""
+    _, record = encoded(made)
+    assert record["status_code"] == "22P04"
+    assert record["status_id"] == 2
+    assert record["time"] == int((NOON + 1) * 1000)
+    assert record["duration"] == 250
+    assert record["query_info"] == {
+        "query_string": "COPY t FROM STDIN",
+        "uid": "s1/3",
+        "bytes": 12,
+    }
+    extra = record["unmapped"]
+    assert extra["bytes_in"] == 99
+    assert extra["name"] == "p1"
+    assert extra["client_tls"]["version"] == "TLSv1.3"
+    assert extra["upstream_tls"]["version"] == "TLSv1.2"
+    assert record["actor"]["user"]["uid"] == "tok-1"
+    assert record["actor"]["app_name"] == "psql"
+    assert record["metadata"]["tenant_uid"] == "w-1"
+
+
+def test_bind_parameters_are_shown_only_where_switched_on():
+    made = finish(statement())
+    made.parameters = b"4111 1111"
+    assert "4111" not in encoded(made)[0]
+    assert encoded(made, with_parameters=True)[1]["unmapped"]["parameters"] == "4111 1111"
+
+
+def test_a_copy_into_a_table_is_a_write_and_one_out_of_it_a_query():
+    made = finish(statement())
+    made.kind = Kind.COPY
+    assert encoded(made)[1]["activity_id"] == 4
+    made.bytes_in = 10
+    assert encoded(made)[1]["activity_id"] == 5
+
+
+def test_a_recovered_statement_is_a_valid_event_of_unknown_outcome():
+    line = encode_recovered(FRAGMENTS, 9, NOON, b"DELETE FROM t\xff", 4000, 7, PREV)
+    record = json.loads(line)
+    assert problems(record) == []
+    assert record["status_id"] == 0
+    assert record["unmapped"]["outcome"] == "interrupted"
+    assert record["unmapped"]["is_recovered"] is True
+    assert record["unmapped"]["text_length"] == 4000
+
+
+def test_an_events_strings_are_bounded_and_free_of_lone_surrogates():
+    event = Event(
+        EventClass.ENTITY_MANAGEMENT,
+        1,
+        attributes={"entity": {"name": "\ud800" + "x" * 20_000}},
+    )
+    name = json.loads(encode_event(event, 1, PREV, NOON))["entity"]["name"]
+    assert name.startswith("\\ud800xxx")
+    assert len(name) < MAXIMUM_STRING + 10
+
+
+@pytest.mark.parametrize("value", [b"bytes", object(), {1, 2}, float("nan")])
+def test_an_event_that_is_not_json_is_refused(value):
+    event = Event(EventClass.ENTITY_MANAGEMENT, 1, extra={"value": value})
+    with pytest.raises((TypeError, ValueError)):
+        encode_event(event, 1, PREV, NOON)
