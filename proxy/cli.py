@@ -1,4 +1,4 @@
-"""The command ``accode-proxy``: its groups and where they are. Knows no verb itself."""
+"""The command ``accode-proxy``: its groups and where they are. Knows each one's line of help, no verb."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from proxy.commands.frame import LazyGroup, remember_config
+from vault import harden_process
 
 _HERE = "proxy.commands."
 
@@ -14,16 +15,36 @@ _HERE = "proxy.commands."
 @click.group(
     cls=LazyGroup,
     places={
-        "init": (_HERE + "init", "init"),
-        "serve": (_HERE + "serve", "serve"),
-        "check-config": (_HERE + "check", "check_config"),
-        "workspace": (_HERE + "workspace", "workspace"),
-        "token": (_HERE + "token", "token"),
-        "source": (_HERE + "source", "source"),
-        "session": (_HERE + "session", "session"),
-        "audit": (_HERE + "audit", "audit"),
-        "key": (_HERE + "key", "key"),
-        "completion": (_HERE + "completion", "completion"),
+        "init": (
+            _HERE + "init",
+            "init",
+            "Make a first configuration, a store, a key file and a certificate.",
+        ),
+        "serve": (_HERE + "serve", "serve", "Run the proxy."),
+        "check-config": (
+            _HERE + "check",
+            "check_config",
+            "Check the configuration and the files it names.",
+        ),
+        "workspace": (
+            _HERE + "workspace",
+            "workspace",
+            "Create, list, show, suspend, resume, delete workspaces.",
+        ),
+        "token": (_HERE + "token", "token", "Create, list, revoke access tokens."),
+        "source": (
+            _HERE + "source",
+            "source",
+            "Add, list, show, test, rotate, remove data sources.",
+        ),
+        "session": (_HERE + "session", "session", "List and kill the running proxy's sessions."),
+        "audit": (_HERE + "audit", "audit", "Tail, search, verify the audit log."),
+        "key": (_HERE + "key", "key", "Show and rotate the key encryption key."),
+        "completion": (
+            _HERE + "completion",
+            "completion",
+            "Print the completion script for bash, zsh or fish.",
+        ),
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -41,7 +62,8 @@ def cli(context: click.Context, file: Path | None) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, with core dumps off: a password may pass through it."""
+    harden_process()
     cli(prog_name="accode-proxy")
 
 

@@ -79,13 +79,16 @@ async def egress_rules(
     """Where sources may be. ``listening``: by name, the addresses that are the proxy's own.
 
     The store's address is added, so that no source can be the proxy's own database.
+    Raises StoreUnusable where the store's host is not known.
     """
     forbidden: set[tuple[Address, int]] = set()
-    for addresses in listening.values():
-        forbidden |= {(ip_address(host.partition("%")[0]), port) for host, port in addresses}
+    for host, port in (place for places in listening.values() for place in places):
+        forbidden |= await _addresses_of(host, port)
     location = locate(config.store.url)
     if isinstance(location, PostgresqlLocation):
-        forbidden |= await _addresses_of(location)
+        parts = urlsplit(location.dsn)
+        if parts.hostname:
+            forbidden |= await _addresses_of(parts.hostname, parts.port or 5432)
     return EgressRules(
         allow_private=config.egress.allow_private,
         forbidden=frozenset(forbidden),
@@ -93,18 +96,12 @@ async def egress_rules(
     )
 
 
-async def _addresses_of(location: PostgresqlLocation) -> set[tuple[Address, int]]:
-    parts = urlsplit(location.dsn)
-    if not parts.hostname:
-        return set()
-    loop = asyncio.get_running_loop()
+async def _addresses_of(host: str, port: int) -> set[tuple[Address, int]]:
     try:
-        found = await loop.getaddrinfo(parts.hostname, parts.port or 5432)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port)
     except OSError:
-        raise StoreUnusable("the store's host cannot be resolved") from None
-    return {
-        (ip_address(str(address[0]).partition("%")[0]), int(address[1])) for *_, address in found
-    }
+        raise StoreUnusable(f"the host {host} cannot be resolved") from None
+    return {(ip_address(str(where[0]).partition("%")[0]), port) for *_, where in found}
 
 
 def connect_audit(metrics: Metrics, log: AuditLog) -> None:

@@ -77,17 +77,23 @@ async def rotate_source(
     place: Workplace,
     workspace: Workspace,
     source: Source,
-    secrets: NewSecrets,
+    password: Secret | None,
+    client_key_pem: bytes | None,
     client_certificate: str | None = None,
 ) -> Source:
     """Give a source new secrets; with ``client_certificate`` (PEM) a new certificate, too.
 
     A certificate is part of what secrets are sealed to, so every stored secret has to be
-    given with it: RoutingChangeNeedsSecret otherwise. Raises Conflict, NotFound.
+    given with it: RoutingChangeNeedsSecret otherwise. Raises Conflict, NotFound,
+    InvalidSetting.
     """
     edited = source
     if client_certificate is not None:
         edited = replace(source, tls=replace(source.tls, client_cert_pem=client_certificate))
+    client_key = None
+    if client_key_pem is not None:
+        client_key = checked_client_key(edited.tls, client_key_pem)
+    secrets = NewSecrets(password, client_key)
     changed = [
         name
         for name, value in (

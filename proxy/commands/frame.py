@@ -112,13 +112,18 @@ class Group(click.Group):
 class LazyGroup(Group):
     """A group whose commands are imported when they are needed: help stays quick.
 
-    ``places`` maps a command's name to the module and the attribute that hold it, and
-    to its one line of help.
+    ``places`` maps a command's name to the module and the attribute that hold it, and to
+    one line of help, which is thereby known without an import.
     """
 
-    def __init__(self, *args: Any, places: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, places: dict[str, tuple[str, str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._places = places
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place[2]) for name, place in self._places.items()])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command, in the order of the map."""
@@ -128,7 +133,7 @@ class LazyGroup(Group):
         """The command of that name."""
         if cmd_name not in self._places:
             return None
-        module, attribute = self._places[cmd_name]
+        module, attribute, _ = self._places[cmd_name]
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command

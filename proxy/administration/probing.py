@@ -1,0 +1,76 @@
+"""``source test``: by the running proxy where there is one, else by this process.
+
+The running proxy is asked first: it owns the audit log, in which the use of the
+credential is recorded, and its network position and rules are those of the sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from proxy.config import Config
+from proxy.control import ControlError, Handler, NotRunningError, SocketClient
+from proxy.gateway.probe import ProbeResult
+from proxy.parts import open_audit, open_store, open_vault
+from proxy.store import Source, Store, StoreError, Workspace
+
+PROBE_VERB = "source.test"
+
+Probe = Callable[[Workspace, Source], Awaitable[ProbeResult]]
+"""Opens a source once, as a session does, and closes it again."""
+
+
+class ProbeHere(Protocol):
+    """``proxy.app.probe_source``, with its store, vault and log."""
+
+    async def __call__(
+        self,
+        config: Config,
+        store: Store,
+        vault: Any,
+        audit: Any,
+        workspace: Workspace,
+        source: Source,
+    ) -> ProbeResult:
+        """Probe from this process."""
+        ...
+
+
+async def probe_source(
+    config: Config, workspace: str, source: str, probe_here: ProbeHere
+) -> ProbeResult:
+    """Test a stored source. Raises NotFound, ControlError, AuditFolderError and the like."""
+    client = SocketClient(config.control.socket)
+    try:
+        answer = await asyncio.to_thread(
+            client.call, PROBE_VERB, {"workspace": workspace, "source": source}
+        )
+        return ProbeResult(**answer)
+    except NotRunningError:
+        pass
+    vault = open_vault(config)
+    store = await open_store(config)
+    try:
+        found = await store.workspace(workspace)
+        stored = await store.source(found, source)
+        async with open_audit(config, vault) as audit:
+            return await probe_here(config, store, vault, audit, found, stored)
+    finally:
+        await store.close()
+
+
+def probe_handlers(store: Store, probe: Probe) -> dict[str, Handler]:
+    """The running proxy's side."""
+
+    async def test(arguments: dict[str, Any]) -> object:
+        try:
+            found = await store.workspace(str(arguments.get("workspace", "")))
+            source = await store.source(found, str(arguments.get("source", "")))
+        except StoreError as error:
+            raise ControlError(str(error)) from None
+        return asdict(await probe(found, source))
+
+    return {PROBE_VERB: test}

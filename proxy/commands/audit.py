@@ -1,0 +1,198 @@
+"""``accode-proxy audit``: read and verify the audit log. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import click
+
+from proxy.audit.files import AuditFolderError
+from proxy.audit.read import Filters, Record
+from proxy.audit.read import search as search_records
+from proxy.audit.read import tail as tail_records
+from proxy.audit.verify import verify as verify_folder
+from proxy.commands.frame import CommandError, Group, Invocation, everywhere
+from proxy.commands.records import describe_record
+from proxy.config import Config, parse_duration
+from proxy.parts import open_vault
+
+_HASH_LENGTH = 64
+
+
+@click.group(cls=Group)
+def audit() -> None:
+    """The audit log: tail, search, verify."""
+
+
+@audit.command(
+    examples=(
+        "accode-proxy audit tail",
+        "accode-proxy audit tail -n 100 --json | jq .message",
+        "accode-proxy audit tail --follow",
+    )
+)
+@click.option("-n", "count", type=click.IntRange(0, 100_000), default=10, show_default=True)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@everywhere
+def tail(invocation: Invocation, count: int, follow: bool) -> None:
+    """Show the newest records, the newest last. With --json, one record a line."""
+    folder = _folder(invocation.config())
+    try:
+        _show(invocation, tail_records(folder, count, follow=follow))
+    except KeyboardInterrupt:
+        # The way to end --follow.
+        return
+
+
+@audit.command(
+    examples=(
+        "accode-proxy audit search --workspace finance --since 2h --kind delete",
+        "accode-proxy audit search --text 'drop table' --since 30d --json",
+        "accode-proxy audit search --session 8c1f... --limit 0",
+    )
+)
+@click.option("--since", help="Records from this time on: 2h ago, or 2026-01-31[T12:00:00Z].")
+@click.option("--until", help="Records before this time.")
+@click.option("--workspace", default="", help="A workspace's name or id.")
+@click.option("--source", default="", help="A data source's name or id.")
+@click.option("--actor", default="", help="A token's id, or an administrator.")
+@click.option("--kind", default="", help="A kind of statement, such as select or delete.")
+@click.option("--outcome", default="", help="succeeded, failed, refused, interrupted, ...")
+@click.option("--session", default="", help="One session's id.")
+@click.option("--text", default="", help="Text in the statement or the message.")
+@click.option("--class", "class_uid", type=int, help="An OCSF class, such as 6005 or 3002.")
+@click.option(
+    "--limit",
+    type=click.IntRange(0, 10_000_000),
+    default=1_000,
+    show_default=True,
+    help="At most so many records; 0: all.",
+)
+@everywhere
+def search(
+    invocation: Invocation,
+    /,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    **wanted: Any,
+) -> None:
+    """Search the records, oldest first. With --json, one record a line."""
+    folder = _folder(invocation.config())
+    filters = Filters(since=_moment(since, "--since"), until=_moment(until, "--until"), **wanted)
+    found = search_records(folder, filters)
+    shown = _show(invocation, islice(found, limit) if limit else found)
+    if limit and shown == limit and next(found, None) is not None:
+        invocation.note(f"There are more; only the first {limit} are shown (--limit).")
+
+
+@audit.command(
+    examples=(
+        "accode-proxy audit verify",
+        "accode-proxy audit verify --expect 5120:3b1c...  # a checkpoint kept elsewhere",
+        "accode-proxy audit verify --public-key 7f0a... --json",
+    )
+)
+@click.option("--expect", help="SEQUENCE:HASH of a record, kept elsewhere.")
+@click.option(
+    "--public-key",
+    help="The log's public key (64 hex digits), from `key status`.  [default: from the key file]",
+)
+@click.option("--may-start-late", is_flag=True, help="The oldest files were removed on purpose.")
+@everywhere
+def verify(
+    invocation: Invocation, expect: str | None, public_key: str | None, may_start_late: bool
+) -> None:
+    """Check every record; name the first that was changed, removed or replaced."""
+    config = invocation.config()
+    expected = _expected(expect)
+    key = _public_key(public_key) if public_key else open_vault(config).verification_key()
+    report = verify_folder(_folder(config), key, expected, may_start_late=may_start_late)
+    value = asdict(report) | {
+        "is_intact": report.is_intact,
+        "fault": str(report.fault) if report.fault else None,
+    }
+    if invocation.as_json:
+        invocation.show(value, "")
+    for note in report.notes:
+        invocation.note(f"Note: {note}.")
+    for missing in report.unrecorded:
+        invocation.note(
+            f"A statement of session {missing.session} was let through and has no record: "
+            f"number {missing.number}, {missing.text_length} bytes."
+        )
+    if report.fault is not None:
+        raise CommandError(f"The audit log is damaged: {report.fault}")
+    if report.unrecorded:
+        raise CommandError(
+            f"{len(report.unrecorded)} statements have no record; the next start of the proxy "
+            "writes them from its journal"
+        )
+    if not invocation.as_json:
+        click.echo(
+            f"Intact: {report.records} records in {report.files} files; the newest "
+            f"signature is {report.unsigned_tail} records before the end.\n"
+            f"Newest: {report.last_sequence}:{report.last_hash}  (keep it elsewhere, for --expect)"
+        )
+
+
+def _folder(config: Config) -> Any:
+    folder = config.audit.folder
+    if not folder.is_dir():
+        raise AuditFolderError(f"there is no audit log in {folder}")
+    return folder
+
+
+def _show(invocation: Invocation, records: Iterable[Record]) -> int:
+    count = 0
+    for record in records:
+        count += 1
+        if invocation.as_json:
+            click.echo(json.dumps(record, separators=(",", ":")))
+        else:
+            click.echo(describe_record(record))
+    return count
+
+
+def _moment(text: str | None, option: str) -> float | None:
+    """Wall-clock seconds of a distance from now or of an ISO 8601 moment (UTC if unsaid)."""
+    if text is None:
+        return None
+    now = datetime.now(UTC)
+    try:
+        return now.timestamp() - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            "give a distance such as 2h or 30d, or a moment such as 2026-01-31T12:00:00Z",
+            param_hint=option,
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _expected(text: str | None) -> tuple[int, str] | None:
+    if text is None:
+        return None
+    sequence, _, value = text.partition(":")
+    is_hash = len(value) == _HASH_LENGTH and all(c in "0123456789abcdef" for c in value)
+    if not (sequence.isascii() and sequence.isdigit() and len(sequence) < 19 and is_hash):
+        raise click.BadParameter("give SEQUENCE:HASH, as `audit verify` prints it")
+    return int(sequence), value
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise click.BadParameter("a public key is 64 hexadecimal digits", param_hint="--public-key")
+    return key

@@ -1,0 +1,49 @@
+"""``accode-proxy serve``: run until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+import uvloop
+
+from proxy import logs
+from proxy.commands.frame import Command, CommandError, Invocation, everywhere
+from proxy.config import Config
+from proxy.preflight import examine, raise_descriptor_limit
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "accode-proxy serve",
+        "accode-proxy serve --config /etc/accode/accode.toml",
+        "ACCODE_PROXY_LOGS__FORMAT=json accode-proxy serve",
+    ),
+)
+@everywhere
+def serve(invocation: Invocation) -> None:
+    """Run the proxy. SIGTERM: end at the sessions' next idle point; twice: end at once."""
+    config = invocation.config()
+    findings = examine(config)
+    for finding in findings:
+        if finding.is_error:
+            raise CommandError(finding.sentence)
+    writer = logs.configure(config.logs.format, config.logs.level)
+    log = logs.get_logger(logger="serve")
+    for finding in findings:
+        log.warning(finding.sentence)
+    raise_descriptor_limit(config)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_exception_handler(logs.loop_exception_handler)
+        runner.run(_serve(config, writer))
+
+
+async def _serve(config: Config, writer: logs.LineWriter) -> None:
+    from proxy.app import App
+    from proxy.app import serve as serve_app
+
+    def started(app: App) -> None:
+        app.metrics.read_log_lines_lost = lambda: writer.lost
+
+    await serve_app(config, started=started)

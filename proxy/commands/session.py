@@ -1,0 +1,52 @@
+"""``accode-proxy session``: what is open now in the running proxy."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from proxy.administration import sessions
+from proxy.commands import display
+from proxy.commands.frame import Group, Invocation, everywhere
+
+
+@click.group(cls=Group)
+def session() -> None:
+    """Live sessions of the proxy running on this host: list, kill."""
+
+
+@session.command(
+    "list",
+    examples=("accode-proxy session list", "accode-proxy session list --workspace finance --json"),
+)
+@click.option("--workspace", help="Only this workspace's.")
+@everywhere
+def list_(invocation: Invocation, workspace: str | None) -> None:
+    """List the open sessions."""
+    found = asyncio.run(sessions.list_sessions(invocation.config(), workspace))
+    columns = {
+        "NUMBER": "number",
+        "WORKSPACE": "workspace",
+        "SOURCE": "source",
+        "TOKEN": "token_id",
+        "CLIENT": "client",
+        "APPLICATION": "application_name",
+        "STATE": "state",
+        "AGE": "age_seconds",
+    }
+    rows = [[entry.get(key, "") for key in columns.values()] for entry in found]
+    invocation.show(
+        found, display.table(list(columns), rows) if rows else "There are no open sessions."
+    )
+
+
+@session.command(examples=("accode-proxy session kill 1734009921 --yes",))
+@click.argument("session_id", metavar="ID_OR_NUMBER")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@everywhere
+def kill(invocation: Invocation, session_id: str, yes: bool) -> None:
+    """End a session, and the statement it runs."""
+    invocation.confirm(f"End session {session_id}?", is_confirmed=yes)
+    count = asyncio.run(sessions.kill_session(invocation.config(), session_id, invocation.note))
+    invocation.show({"killed": count}, f"Ended session {session_id}.")

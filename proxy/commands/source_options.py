@@ -1,0 +1,165 @@
+"""The options of ``source add``: where a source is, and how it is reached by TLS."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from proxy.administration.sources import NewSecrets
+from proxy.commands.secrets import read_public_file
+from proxy.config import parse_duration
+from proxy.store import TlsSettings
+from proxy.store.records import TlsMode, TlsProfile
+from proxy.store.tls import CA_LIMIT, CHAIN_LIMIT
+from proxy.store.validate import DEFAULT_AUTH_METHODS
+
+_ENGINES = {"postgresql": ("postgresql", 5432), "postgres": ("postgresql", 5432)}
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlace:
+    """What ENGINE://HOST:PORT/DATABASE says."""
+
+    engine: str
+    host: str
+    port: int
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsChoice:
+    """The TLS options as they were given; ``settings`` reads their files."""
+
+    mode: TlsMode
+    profile: TlsProfile
+    ca: Path | None
+    client_cert: Path | None
+    client_key: Path | None
+    server_name: str | None
+    pins: tuple[str, ...]
+    owner: str | None
+    reason: str | None
+    until: str | None
+
+    def settings(self) -> TlsSettings:
+        """The settings to store. Raises CommandError, UsageError."""
+        if (self.client_cert is None) != (self.client_key is None):
+            raise click.UsageError("Give both --client-cert and --client-key, or neither.")
+        expires_at = None
+        if self.until is not None:
+            try:
+                expires_at = datetime.now(UTC) + timedelta(seconds=parse_duration(self.until))
+            except ValueError as error:
+                raise click.BadParameter(str(error), param_hint="--until") from None
+        return TlsSettings(
+            mode=self.mode,
+            profile=self.profile,
+            ca_pem=read_public_file(self.ca, "CA file", CA_LIMIT) if self.ca else None,
+            client_cert_pem=(
+                read_public_file(self.client_cert, "client certificate", CHAIN_LIMIT)
+                if self.client_cert
+                else None
+            ),
+            server_name=self.server_name,
+            pins=self.pins,
+            owner=self.owner,
+            reason=self.reason,
+            expires_at=expires_at,
+        )
+
+
+def parse_url(url: str) -> SourcePlace:
+    """Read ENGINE://HOST:PORT/DATABASE. Raises UsageError, without repeating the text.
+
+    A user or password in it is refused: an argument is in the process list.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _ENGINES:
+        raise click.UsageError(
+            "The source must be ENGINE://HOST:PORT/DATABASE, and ENGINE must be postgresql."
+        )
+    if "@" in rest:
+        raise click.UsageError(
+            "Leave user and password out of the URL: use --username and --password-stdin "
+            "(arguments are in the process list and in the shell's history)."
+        )
+    if "?" in rest or "#" in rest:
+        raise click.UsageError("The URL takes no options behind a question mark.")
+    engine, default_port = _ENGINES[scheme]
+    try:
+        parts = urlsplit(f"//{rest}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise click.UsageError("The URL's host or port is malformed.") from None
+    database = unquote(parts.path.removeprefix("/"))
+    if not host or not database or re.search(r"[\s,]", parts.netloc):
+        raise click.UsageError("The URL must name one host and a database.")
+    return SourcePlace(engine, host, default_port if port is None else port, database)
+
+
+def auth_methods_for(given: tuple[str, ...], secrets: NewSecrets) -> frozenset[str]:
+    """The methods chosen, or what fits the secrets that are stored."""
+    if given:
+        return frozenset(given)
+    if secrets.password is not None:
+        return DEFAULT_AUTH_METHODS
+    return frozenset({"cert" if secrets.client_key is not None else "trust"})
+
+
+def password_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--password-stdin`` and ``--password-file``."""
+    command = click.option(
+        "--password-file", type=_FILE, help="Read the password from a file of mode 0600."
+    )(command)
+    return click.option(
+        "--password-stdin", is_flag=True, help="Read the password from standard input."
+    )(command)
+
+
+def tls_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Everything about TLS, as one ``TlsChoice``."""
+
+    @click.option(
+        "--tls",
+        "mode",
+        type=click.Choice(["disable", "require", "verify-ca", "verify-full"]),
+        default="verify-full",
+        show_default=True,
+        help="How the server is checked.",
+    )
+    @click.option(
+        "--tls-profile",
+        "profile",
+        type=click.Choice(["modern", "intermediate", "compat", "legacy"]),
+        default="intermediate",
+        show_default=True,
+        help="Versions and ciphers; compat and legacy need --owner, --reason, --until.",
+    )
+    @click.option(
+        "--ca", type=_FILE, help="The only CAs to believe (PEM).  [default: the system's]"
+    )
+    @click.option("--client-cert", type=_FILE, help="A client certificate with its chain (PEM).")
+    @click.option("--client-key", type=_FILE, help="Its private key (PEM, mode 0600).")
+    @click.option("--server-name", help="The name in the certificate, where it is not the host.")
+    @click.option(
+        "--pin", "pins", multiple=True, help="sha256/BASE64 of a server key; two or more."
+    )
+    @click.option("--owner", help="Who answers for a weak profile.")
+    @click.option("--reason", help="Why a weak profile is needed.")
+    @click.option("--until", help="When a weak profile ends, as 90d.")
+    @functools.wraps(command)
+    def call(*args: Any, **kwargs: Any) -> None:
+        names = TlsChoice.__dataclass_fields__
+        choice = TlsChoice(**{name: kwargs.pop(name) for name in names})
+        command(*args, tls=choice, **kwargs)
+
+    return call
