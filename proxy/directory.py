@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from protocols.verifiers import TokenVerifier, TokenVerifiers
-from proxy.store.cache import KeyedCache
 from proxy.store import validate
+from proxy.store.cache import KeyedCache
 from proxy.store.errors import StoreError, StoreUnavailable
 from proxy.store.records import Change, ChangeKind, Source, Token, Workspace
 from proxy.store.store import Clock, LoginRecord, Store, utc_now
@@ -90,9 +90,18 @@ class Directory:
     otherwise find no session to cut.
     """
 
-    def __init__(self, store: Store, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock = utc_now,
+        start_seconds: float = START_SECONDS,
+        use_interval: float = USE_INTERVAL,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._start_seconds = start_seconds
+        self._use_interval = use_interval
         self._callbacks: list[Callable[[Change], None]] = []
         self._workspaces: KeyedCache[str, WorkspaceEntry] = KeyedCache(
             self._load_workspace,
@@ -120,14 +129,14 @@ class Directory:
     async def start(self) -> None:
         """Follow the change feed and return once it has confirmed that it is complete.
 
-        Raises StoreUnavailable where that takes longer than START_SECONDS.
+        Raises StoreUnavailable where that takes longer than ``start_seconds``.
         """
         self._tasks = [
             asyncio.create_task(self._follow(), name="directory: follow the change feed"),
             asyncio.create_task(self._write_uses(), name="directory: write last uses"),
         ]
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(self._start_seconds):
                 await self._has_followed.wait()
         except TimeoutError:
             await self.stop()
@@ -236,7 +245,7 @@ class Directory:
 
     async def _write_uses(self) -> None:
         while True:
-            await asyncio.sleep(USE_INTERVAL)
+            await asyncio.sleep(self._use_interval)
             with suppress(StoreError):
                 await self._flush_uses()
 

@@ -134,6 +134,8 @@ async def open_postgresql(location: PostgresqlLocation, timeout: float) -> async
         command_timeout=timeout,
         server_settings={
             "application_name": "accode-proxy store",
+            # Whatever the server's default: a revocation that was answered survives a crash.
+            "synchronous_commit": "on",
             "statement_timeout": str(int(timeout * 1000)),
             "idle_in_transaction_session_timeout": str(int(timeout * 1000)),
         },

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,6 +76,15 @@ async def a_token(store: Store, workspace: Workspace, **changes: Any) -> Token:
     return await store.create_token(
         workspace, changes.get("label", "runtime"), changes.get("expires_at"), verifier
     )
+
+
+async def eventually_true(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Ask the store until it is so. Raises TimeoutError after some twenty seconds."""
+    for _ in range(2000):
+        if await condition():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError("the store never came to it")
 
 
 async def run_sql(url: str, sql: str) -> list[tuple[Any, ...]]:
