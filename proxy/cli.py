@@ -1,4 +1,4 @@
-"""The command ``accode-proxy``: its groups and where they are. Knows each one's line of help, no verb."""
+"""The command ``accode-proxy``: its groups, where they are, and a line of help for each."""
 
 from __future__ import annotations
 

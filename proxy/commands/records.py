@@ -37,8 +37,8 @@ def _ending(record: dict[str, Any], extra: dict[str, Any]) -> str:
         words.append(str(record["status_code"]))
     if isinstance(rows := extra.get("rows"), int):
         words.append(f"{rows} rows")
-    if isinstance(milliseconds := record.get("duration"), int | float):
-        words.append(f"{milliseconds} ms")
+    if isinstance(microseconds := extra.get("duration_us"), int | float):
+        words.append(f"{microseconds / 1000:.3f} ms")
     return f"[{', '.join(words)}]"
 
 
