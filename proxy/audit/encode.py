@@ -41,6 +41,9 @@ MAXIMUM_STRING = 8192
 MAXIMUM_PARAMETERS = 16 * 1024
 """Bytes of bind parameters shown, where the operator has switched them on."""
 
+RESERVED = frozenset({"chain", "prev", "signature", "statement"})
+"""Members of ``unmapped`` that no event may bring."""
+
 _STATUS_NAMES = {
     Status.UNKNOWN: "Unknown",
     Status.SUCCESS: "Success",
@@ -103,8 +106,11 @@ def check_event(event: Event) -> None:
     """Raise TypeError or ValueError for an event that cannot be encoded.
 
     Done when an event is handed over, so that the fault shows where it was made and
-    never stops the queue.
+    never stops the queue. ``unmapped`` has members that only the chain itself writes: an
+    event that brings its own could pass for a signed line or for a statement's record.
     """
+    if not RESERVED.isdisjoint(event.extra):
+        raise ValueError("an audit event uses a name that belongs to the chain")
     encode_event(event, 1, "", 0.0)
 
 

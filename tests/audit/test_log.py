@@ -382,6 +382,13 @@ async def test_an_event_that_cannot_be_encoded_fails_where_it_was_made(tmp_path)
     assert verify(tmp_path, PUBLIC).is_intact
 
 
+@pytest.mark.parametrize("name", ["chain", "prev", "signature", "statement"])
+async def test_an_event_cannot_pass_for_a_line_of_the_chain(tmp_path, name):
+    async with opened(tmp_path) as log:
+        with pytest.raises(ValueError, match="belongs to the chain"):
+            log.record(events.finding("t", "d", details={name: "A" * 86 + "=="}))
+
+
 async def test_a_session_id_that_would_break_a_line_is_refused(tmp_path):
     async with opened(tmp_path) as log:
         with pytest.raises(ValueError, match="session id"):
