@@ -299,12 +299,12 @@ class SocketChannel:
         Closing a socket that has unread bytes resets it, and a reset overtakes the last
         words; so what the peer still sends is read and dropped for a moment.
         """
+        self.write(last_words)
+        is_speaking = bool(self._out)
         try:
             async with asyncio.timeout(LINGER_SECONDS):
-                if last_words:
-                    self.write(last_words)
                 await self.flush()
-                if self._sock is not None and last_words:
+                if self._sock is not None and is_speaking:
                     self._sock.shutdown(socket.SHUT_WR)
                     loop = asyncio.get_running_loop()
                     while await loop.sock_recv(self._sock, 4096):
@@ -313,7 +313,9 @@ class SocketChannel:
             # The peer is gone or does not listen: nothing is left to say.
             pass
         finally:
-            self.abandon(is_flushing=bool(last_words))
+            # With close_notify even where nothing was said: to libpq, a cancel request's
+            # connection that ends without one is a cancel that failed.
+            self.abandon(is_flushing=True)
 
     def abandon(self, *, is_flushing: bool = False) -> None:
         """Close at once; with ``is_flushing`` TLS may still send what was written."""
