@@ -57,7 +57,15 @@ class Refusal(Exception):
 
 
 class PeerViolation(Exception):
-    """The peer broke the protocol; the text says how, without repeating its bytes."""
+    """The peer broke the protocol; the text says how, without repeating its bytes.
+
+    ``is_told``: the peer has been answered in the way it understands (a TLS alert), so
+    an error message of the protocol's own must not follow.
+    """
+
+    def __init__(self, text: str, *, is_told: bool = False) -> None:
+        super().__init__(text)
+        self.is_told = is_told
 
 
 class PeerClosed(Exception):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from protocols.channel import Channel
-from protocols.errors import Refusal
+from protocols.errors import Refusal, UpstreamRefused
 from protocols.statements import StatementSink
 from protocols.verifiers import TokenVerifiers
 
@@ -154,9 +154,16 @@ class Scanner(Protocol):
         ...
 
     @property
-    def client_is_between_messages(self) -> bool:
-        """Whether the stream to the client stands at a message's end, so that a
-        message of ours may be put there."""
+    def client_message_remaining(self) -> int:
+        """How many bytes the message that the client is being sent still lacks.
+
+        0: a message of ours may be put into the stream now.
+        """
+        ...
+
+    @property
+    def is_ended_by_server(self) -> bool:
+        """Whether the server has said that it ends the session, and why."""
         ...
 
     def close(self, now: float) -> None:
@@ -227,4 +234,8 @@ class WireProtocol(Protocol):
 
     def refusal(self, refusal: Refusal, *, is_fatal: bool = True) -> bytes:
         """A refusal in the protocol's own error message."""
+        ...
+
+    def explain(self, error: UpstreamRefused) -> Refusal:
+        """What the client is told where the data source refused our login."""
         ...

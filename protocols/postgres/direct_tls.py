@@ -42,7 +42,9 @@ async def accept_direct_tls(channel: Channel) -> None:
     record = await channel.peek(_RECORD_HEADER + length)
     if ALPN not in alpn_names(record[_RECORD_HEADER:]):
         channel.write(NO_APPLICATION_PROTOCOL)
-        raise PeerViolation("direct TLS connection without the ALPN protocol postgresql")
+        raise PeerViolation(
+            "direct TLS connection without the ALPN protocol postgresql", is_told=True
+        )
     await channel.start_tls()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protocols.channel import Channel
-from protocols.errors import Refusal
+from protocols.errors import Refusal, UpstreamRefused
 from protocols.interface import (
     Arrival,
     CancelArrival,
@@ -19,6 +19,7 @@ from protocols.postgres.accept import authenticate, greet, welcome
 from protocols.postgres.cancel import cancel, cancel_number, match_cancel
 from protocols.postgres.connect import connect
 from protocols.postgres.direct_tls import ALPN
+from protocols.postgres.explain import explain
 from protocols.postgres.refuse import refusal_message
 from protocols.postgres.scan import PostgresScanner
 from protocols.statements import StatementSink
@@ -78,3 +79,7 @@ class Postgres:
     def refusal(self, refusal: Refusal, *, is_fatal: bool = True) -> bytes:
         """See ``WireProtocol.refusal``: an ErrorResponse."""
         return refusal_message(refusal, is_fatal=is_fatal)
+
+    def explain(self, error: UpstreamRefused) -> Refusal:
+        """See ``WireProtocol.explain``."""
+        return explain(error)

@@ -1,0 +1,275 @@
+"""The composition root: every part is made here, once, and given what it needs.
+
+``running`` is a whole proxy as a context manager; ``serve`` is that until a signal says
+stop. The order of making is the order of need; the end is the reverse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from protocols.errors import Reason, Refusal
+from protocols.interface import ScanLimits, WireProtocol
+from protocols.postgres import PROTOCOL as POSTGRES
+from proxy import parts
+from proxy.administration.trail import control_handlers
+from proxy.audit.events import proxy_started, proxy_stopped
+from proxy.audit.log import AuditLog
+from proxy.config import Config, ListenerConfig
+from proxy.control import ControlError, Handler, serve_control
+from proxy.directory import Directory
+from proxy.gateway.authenticate import Authenticator
+from proxy.gateway.cancel import Cancels
+from proxy.gateway.listener import Listener, PendingLogins
+from proxy.gateway.live import LiveSessions
+from proxy.gateway.probe import ProbeResult, probe
+from proxy.gateway.revoke import Revoker
+from proxy.gateway.session import Door, Rooms
+from proxy.gateway.tls import NoTls, ServerTls
+from proxy.gateway.upstream import Upstreams
+from proxy.heartbeat import Heartbeat
+from proxy.metrics import Metrics
+from proxy.metrics.exposition import program_version
+from proxy.sockets import bind_tcp
+from proxy.store import Store
+from proxy.store.records import Source, Workspace
+from vault import Vault, harden_process
+
+log = structlog.get_logger("proxy")
+
+PROTOCOLS: dict[str, WireProtocol] = {POSTGRES.name: POSTGRES}
+"""The protocols a listener can be told to speak."""
+
+_STOPPING = Refusal(Reason.SHUTTING_DOWN, "the proxy is shutting down")
+
+
+@dataclass(slots=True)
+class App:
+    """A running proxy. ``metrics_port`` is the health and metrics port."""
+
+    config: Config
+    listeners: list[Listener]
+    live: LiveSessions
+    metrics: Metrics
+    audit: AuditLog
+    metrics_port: int
+    is_draining: bool = field(default=False)
+
+    def port(self, protocol: str = "postgres") -> int:
+        """The port of the first listener that speaks ``protocol``."""
+        for config, listener in zip(self.config.listeners, self.listeners, strict=True):
+            if config.protocol == protocol:
+                return listener.port
+        raise LookupError(f"no listener speaks {protocol}")
+
+    async def drain(self) -> None:
+        """Accept no more, let every session end at its next idle point, cut the rest."""
+        if self.is_draining:
+            return
+        self.is_draining = True
+        for listener in self.listeners:
+            listener.stop()
+        self.live.drain_refusal = _STOPPING
+        with suppress(TimeoutError):
+            await self.live.drain(_STOPPING, self.config.limits.drain_deadline)
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[App]:
+    """A whole proxy in the running loop, until the block ends.
+
+    Raises ConfigError, StoreError, KeyFileError, AuditFolderError, PortError, TlsError:
+    each one clear sentence.
+    """
+    async with AsyncExitStack() as stack:
+        metrics = Metrics()
+        vault = parts.open_vault(config)
+        doors = [_door(listener) for listener in config.listeners]
+        sockets = []
+        for listener in config.listeners:
+            sock = bind_tcp(listener.host, listener.port, "listeners")
+            stack.callback(sock.close)
+            sockets.append(sock)
+        store = await parts.open_store(config)
+        stack.push_async_callback(store.close)
+        audit = await stack.enter_async_context(parts.open_audit(config, vault))
+        parts.connect_audit(metrics, audit)
+        version = program_version()
+        audit.record(proxy_started(version, audit.instance))
+        stack.callback(audit.record, proxy_stopped(version, audit.instance))
+
+        directory = Directory(store)
+        await directory.start()
+        stack.push_async_callback(directory.stop)
+        metrics.read_store_is_current = lambda: directory.is_current
+
+        live = LiveSessions(config.limits)
+        live.start()
+        stack.push_async_callback(live.stop)
+        authenticator = Authenticator(directory, vault.fake_salt_key(), os.urandom)
+        revoker = Revoker(live, authenticator)
+        directory.on_change(revoker.changed)
+        stack.push_async_callback(revoker.stop)
+
+        heartbeat = Heartbeat(metrics.observe_lag)
+        heartbeat.start()
+        stack.callback(heartbeat.stop)
+        app = App(config, [], live, metrics, audit, 0)
+        health = parts.start_health(
+            config,
+            metrics,
+            heartbeat,
+            parts.readiness_of(
+                are_listeners_open=lambda: any(one.is_open for one in app.listeners),
+                is_store_current=lambda: directory.is_current,
+                is_audit_failed=lambda: audit.is_failed,
+                is_draining=lambda: app.is_draining,
+            ),
+        )
+        stack.push_async_callback(asyncio.to_thread, health.stop)
+        app.metrics_port = health.port
+
+        listening = {
+            "listeners": [(sock.getsockname()[0], sock.getsockname()[1]) for sock in sockets],
+            "metrics": [(config.metrics.host, health.port)],
+        }
+        upstreams = Upstreams(
+            vault,
+            audit,
+            metrics,
+            await parts.egress_rules(config, listening),
+            os.urandom,
+            config.limits.connect_timeout,
+        )
+        rooms = Rooms(
+            authenticator=authenticator,
+            upstreams=upstreams,
+            cancels=Cancels(live, metrics),
+            live=live,
+            audit=audit,
+            metrics=metrics,
+            limits=config.limits,
+            scan_limits=ScanLimits(text=config.audit.text_limit),
+        )
+        pending = PendingLogins(
+            config.limits.pending_logins, config.limits.pending_logins_per_address
+        )
+        control = await serve_control(
+            config.control.socket,
+            {**control_handlers(audit), **_session_handlers(live)},
+        )
+        stack.push_async_callback(control.close)
+        app.listeners = [
+            Listener(sock, door, rooms, pending)
+            for sock, door in zip(sockets, doors, strict=True)
+        ]
+        stack.push_async_callback(_end_sessions, app)
+        for one in app.listeners:
+            one.start()
+        yield app
+
+
+async def serve(config: Config, *, started: Callable[[App], None] | None = None) -> None:
+    """Run until SIGTERM or SIGINT, then drain; a second signal ends at once."""
+    harden_process()
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    hurry = asyncio.Event()
+
+    def asked() -> None:
+        if stop.is_set():
+            hurry.set()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked)
+    async with running(config) as app:
+        for settings, listener in zip(config.listeners, app.listeners, strict=True):
+            log.info(
+                "listening", protocol=settings.protocol, host=settings.host, port=listener.port
+            )
+        if started is not None:
+            started(app)
+        await stop.wait()
+        log.info("draining", sessions=len(app.live))
+        draining = asyncio.create_task(app.drain(), name="drain")
+        hurrying = asyncio.create_task(hurry.wait(), name="wait for a second signal")
+        await asyncio.wait((draining, hurrying), return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, hurrying):
+            task.cancel()
+        await asyncio.gather(draining, hurrying, return_exceptions=True)
+    log.info("stopped")
+
+
+async def probe_source(
+    config: Config,
+    store: Store,
+    vault: Vault,
+    audit: AuditLog,
+    workspace: Workspace,
+    source: Source,
+) -> ProbeResult:
+    """Test one source from the command line, with the rules and the log of a session."""
+    protocol = next((one for one in PROTOCOLS.values() if one.engine == source.engine), None)
+    if protocol is None:
+        return ProbeResult(False, f"no protocol of this proxy speaks {source.engine}")
+    upstreams = Upstreams(
+        vault,
+        audit,
+        Metrics(),
+        await parts.egress_rules(config, {}),
+        os.urandom,
+        config.limits.connect_timeout,
+    )
+    return await probe(protocol, upstreams, workspace, source)
+
+
+def _door(config: ListenerConfig) -> Door:
+    protocol = PROTOCOLS[config.protocol]
+    if config.tls_certificate is None or config.tls_key is None:
+        return Door(protocol, config, NoTls())
+    tls = ServerTls(
+        config.tls_certificate, config.tls_key, config.tls_profile, protocol.alpn
+    )
+    return Door(protocol, config, tls)
+
+
+async def _end_sessions(app: App) -> None:
+    for listener in app.listeners:
+        listener.stop()
+    app.live.cut_where(lambda session: True, _STOPPING)
+    for listener in app.listeners:
+        await listener.finish()
+
+
+def _session_handlers(live: LiveSessions) -> dict[str, Handler]:
+    """What ``session list`` and ``session kill`` ask over the control socket."""
+
+    async def list_sessions(arguments: dict[str, Any]) -> object:
+        now = asyncio.get_running_loop().time()
+        workspace = arguments.get("workspace")
+        return [
+            session.describe(now)
+            for session in live
+            if workspace is None or session.workspace == workspace
+        ][:10_000]
+
+    async def kill_session(arguments: dict[str, Any]) -> object:
+        wanted = str(arguments.get("id", ""))
+        killed = live.cut_where(
+            lambda session: wanted in (session.id, str(session.key.number)),
+            Refusal(Reason.SESSION_ENDED, "this session was ended by an administrator"),
+        )
+        if killed == 0:
+            raise ControlError(f"there is no session {wanted}.")
+        return {"killed": killed}
+
+    return {"session.list": list_sessions, "session.kill": kill_session}

@@ -1,0 +1,19 @@
+"""The data path: from an accepted connection to the last byte of its session.
+
+The map of this room, in the order of a session's life:
+
+``listener``      accepts, counts and limits; nothing slow in the accept loop
+``channel``       one socket during its login: exact reads, TLS by request
+``tls``           contexts, profiles, pins, channel binding
+``authenticate``  which workspace is this, and is its token good: once for all protocols
+``dial``          resolve once, check every address, connect to the one that was checked
+``upstream``      use the credential: audit, unseal, TLS, login at the data source
+``session``       the script that calls the above, and writes start and end to the log
+``relay``         bytes both ways, through the scanner
+``live``          the sessions there are: time-outs, revocation, kill, drain
+``cancel``        a client's wish to stop a statement
+``probe``         the same way to a data source, for ``source test``
+
+It knows no protocol but through ``protocols.interface``, and never imports the admin or
+content rooms.
+"""

@@ -1,0 +1,159 @@
+"""Accepts connections: counts, limits, and hands each to a session of its own.
+
+Nothing slow happens in the accept loop, and nothing is read here: a connection that
+says nothing costs a descriptor until its deadline. Knows no protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections import Counter
+
+import structlog
+
+from protocols.errors import Reason, Refusal
+from proxy.gateway.dial import tune
+from proxy.gateway.session import Door, Rooms, Session
+
+log = structlog.get_logger("listener")
+
+# Connections taken per wake-up, so that a flood does not starve open sessions.
+ACCEPT_BATCH = 64
+# How long to leave the queue alone when no descriptor is free.
+EXHAUSTED_SECONDS = 0.2
+
+
+class PendingLogins:
+    """How many connections are in their login, in all and for each address."""
+
+    def __init__(self, total: int, per_address: int) -> None:
+        self._total = total
+        self._per_address = per_address
+        self._addresses: Counter[str] = Counter()
+        self._count = 0
+
+    def enter(self, address: str) -> bool:
+        """Count one more; False, and nothing counted, where there are too many."""
+        if self._count >= self._total or self._addresses[address] >= self._per_address:
+            return False
+        self._count += 1
+        self._addresses[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """The opposite, once for each ``enter`` that was True."""
+        self._count -= 1
+        self._addresses[address] -= 1
+        if self._addresses[address] <= 0:
+            del self._addresses[address]
+
+
+class Listener:
+    """One listening socket and the sessions that came through it."""
+
+    def __init__(
+        self, sock: socket.socket, door: Door, rooms: Rooms, pending: PendingLogins
+    ) -> None:
+        self._sock = sock
+        self._door = door
+        self._rooms = rooms
+        self._pending = pending
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._retry: asyncio.TimerHandle | None = None
+        self.is_open = False
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        port: int = self._sock.getsockname()[1]
+        return port
+
+    def start(self) -> None:
+        """Begin to accept."""
+        asyncio.get_running_loop().add_reader(self._sock, self._accept)
+        self.is_open = True
+
+    def stop(self) -> None:
+        """Accept no more, and refuse at the kernel; sessions go on."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        if self._retry is not None:
+            self._retry.cancel()
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
+
+    async def finish(self) -> None:
+        """End what is still in its login, and wait for every session's last record."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def session_count(self) -> int:
+        """Connections being served, logins included."""
+        return len(self._tasks)
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPT_BATCH):
+            try:
+                sock, address = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._pause(error)
+                    return
+                log.warning("accept failed", error=error.strerror)
+                return
+            self._take(sock, (address[0], address[1]))
+
+    def _take(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        sock.setblocking(False)
+        tune(sock)
+        limit = self._door.config.max_sessions or self._rooms.limits.sessions
+        if len(self._tasks) >= limit or not self._pending.enter(address[0]):
+            self._turn_away(sock)
+            return
+        is_pending = True
+
+        def logged_in() -> None:
+            nonlocal is_pending
+            if is_pending:
+                is_pending = False
+                self._pending.leave(address[0])
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            logged_in()
+
+        session = Session(self._door, self._rooms, sock, address)
+        task = asyncio.create_task(session.run(logged_in), name="session")
+        self._tasks.add(task)
+        task.add_done_callback(done)
+
+    def _turn_away(self, sock: socket.socket) -> None:
+        """Too many: one sentence if the socket takes it at once, and close."""
+        refusal = Refusal(Reason.TOO_MANY_SESSIONS, "the proxy has too many connections")
+        self._rooms.metrics.refused(refusal.reason)
+        try:
+            sock.send(self._door.protocol.refusal(refusal))
+        except OSError:
+            # Gone already, or not taking: it learns by the close.
+            pass
+        finally:
+            sock.close()
+
+    def _pause(self, error: OSError) -> None:
+        log.error("no descriptor is free; new connections wait", error=error.strerror)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._sock)
+
+        def resume() -> None:
+            self._retry = None
+            if self.is_open:
+                loop.add_reader(self._sock, self._accept)
+
+        self._retry = loop.call_later(EXHAUSTED_SECONDS, resume)

@@ -1,0 +1,225 @@
+"""The sessions there are: who they belong to, how long they may stay, how they end.
+
+One sweep a second looks at all of them, instead of timers for each. Knows no protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+
+from policies.grant import Grant
+from protocols.errors import Reason, Refusal
+from protocols.interface import Scanner, SessionKey
+from proxy.config import LimitsConfig
+from proxy.gateway.relay import Relay
+from proxy.store.records import Source
+from proxy.store.store import Clock, utc_now
+
+SWEEP_SECONDS = 1.0
+# Session numbers look like process ids: positive, 31 bits.
+NUMBER_LIMIT = 0x7FFFFFFF
+
+
+@dataclass(slots=True, eq=False)
+class LiveSession:
+    """One open session. ``stop_statement`` asks the data source to stop what runs now."""
+
+    id: str
+    key: SessionKey
+    version: tuple[int, int]
+    grant: Grant
+    workspace: str
+    source: Source
+    application_name: str
+    client: str
+    started: float
+    started_at: datetime
+    relay: Relay
+    stop_statement: Callable[[], Awaitable[None]]
+    is_encrypted: bool
+    is_local: bool
+    cancelling: asyncio.Task[None] | None = field(default=None)
+
+    @property
+    def scanner(self) -> Scanner:
+        """Its inspector."""
+        return self.relay.scanner
+
+    def describe(self, now: float) -> dict[str, object]:
+        """For ``session list``; no secret in it."""
+        scanner = self.scanner
+        if scanner.has_outstanding:
+            state = "active"
+        elif scanner.is_in_transaction:
+            state = "idle in transaction"
+        else:
+            state = "idle"
+        return {
+            "id": self.id,
+            "number": self.key.number,
+            "workspace": self.workspace,
+            "source": self.source.name,
+            "token_id": self.grant.token_id,
+            "application_name": self.application_name,
+            "client": self.client,
+            "tls": self.is_encrypted,
+            "state": state,
+            "started_at": self.started_at.isoformat(),
+            "age_seconds": round(now - self.started, 3),
+            "idle_seconds": 0.0 if state == "active" else round(now - self.relay.active, 3),
+            "bytes_from_client": self.relay.bytes_from_client,
+            "bytes_from_source": self.relay.bytes_from_source,
+        }
+
+
+class LiveSessions:
+    """All open sessions of this process."""
+
+    def __init__(self, limits: LimitsConfig, *, clock: Clock = utc_now) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._sessions: dict[int, LiveSession] = {}
+        self._places: Counter[str] = Counter()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._stopping: set[asyncio.Task[None]] = set()
+        self.drain_refusal: Refusal | None = None
+
+    def __iter__(self) -> Iterator[LiveSession]:
+        return iter(list(self._sessions.values()))
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def start(self) -> None:
+        """Begin the sweep."""
+        self._sweeper = asyncio.create_task(self._sweep(), name="live sessions: sweep")
+
+    async def stop(self) -> None:
+        """End the sweep."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        for task in list(self._stopping):
+            task.cancel()
+        await asyncio.gather(*self._stopping, return_exceptions=True)
+
+    # -- places -----------------------------------------------------------------------
+
+    def take_place(self, workspace_id: str) -> None:
+        """Count a session of this workspace, from before its source is opened.
+
+        Raises Refusal where it has too many.
+        """
+        if self._places[workspace_id] >= self._limits.sessions_per_workspace:
+            raise Refusal(
+                Reason.TOO_MANY_SESSIONS, "this workspace has too many sessions at the proxy"
+            )
+        self._places[workspace_id] += 1
+
+    def leave_place(self, workspace_id: str) -> None:
+        """The opposite; called once for each ``take_place``."""
+        self._places[workspace_id] -= 1
+        if self._places[workspace_id] <= 0:
+            del self._places[workspace_id]
+
+    def new_key(self) -> SessionKey:
+        """A number that no open session has, and a random secret."""
+        while True:
+            number = secrets.randbelow(NUMBER_LIMIT) + 1
+            if number not in self._sessions:
+                return SessionKey(number, secrets.token_bytes(32))
+
+    def add(self, session: LiveSession) -> None:
+        """A session is open."""
+        self._sessions[session.key.number] = session
+        self._empty.clear()
+        if self.drain_refusal is not None:
+            session.relay.drain(self.drain_refusal)
+
+    def remove(self, session: LiveSession) -> None:
+        """A session is over."""
+        self._sessions.pop(session.key.number, None)
+        if not self._sessions:
+            self._empty.set()
+
+    def by_number(self, number: int) -> LiveSession | None:
+        """The session that a cancel request names."""
+        return self._sessions.get(number)
+
+    # -- ends -------------------------------------------------------------------------
+
+    def cut(self, session: LiveSession, refusal: Refusal) -> None:
+        """End a session now, and what it is running at the data source with it."""
+        if session.relay.is_closing:
+            return
+        if session.scanner.has_outstanding:
+            task = asyncio.create_task(_quietly(session.stop_statement), name="stop a statement")
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+        session.relay.cut(refusal)
+
+    def cut_where(self, is_meant: Callable[[LiveSession], bool], refusal: Refusal) -> int:
+        """End every session that is meant; how many."""
+        meant = [session for session in self if is_meant(session)]
+        for session in meant:
+            self.cut(session, refusal)
+        return len(meant)
+
+    async def drain(self, refusal: Refusal, deadline: float) -> None:
+        """Let every session end at its next idle point; cut the rest after ``deadline``."""
+        self.drain_refusal = refusal
+        for session in self:
+            session.relay.drain(refusal)
+        try:
+            async with asyncio.timeout(deadline):
+                await self._empty.wait()
+        except TimeoutError:
+            for session in self:
+                self.cut(session, refusal)
+            async with asyncio.timeout(10.0):
+                await self._empty.wait()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = monotonic()
+            wall = self._clock()
+            for session in self:
+                refusal = self._overdue(session, now, wall)
+                if refusal is not None:
+                    self.cut(session, refusal)
+
+    def _overdue(self, session: LiveSession, now: float, wall: datetime) -> Refusal | None:
+        limits = self._limits
+        if not session.grant.is_valid_at(wall):
+            return Refusal(Reason.SESSION_ENDED, "the token of this session has expired")
+        if limits.session_timeout and now - session.started > limits.session_timeout:
+            return Refusal(Reason.SESSION_TIMEOUT, "this session has reached its longest duration")
+        if session.scanner.has_outstanding or session.relay.is_closing:
+            return None
+        idle = now - session.relay.active
+        if session.scanner.is_in_transaction:
+            limit, words = limits.transaction_idle_timeout, "idle in a transaction"
+        else:
+            limit, words = limits.idle_timeout, "idle"
+        if limit and idle > limit:
+            return Refusal(Reason.IDLE_TIMEOUT, f"this session was {words} for too long")
+        return None
+
+
+async def _quietly(work: Callable[[], Awaitable[None]]) -> None:
+    """Ask once; whether the data source listens is told by its connection's end."""
+    try:
+        async with asyncio.timeout(5.0):
+            await work()
+    except (OSError, TimeoutError, Refusal):
+        return
+

@@ -1,0 +1,379 @@
+"""The life of a session, as a script: from an accepted socket to its last record.
+
+Each step takes what only the step before can make. Whatever ends it, the client gets
+one clear sentence, the log gets its records, and every place and descriptor is given
+back. Knows no protocol but through its interface.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from time import monotonic
+from uuid import uuid4
+
+import structlog
+
+from policies.grant import (
+    ArrivalFacts,
+    Grant,
+    SourceFacts,
+    TokenFacts,
+    WorkspaceFacts,
+    decide_access,
+)
+from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal
+from protocols.interface import Arrival, CancelArrival, ScanLimits, WireProtocol
+from proxy.audit.context import Leg as AuditLeg
+from proxy.audit.context import SessionContext
+from proxy.audit.events import authenticated as authenticated_event
+from proxy.audit.events import session_failed, session_opened
+from proxy.audit.log import AuditLog
+from proxy.config import LimitsConfig, ListenerConfig
+from proxy.gateway.authenticate import Authenticated, Authenticator
+from proxy.gateway.cancel import Cancels
+from proxy.gateway.channel import SocketChannel
+from proxy.gateway.live import LiveSession, LiveSessions
+from proxy.gateway.record import MeteredRecorder
+from proxy.gateway.relay import Relay
+from proxy.gateway.tls import NoTls, ServerTls
+from proxy.gateway.upstream import Opened, Upstreams
+from proxy.metrics import Leg, Login, Metrics, SessionState
+from proxy.store.records import Source
+from proxy.store.store import Clock, utc_now
+
+log = structlog.get_logger("session")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One listener's own: its protocol, its TLS, its rules."""
+
+    protocol: WireProtocol
+    config: ListenerConfig
+    tls: ServerTls | NoTls
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What every session of this process works with."""
+
+    authenticator: Authenticator
+    upstreams: Upstreams
+    cancels: Cancels
+    live: LiveSessions
+    audit: AuditLog
+    metrics: Metrics
+    limits: LimitsConfig
+    scan_limits: ScanLimits
+    clock: Clock = utc_now
+
+
+class Session:
+    """One accepted connection. ``run`` is its whole life and never raises."""
+
+    def __init__(
+        self, door: Door, rooms: Rooms, sock: socket.socket, address: tuple[str, int]
+    ) -> None:
+        self._door = door
+        self._rooms = rooms
+        self._client_ip, self._client_port = address
+        self._channel = SocketChannel(sock, door.tls, is_server=True)
+        self._id = uuid4().hex
+        self._began = monotonic()
+        self._state: SessionState | None = None
+
+    async def run(self, logged_in: Callable[[], None]) -> None:
+        """Serve the connection. ``logged_in`` is called when it stops being a pending login."""
+        self._move(SessionState.LOGIN)
+        try:
+            await self._run(logged_in)
+        except Refusal as refusal:
+            await self._refuse(refusal)
+        except PeerViolation as violation:
+            self._rooms.metrics.logins.add(Login.ABANDONED)
+            await self._refuse(
+                Refusal(Reason.PROTOCOL_VIOLATION, f"protocol violation: {violation}"),
+                is_told=violation.is_told,
+            )
+        except TimeoutError:
+            # Before OSError, which it is one of.
+            self._rooms.metrics.logins.add(Login.ABANDONED)
+            await self._refuse(Refusal(Reason.TIMED_OUT, "the login took too long"))
+        except (PeerClosed, OSError):
+            self._rooms.metrics.logins.add(Login.ABANDONED)
+            await self._channel.close()
+        except asyncio.CancelledError:
+            self._channel.abandon()
+            raise
+        except Exception:
+            # The session is a boundary: a bug of ours ends it, not the proxy.
+            log.exception("session failed", session=self._id)
+            await self._refuse(Refusal(Reason.INTERNAL, "internal error of the proxy"))
+        finally:
+            self._move(None)
+
+    async def _run(self, logged_in: Callable[[], None]) -> None:
+        rooms = self._rooms
+        protocol = self._door.protocol
+        async with asyncio.timeout(rooms.limits.login_deadline):
+            arrival = await protocol.greet(self._channel)
+        if isinstance(arrival, CancelArrival):
+            logged_in()
+            await rooms.cancels.handle(protocol, arrival)
+            await self._channel.close()
+            return
+        self._check_transport(arrival)
+        if rooms.live.drain_refusal is not None:
+            raise rooms.live.drain_refusal
+        proved = await self._authenticate(arrival)
+        logged_in()
+        workspace = proved.entry.workspace
+        rooms.live.take_place(workspace.id)
+        try:
+            self._move(SessionState.CONNECTING)
+            await self._serve(arrival, proved)
+        finally:
+            rooms.live.leave_place(workspace.id)
+
+    # -- who ---------------------------------------------------------------------------
+
+    def _check_transport(self, arrival: Arrival) -> None:
+        self._rooms.metrics.used_tls(
+            Leg.CLIENT, self._door.tls.profile if arrival.is_encrypted else "none"
+        )
+        allowed = self._door.config.plaintext
+        if arrival.is_encrypted or allowed == "always":
+            return
+        if allowed == "loopback" and ip_address(self._client_ip).is_loopback:
+            return
+        raise Refusal(Reason.TLS_REQUIRED, "this proxy accepts only encrypted connections")
+
+    async def _authenticate(self, arrival: Arrival) -> Authenticated:
+        rooms = self._rooms
+        try:
+            async with asyncio.timeout(rooms.limits.login_deadline):
+                proved = await rooms.authenticator.authenticate(
+                    self._door.protocol, self._channel, arrival
+                )
+        except Refusal as refusal:
+            rooms.metrics.logins.add(Login.FAILED)
+            self._record_login(arrival, "", "", refusal.private)
+            raise
+        except (PeerViolation, PeerClosed, OSError, TimeoutError) as error:
+            self._record_login(arrival, "", "", f"the exchange broke off: {type(error).__name__}")
+            raise
+        rooms.metrics.logins.add(Login.SUCCEEDED)
+        self._record_login(arrival, proved.entry.workspace.id, proved.token.id, "")
+        return proved
+
+    def _record_login(
+        self, arrival: Arrival, workspace_id: str, token_id: str, reason: str
+    ) -> None:
+        self._rooms.audit.record(
+            authenticated_event(
+                workspace_id=workspace_id,
+                workspace=arrival.workspace,
+                token_id=token_id,
+                client_ip=self._client_ip,
+                client_port=self._client_port,
+                session_id=self._id,
+                protocol=self._door.protocol.name,
+                reason=reason,
+                is_encrypted=arrival.is_encrypted,
+            )
+        )
+
+    async def _grant(
+        self, arrival: Arrival, proved: Authenticated
+    ) -> tuple[Grant, Source]:
+        """The grant, and the source it opens. Raises Refusal."""
+        source = await self._rooms.authenticator.source(proved, arrival.source)
+        workspace, token = proved.entry.workspace, proved.token
+        decision = decide_access(
+            WorkspaceFacts(workspace.id, workspace.state),
+            TokenFacts(
+                token.id, token.workspace_id, token.expires_at, token.revoked_at is not None
+            ),
+            None if source is None else SourceFacts(source.id, source.workspace_id),
+            ArrivalFacts(
+                ip_address(self._client_ip),
+                arrival.is_encrypted,
+                self._door.config.plaintext == "always",
+            ),
+            now=self._rooms.clock(),
+        )
+        if isinstance(decision, Refusal):
+            raise decision
+        assert source is not None, "a grant is for a source that is there"
+        return decision, source
+
+    # -- what --------------------------------------------------------------------------
+
+    async def _serve(self, arrival: Arrival, proved: Authenticated) -> None:
+        rooms = self._rooms
+        context = self._context(arrival, proved, None)
+        try:
+            grant, source = await self._grant(arrival, proved)
+            context = self._context(arrival, proved, source)
+            started = monotonic()
+            opened = await rooms.upstreams.open(
+                self._door.protocol,
+                proved.entry.workspace,
+                source,
+                arrival.parameters,
+                (3, 0),
+                context,
+            )
+            rooms.metrics.connect_seconds.observe(monotonic() - started)
+        except Refusal as refusal:
+            rooms.audit.record(
+                session_failed(
+                    context,
+                    reason=str(refusal.reason),
+                    detail=refusal.private,
+                    code=refusal.code or "",
+                )
+            )
+            raise
+        try:
+            context = replace(
+                context,
+                upstream_leg=AuditLeg(opened.channel.tls_version, opened.channel.cipher),
+                server_version=opened.upstream.server_version,
+            )
+            if source.credential is None:
+                await rooms.audit.record_durably(
+                    session_opened(context, auth_method=opened.upstream.method)
+                )
+            else:
+                rooms.audit.record(session_opened(context, auth_method=opened.upstream.method))
+            recorder = MeteredRecorder(rooms.audit.recorder(context), rooms.metrics)
+        except BaseException:
+            opened.channel.abandon()
+            raise
+        word = "not started"
+        relay = Relay(
+            self._door.protocol.scanner(arrival, opened.upstream, recorder, rooms.scan_limits),
+            self._door.protocol.refusal,
+            rooms.audit,
+            rooms.metrics,
+        )
+        try:
+            word = await self._relay(arrival, proved, grant, source, opened, relay)
+        finally:
+            relay.scanner.close(monotonic())
+            recorder.close(
+                word,
+                bytes_in=relay.bytes_from_client,
+                bytes_out=relay.bytes_from_source,
+                duration=monotonic() - self._began,
+            )
+            rooms.metrics.sessions_ended.add(
+                "closed" if relay.reason is None else relay.reason.reason
+            )
+
+    async def _relay(
+        self,
+        arrival: Arrival,
+        proved: Authenticated,
+        grant: Grant,
+        source: Source,
+        opened: Opened,
+        relay: Relay,
+    ) -> str:
+        """From the welcome to the end; returns why it ended."""
+        rooms = self._rooms
+        protocol = self._door.protocol
+        live = LiveSession(
+            id=self._id,
+            key=rooms.live.new_key(),
+            version=arrival.version,
+            grant=grant,
+            workspace=arrival.workspace,
+            source=source,
+            application_name=arrival.application_name,
+            client=f"{self._client_ip}:{self._client_port}",
+            started=monotonic(),
+            started_at=rooms.clock(),
+            relay=relay,
+            stop_statement=rooms.upstreams.stopper(protocol, source, opened),
+            is_encrypted=arrival.is_encrypted,
+            is_local=ip_address(self._client_ip).is_loopback,
+        )
+        try:
+            rooms.live.add(live)
+            # A change between the login and this line found no session to cut.
+            await self._still_granted(arrival, proved, source)
+            _, early = await opened.channel.hand_over(relay.source_side)
+            if early:
+                relay.from_source(early)
+            self._channel.write(protocol.welcome(arrival, opened.upstream, live.key))
+            _, early = await self._channel.hand_over(relay.client_side)
+            rooms.metrics.setup_seconds.observe(monotonic() - self._began)
+            self._move(SessionState.OPEN)
+            if early:
+                relay.from_client(early)
+            return await relay.finished
+        except BaseException:
+            relay.abort()
+            opened.channel.abandon()
+            raise
+        finally:
+            rooms.live.remove(live)
+
+    async def _still_granted(
+        self, arrival: Arrival, proved: Authenticated, source: Source
+    ) -> None:
+        again = await self._rooms.authenticator.again(arrival.workspace, proved.token.id)
+        if again is None or await self._rooms.authenticator.source(again, source.name) != source:
+            raise Refusal(Reason.SESSION_ENDED, "the session's rights have just changed; log in again")
+
+    def _context(
+        self, arrival: Arrival, proved: Authenticated, source: Source | None
+    ) -> SessionContext:
+        return SessionContext(
+            session_id=self._id,
+            workspace_id=proved.entry.workspace.id,
+            workspace=proved.entry.workspace.name,
+            source_id="" if source is None else source.id,
+            source=arrival.source,
+            engine=self._door.protocol.engine,
+            database="" if source is None else source.database,
+            token_id=proved.token.id,
+            application_name=arrival.application_name,
+            client_ip=self._client_ip,
+            client_port=self._client_port,
+            started=self._rooms.clock().timestamp(),
+            started_monotonic=monotonic(),
+            client_leg=AuditLeg(self._channel.tls_version, self._channel.cipher),
+            upstream_user="" if source is None else source.username,
+        )
+
+    # -- no ----------------------------------------------------------------------------
+
+    async def _refuse(self, refusal: Refusal, *, is_told: bool = False) -> None:
+        """Tell the client, no sooner than the floor: causes must not be told apart by time.
+
+        ``is_told``: the protocol has written what the client understands.
+        """
+        self._rooms.metrics.refused(refusal.reason)
+        log.info(
+            "session refused",
+            session=self._id,
+            reason=str(refusal.reason),
+            detail=refusal.private,
+            client=self._client_ip,
+        )
+        wait = self._rooms.limits.failure_floor - (monotonic() - self._began)
+        if wait > 0:
+            await asyncio.sleep(wait)
+        await self._channel.close(b"" if is_told else self._door.protocol.refusal(refusal))
+
+    def _move(self, state: SessionState | None) -> None:
+        self._rooms.metrics.move_session(self._state, state)
+        self._state = state
+

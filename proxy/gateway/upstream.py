@@ -1,0 +1,260 @@
+"""Open a data source: dial, record the credential's use, unseal it, TLS, log in.
+
+The one place of the program where a credential is used. The record of its use is
+durable before it is opened, and TLS is verified before the first byte that depends on
+it. Knows no protocol but through its interface.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import ssl
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from policies.egress import UNREACHABLE, EgressRules
+from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal, UpstreamRefused
+from protocols.interface import Derive, Entropy, Upstream, UpstreamLogin, WireProtocol
+from proxy.audit.context import SessionContext
+from proxy.audit.events import credential_unsealed
+from proxy.audit.log import AuditLog
+from proxy.gateway.channel import SocketChannel
+from proxy.gateway.dial import Resolve, connect_to, dial, resolve_by_system
+from proxy.gateway.tls import NoTls, UpstreamTls, upstream_tls
+from proxy.metrics import Credential, Leg, Metrics
+from proxy.store.records import CredentialField, Source, Workspace
+from proxy.store.sources import open_credential
+from proxy.store.store import Clock, utc_now
+from vault import UnsealError, Vault
+
+# Contexts kept: one for each source in use; loading the system's CAs takes milliseconds.
+CONTEXT_LIMIT = 512
+# Derived SCRAM keys kept, 32 bytes each.
+DERIVED_LIMIT = 4_096
+# The largest PBKDF2 work a server may ask of us; PostgreSQL's default is 4,096.
+MAX_ITERATIONS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A data source that let us in. ``address`` is where cancel requests go."""
+
+    channel: SocketChannel
+    upstream: Upstream
+    address: tuple[str, int]
+    tls: UpstreamTls | NoTls
+
+
+class Upstreams:
+    """Opens data sources, for sessions and for ``source test`` alike."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        audit: AuditLog,
+        metrics: Metrics,
+        rules: EgressRules,
+        entropy: Entropy,
+        connect_timeout: float,
+        *,
+        resolve: Resolve = resolve_by_system,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._vault = vault
+        self._audit = audit
+        self._metrics = metrics
+        self._rules = rules
+        self._entropy = entropy
+        self._timeout = connect_timeout
+        self._resolve = resolve
+        self._clock = clock
+        self._contexts: OrderedDict[tuple[str, int, int], UpstreamTls | NoTls] = OrderedDict()
+        self._derived: OrderedDict[tuple[str, int, bytes, int], bytes] = OrderedDict()
+
+    async def open(
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        parameters: dict[str, str],
+        version: tuple[int, int],
+        context: SessionContext,
+    ) -> Opened:
+        """Open a source for a session that was granted it.
+
+        Raises Refusal with a public sentence that tells no more than the tenant knows.
+        """
+        if source.engine != protocol.engine:
+            raise Refusal(
+                Reason.UNSUPPORTED, f"this port does not speak the data source's {source.engine}"
+            )
+        if source.tls.has_expired(self._clock()):
+            raise Refusal(
+                Reason.SOURCE_UNTRUSTED, "the data source's exception for old TLS has expired"
+            )
+        try:
+            async with asyncio.timeout(self._timeout):
+                sock = await dial(source.host, source.port, self._rules, self._resolve)
+                return await self._log_in(
+                    sock, protocol, workspace, source, parameters, version, context
+                )
+        except TimeoutError:
+            raise Refusal(
+                Reason.SOURCE_UNREACHABLE, UNREACHABLE, "the data source did not answer in time"
+            ) from None
+        except PeerClosed:
+            raise Refusal(
+                Reason.SOURCE_UNREACHABLE, UNREACHABLE, "the data source closed the connection"
+            ) from None
+        except UpstreamRefused as error:
+            raise protocol.explain(error) from None
+        except PeerViolation as violation:
+            raise Refusal(
+                Reason.SOURCE_UNTRUSTED,
+                "the data source did not keep to its protocol during the login",
+                str(violation),
+            ) from None
+        except ssl.SSLCertVerificationError as error:
+            raise Refusal(
+                Reason.SOURCE_UNTRUSTED,
+                f"the data source's certificate was not accepted: {error.verify_message}",
+            ) from None
+        except ssl.SSLError as error:
+            raise Refusal(
+                Reason.SOURCE_UNTRUSTED,
+                "the TLS handshake with the data source failed",
+                f"TLS handshake: {error.reason}",
+            ) from None
+        except OSError as error:
+            raise Refusal(
+                Reason.SOURCE_UNREACHABLE, UNREACHABLE, f"{type(error).__name__} during the login"
+            ) from None
+
+    async def _log_in(
+        self,
+        sock: socket.socket,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        parameters: dict[str, str],
+        version: tuple[int, int],
+        context: SessionContext,
+    ) -> Opened:
+        channel: SocketChannel | None = None
+        try:
+            address = sock.getpeername()[:2]
+            password = await self._use(workspace, source, "password", context)
+            tls = await self._tls(protocol, workspace, source, context)
+            self._metrics.used_tls(Leg.SOURCE, tls.profile)
+            channel = SocketChannel(sock, tls, is_server=False)
+            login = UpstreamLogin(
+                username=source.username,
+                database=source.database,
+                password=password,
+                parameters=parameters,
+                methods=source.auth_methods,
+                require_tls=source.tls.mode != "disable",
+                is_tls_verified=source.tls.is_verified,
+                version=version,
+                max_iterations=MAX_ITERATIONS,
+            )
+            upstream = await protocol.connect(channel, login, self._derive(source), self._entropy)
+            return Opened(channel, upstream, address, tls)
+        except BaseException:
+            # Whatever ends it, a cancellation too: nobody else knows this connection.
+            if channel is not None:
+                channel.abandon()
+            sock.close()
+            raise
+
+    async def _use(
+        self,
+        workspace: Workspace,
+        source: Source,
+        field: CredentialField,
+        context: SessionContext,
+    ) -> bytes | None:
+        """A stored secret, opened after the record of its use is durable; None if none is."""
+        if not source.has_secret(field):
+            return None
+        await self._audit.record_durably(
+            credential_unsealed(
+                context, credential_version=source.highest_version(field), purpose=field
+            )
+        )
+        try:
+            secret = open_credential(self._vault, workspace, source, field).reveal()
+        except UnsealError as error:
+            self._metrics.credentials.add(Credential.UNUSABLE)
+            raise Refusal(
+                Reason.CREDENTIAL_UNUSABLE,
+                "the data source's stored credential cannot be opened; store it again",
+                str(error),
+            ) from None
+        self._metrics.credentials.add(Credential.USED)
+        return secret
+
+    async def _tls(
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        context: SessionContext,
+    ) -> UpstreamTls | NoTls:
+        key = (source.id, source.version, source.client_key_version)
+        found = self._contexts.get(key)
+        if found is not None:
+            self._contexts.move_to_end(key)
+            return found
+        client_key = None
+        if source.tls.client_cert_pem is not None:
+            client_key = await self._use(workspace, source, "client_key", context)
+        made = await asyncio.to_thread(
+            upstream_tls, source.tls, source.host, protocol.alpn, client_key
+        )
+        self._contexts[key] = made
+        if len(self._contexts) > CONTEXT_LIMIT:
+            self._contexts.popitem(last=False)
+        return made
+
+    def _derive(self, source: Source) -> Derive:
+        """PBKDF2 in a thread, remembered for this credential, salt and count."""
+
+        async def derive(password: bytes, salt: bytes, iterations: int) -> bytes:
+            key = (source.id, source.password_version, salt, iterations)
+            found = self._derived.get(key)
+            if found is None:
+                found = await asyncio.to_thread(
+                    hashlib.pbkdf2_hmac, "sha256", password, salt, iterations
+                )
+                self._derived[key] = found
+                if len(self._derived) > DERIVED_LIMIT:
+                    self._derived.popitem(last=False)
+            return found
+
+        return derive
+
+    def stopper(
+        self, protocol: WireProtocol, source: Source, opened: Opened
+    ) -> Callable[[], Awaitable[None]]:
+        """How to stop what a session runs: a connection of its own, same address and TLS."""
+        address, tls, upstream = opened.address, opened.tls, opened.upstream
+        require_tls = source.tls.mode != "disable"
+
+        async def stop() -> None:
+            sock = await connect_to(ip_address(address[0]), address[1])
+            channel = SocketChannel(sock, tls, is_server=False)
+            try:
+                await protocol.cancel(channel, upstream, require_tls)
+            except (PeerClosed, PeerViolation):
+                # The server answers nothing; whatever it did is seen by the session.
+                return
+            finally:
+                channel.abandon()
+
+        return stop
+
