@@ -26,7 +26,7 @@ from benchmarks.peers import find_haproxy, find_pgbouncer
 from benchmarks.processes import Account, BenchmarkError, scratch_folder, server_account
 from benchmarks.record import CaseFacts, Run, SubjectFacts, write_json
 from benchmarks.report import to_markdown
-from benchmarks.requirements import judge
+from benchmarks.requirements import judge, judge_store
 from benchmarks.schedule import run_rounds
 from benchmarks.servers import SETTINGS, Certificate, PostgresServer, make_certificate
 from benchmarks.store_case import find_store_scale, run_store_scale
@@ -200,7 +200,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _write(run: Run, folder: Path) -> int:
-    verdicts = judge(run.results)
+    verdicts = [*judge(run.results), *judge_store(run.store_scale)]
     raw = write_json(run, verdicts, folder)
     report = folder / "latest.md"
     report.write_text(to_markdown(run, verdicts, plot.draw(run, folder)))

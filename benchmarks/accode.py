@@ -82,10 +82,15 @@ class AccodeProxy(OneProcess):
         self.notes += f"; this run wrote {size / 1e6:,.0f} MB of audit on {system}"
 
     def _prepare(self, iterations: int) -> str:
-        """A workspace whose tokens and source have so many iterations; returns a token."""
+        """A workspace whose tokens have so many iterations; returns a token.
+
+        The credential is always the role with 4,096: the product refuses fewer from a data
+        source without TLS. It makes no difference to a connect: the server checks against
+        stored keys, and the proxy keeps the client key that it derived.
+        """
         workspace = _workspace(iterations)
         self._command("workspace", "create", workspace, "--scram-iterations", str(iterations))
-        role = self._server.roles[iterations]
+        role = self._server.roles[4096]
         self._command(
             "source", "add", workspace, _SOURCE,
             f"postgresql://127.0.0.1:{self._server.port}/{DATABASE}",

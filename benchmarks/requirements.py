@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.summary import Results, Spread
 
@@ -15,6 +16,10 @@ MAX_BULK_CPU_RATIO = 1.0
 MAX_STALLED_KB = 4096.0
 MAX_IDLE_KB = 32.0
 MAX_IDLE_TLS_KB = 100.0
+# "The same": within what two runs of one and the same store differ by.
+MAX_LOGIN_RATIO = 1.25
+MAX_START_SECONDS = 2.0
+LARGE_STORE = {"workspaces": 10_000, "tokens": 100_000, "sources": 50_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,35 @@ def judge(results: Results) -> list[Verdict]:
         growth = results.value(case, OURS, "rss_per_session_kb")
         verdicts.append(_worst_below(f"RSS per idle session, {words}", growth, limit))
     return verdicts
+
+
+def judge_store(measured: dict[str, Any] | None) -> list[Verdict]:
+    """The requirements on a large store, from what benchmarks.store_scale printed.
+
+    A store that is smaller than asked for answers nothing.
+    """
+    login = "a login's look-ups in a large store, to those in one of ten workspaces"
+    start = "opening a large store until a login can be answered"
+    memory = "growth of RSS by a large store, logins cached"
+    asked = (f"at most {MAX_LOGIN_RATIO:g}x", f"under {MAX_START_SECONDS:g} s", "is stated")
+    is_large = measured is not None and all(
+        measured["large"][name] >= count for name, count in LARGE_STORE.items()
+    )
+    if measured is None or not is_large:
+        return [
+            Verdict(text, limit, "not measured", None)
+            for text, limit in zip((login, start, memory), asked, strict=True)
+        ]
+    small, large = measured["small"], measured["large"]
+    ratio = large["login_from_store"]["p50_us"] / small["login_from_store"]["p50_us"]
+    seconds = large["open_store_s"] + large["directory_current_s"]
+    resident = large["rss_kb"]
+    grown = (max(resident.values()) - resident["before_opening"]) / 1024
+    return [
+        Verdict(login, asked[0], f"{ratio:.2f}x", ratio <= MAX_LOGIN_RATIO),
+        Verdict(start, asked[1], f"{seconds:.3f} s", seconds < MAX_START_SECONDS),
+        Verdict(memory, asked[2], f"{grown:.1f} MB", is_reached=True),
+    ]
 
 
 def _figure(found: Spread, unit: str) -> str:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from benchmarks.requirements import Verdict, judge
+from benchmarks.requirements import Verdict, judge, judge_store
 from benchmarks.summary import Metrics, Results, Round
 
 
@@ -57,3 +57,29 @@ def test_memory_is_judged_by_its_worst_round():
     found = {v.text: v for v in judge(Results(rounds))}["RSS per idle session, plain"]
     assert found.is_reached is False
     assert found.figure == "31.0 KB (30.0..33.0)"
+
+
+def a_store(workspaces: int, login_us: float, start_s: float) -> dict[str, object]:
+    return {
+        "workspaces": workspaces,
+        "tokens": workspaces * 10,
+        "sources": workspaces * 5,
+        "login_from_store": {"p50_us": login_us},
+        "open_store_s": start_s,
+        "directory_current_s": 0.001,
+        "rss_kb": {"before_opening": 1024, "current": 2048, "with_4096_cached": 5120},
+    }
+
+
+def test_a_large_store_is_judged_against_a_small_one():
+    measured = {"small": a_store(10, 1000.0, 0.01), "large": a_store(10_000, 1300.0, 0.5)}
+    login, start, memory = judge_store(measured)
+    assert (login.is_reached, login.figure) == (False, "1.30x")
+    assert (start.is_reached, start.figure) == (True, "0.501 s")
+    assert (memory.is_reached, memory.figure) == (True, "4.0 MB")
+
+
+def test_a_store_smaller_than_asked_for_answers_nothing():
+    measured = {"small": a_store(10, 1000.0, 0.01), "large": a_store(1_000, 1000.0, 0.5)}
+    for answer in (measured, None):
+        assert [verdict.is_reached for verdict in judge_store(answer)] == [None, None, None]
