@@ -69,27 +69,28 @@ class HealthServer:
         self._registry = registry
         self._socket: socket = bind_tcp(host, port, "metrics")
         self.port: int = self._socket.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
         self._open = 0
 
     def start(self) -> None:
         """Begin to answer."""
+        self._loop = self._runner.get_loop()
         self._thread.start()
 
     def stop(self) -> None:
         """Stop answering and close the port; waits for the thread. May be called again."""
-        if self._thread.is_alive():
+        if self._loop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join(2 * _DEADLINE)
         self._socket.close()
 
     def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._serve())
-        finally:
-            self._loop.close()
+        # The runner also ends what connections are still open at the stop.
+        with self._runner as runner:
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._connected, sock=self._socket, limit=_HEAD_LIMIT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -93,10 +93,12 @@ def _all_or_nothing(targets: list[Path]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for target in targets:
-            target.unlink(missing_ok=True)
-        for suffix in ("-wal", "-shm", "-journal"):
-            targets[1].with_name(targets[1].name + suffix).unlink(missing_ok=True)
+        store = targets[1]
+        beside = [store.with_name(store.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+        for target in (*targets, *beside):
+            # What went wrong is told by the error above, not by the tidying.
+            with suppress(OSError):
+                target.unlink()
         raise
 
 

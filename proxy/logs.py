@@ -59,17 +59,24 @@ class LineWriter:
         self._lock = threading.Lock()
         self.lost = 0
 
-    def msg(self, message: str) -> None:
+    def write(self, line: str) -> None:
         """Write one line at once."""
         with self._lock:
             try:
-                self._stream.write(message + "\n")
+                self._stream.write(line + "\n")
                 self._stream.flush()
             # ValueError: the stream was closed.
             except (OSError, ValueError):
                 self.lost += 1
 
-    debug = info = warning = error = critical = exception = msg
+
+class _NamedWriter:
+    """What structlog hands a finished line to; ``name`` is the logger's."""
+
+    def __init__(self, writer: LineWriter, name: str) -> None:
+        self.name = name
+        self.msg = writer.write
+        self.debug = self.info = self.warning = self.error = self.critical = writer.write
 
 
 class _ToStructlog(logging.Handler):
@@ -83,7 +90,7 @@ class _ToStructlog(logging.Handler):
         except (TypeError, ValueError, KeyError):
             text = "a log message that could not be formatted"
         lines = text.splitlines()
-        logger = structlog.get_logger().bind(logger=record.name)
+        logger = get_logger(record.name)
         level = max(level for level in _LEVELS.values() if level <= max(record.levelno, 10))
         error = record.exc_info[1] if record.exc_info else None
         logger.log(level, lines[0] if lines else "", **({"exc_info": error} if error else {}))
@@ -106,13 +113,14 @@ def configure(
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            _add_name,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             describe_exception,
             redact,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=lambda *_: writer,
+        logger_factory=lambda name="": _NamedWriter(writer, name),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -128,20 +136,21 @@ def configure(
     return writer
 
 
-def get_logger(**context: Any) -> FilteringBoundLogger:
-    """A logger; ``context`` goes into each of its lines."""
-    logger: FilteringBoundLogger = structlog.get_logger(**context)
+def get_logger(name: str = "") -> FilteringBoundLogger:
+    """A logger; its name goes into each of its lines. May be made before ``configure``."""
+    logger: FilteringBoundLogger = structlog.get_logger(name)
     return logger
+
+
+def _add_name(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if logger.name:
+        event["logger"] = logger.name
+    return event
 
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """A structlog processor: replace what must not be written."""
-    return {
-        _clean_text(str(key)): REDACTED
-        if _SECRET_KEY.search(str(key)) and not isinstance(value, bool | int | None)
-        else _clean(value, 0)
-        for key, value in event.items()
-    }
+    return _clean_entries(event, 0)
 
 
 def describe_exception(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -189,7 +198,7 @@ def _places(error: BaseException) -> list[str]:
 def loop_exception_handler(loop: AbstractEventLoop, context: dict[str, Any]) -> None:
     """For ``loop.set_exception_handler``: asyncio's own would print reprs of objects."""
     error = context.get("exception")
-    get_logger(logger="asyncio").error(
+    get_logger("asyncio").error(
         str(context.get("message") or "an error in the event loop"),
         **({"exc_info": error} if error is not None else {}),
     )
@@ -207,21 +216,20 @@ def _clean(value: Any, depth: int) -> Any:
     if depth >= _DEEPEST:
         return REFUSED
     if isinstance(value, Mapping):
-        entries = list(value.items())[:_MOST_ENTRIES]
-        return (
-            redact(None, "", dict(entries))
-            if depth == 0
-            else {
-                _clean_text(str(key)): REDACTED
-                if _SECRET_KEY.search(str(key))
-                else _clean(entry, depth + 1)
-                for key, entry in entries
-            }
-        )
+        return _clean_entries(dict(list(value.items())[:_MOST_ENTRIES]), depth + 1)
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(entry, depth + 1) for entry in list(value)[:_MOST_ENTRIES]]
     # An object's repr may hold anything, so only its type is told.
     return f"[{type(value).__name__}]"
+
+
+def _clean_entries(entries: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    return {
+        _clean_text(str(key)): REDACTED
+        if _SECRET_KEY.search(str(key)) and not isinstance(value, bool | int | None)
+        else _clean(value, depth)
+        for key, value in entries.items()
+    }
 
 
 def _clean_text(text: str) -> str:

@@ -30,7 +30,7 @@ def serve(invocation: Invocation) -> None:
         if finding.is_error:
             raise CommandError(finding.sentence)
     writer = logs.configure(config.logs.format, config.logs.level)
-    log = logs.get_logger(logger="serve")
+    log = logs.get_logger("serve")
     for finding in findings:
         log.warning(finding.sentence)
     raise_descriptor_limit(config)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from proxy.sockets import PortError, bind_tcp
+
+
+def test_port_zero_picks_a_free_one():
+    with bind_tcp("127.0.0.1", 0, "listeners") as sock:
+        assert sock.getsockname()[1] > 0
+        assert sock.getblocking() is False
+
+
+def test_a_taken_port_says_which_and_for_what():
+    with bind_tcp("127.0.0.1", 0, "metrics") as sock:
+        port = sock.getsockname()[1]
+        with pytest.raises(PortError) as caught:
+            bind_tcp("127.0.0.1", port, "listeners")
+    assert str(caught.value) == (
+        f"listeners cannot listen on 127.0.0.1:{port}: another program has taken the port."
+    )
+
+
+def test_an_address_of_another_machine_is_refused():
+    with pytest.raises(PortError, match="this machine does not have that address"):
+        bind_tcp("192.0.2.1", 0, "listeners")
+
+
+def test_an_unknown_host_is_refused():
+    with pytest.raises(PortError, match="the host is not known on this machine"):
+        bind_tcp("no-such-host.invalid", 0, "listeners")
