@@ -19,13 +19,11 @@ from protocols.verifiers import TokenVerifier, TokenVerifiers
 from proxy.store import validate
 from proxy.store.cache import KeyedCache
 from proxy.store.errors import StoreError, StoreUnavailable
+from proxy.store.feed import FRESH_SECONDS
 from proxy.store.records import Change, ChangeKind, Source, Token, Workspace
 from proxy.store.store import Clock, LoginRecord, Store, utc_now
 from proxy.store.tokens import DEFAULT_ITERATIONS, SALT_LENGTH
 from vault import WrappedRootKey
-
-FRESH_SECONDS = 1.0
-"""A change takes effect within one second everywhere, or logins stop."""
 
 START_SECONDS = 10.0
 """How long ``start`` waits: a few attempts to connect."""
@@ -38,7 +36,6 @@ SOURCE_LIMIT = 16_384
 """Sources cached, at about 2 KB and their certificates: 32 MB when full."""
 UNKNOWN_LIMIT = 4_096
 """Names known to be unknown, cached apart, so that guessing evicts no workspace."""
-UNKNOWN_SECONDS = 2.0
 USE_INTERVAL = 60.0
 """Seconds between two writings of when tokens were last used."""
 USE_LIMIT = 100_000
@@ -110,14 +107,12 @@ class Directory:
             weigh=lambda entry: len(entry.tokens),
             weight_limit=TOKEN_LIMIT,
             unknown_limit=UNKNOWN_LIMIT,
-            unknown_seconds=UNKNOWN_SECONDS,
         )
         self._sources: KeyedCache[tuple[str, str], Source] = KeyedCache(
             self._load_source,
             owner=lambda source: source.workspace_id,
             limit=SOURCE_LIMIT,
             unknown_limit=UNKNOWN_LIMIT,
-            unknown_seconds=UNKNOWN_SECONDS,
         )
         self._feed = store.watch()
         self._tasks: list[asyncio.Task[None]] = []
@@ -232,6 +227,10 @@ class Directory:
             self._workspaces.forget_owner(change.workspace_id)
         if change.kind in (ChangeKind.WORKSPACE, ChangeKind.SOURCE, ChangeKind.CREDENTIAL):
             self._sources.forget_owner(change.workspace_id)
+        if change.kind is ChangeKind.WORKSPACE:
+            self._workspaces.forget_unknown()
+        if change.kind in (ChangeKind.WORKSPACE, ChangeKind.SOURCE):
+            self._sources.forget_unknown()
 
     def _call(self, callback: Callable[[Change], None], change: Change) -> None:
         try:

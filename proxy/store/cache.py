@@ -28,7 +28,7 @@ class _Load:
     """What changed since a load's last attempt began."""
 
     owners: set[str] = field(default_factory=set)
-    has_changed: bool = False
+    has_new: bool = False
     is_everything: bool = False
 
 
@@ -36,7 +36,8 @@ class KeyedCache(Generic[K, V]):
     """Values by key, least recently used first to go.
 
     ``limit`` bounds the count, ``weight_limit`` the sum of ``weigh(value)``. None, "there
-    is no such thing", is kept apart for ``unknown_seconds`` at most.
+    is no such thing", is kept apart and as long: a name that exists must not be told from
+    one that does not by how soon the answer comes.
     """
 
     def __init__(
@@ -48,7 +49,6 @@ class KeyedCache(Generic[K, V]):
         weigh: Callable[[V], int] = lambda value: 0,
         weight_limit: int = 0,
         unknown_limit: int,
-        unknown_seconds: float,
     ) -> None:
         self._load = load
         self._owner = owner
@@ -57,10 +57,9 @@ class KeyedCache(Generic[K, V]):
         self._weight_limit = weight_limit
         self._weight = 0
         self._unknown_limit = unknown_limit
-        self._unknown_seconds = unknown_seconds
         self._values: OrderedDict[K, V] = OrderedDict()
         self._keys: defaultdict[str, set[K]] = defaultdict(set)
-        self._unknown: OrderedDict[K, float] = OrderedDict()
+        self._unknown: OrderedDict[K, None] = OrderedDict()
         self._loads: dict[K, tuple[asyncio.Task[V | None], _Load]] = {}
 
     def __len__(self) -> int:
@@ -72,8 +71,8 @@ class KeyedCache(Generic[K, V]):
         if value is not None:
             self._values.move_to_end(key)
             return value
-        until = self._unknown.get(key)
-        if until is not None and asyncio.get_running_loop().time() < until:
+        if key in self._unknown:
+            self._unknown.move_to_end(key)
             return None
         running = self._loads.get(key)
         if running is None:
@@ -96,13 +95,17 @@ class KeyedCache(Generic[K, V]):
             del self._keys[owner]
 
     def forget_owner(self, owner: str) -> None:
-        """Drop what belongs to an owner, and all that was thought not to exist."""
+        """Drop what belongs to an owner."""
         for key in tuple(self._keys.get(owner, ())):
             self.forget(key)
-        self._unknown.clear()
         for _, state in self._loads.values():
             state.owners.add(owner)
-            state.has_changed = True
+
+    def forget_unknown(self) -> None:
+        """Drop all that was thought not to exist: something new does."""
+        self._unknown.clear()
+        for _, state in self._loads.values():
+            state.has_new = True
 
     def forget_everything(self) -> None:
         """Drop all."""
@@ -111,7 +114,7 @@ class KeyedCache(Generic[K, V]):
         self._unknown.clear()
         self._weight = 0
         for _, state in self._loads.values():
-            state.has_changed = state.is_everything = True
+            state.has_new = state.is_everything = True
 
     async def stop(self) -> None:
         """Cancel the loads that run; whoever waits for one sees it cancelled."""
@@ -123,13 +126,13 @@ class KeyedCache(Generic[K, V]):
     async def _run(self, key: K, state: _Load) -> V | None:
         for _ in range(LOAD_ATTEMPTS):
             state.owners.clear()
-            state.has_changed = state.is_everything = False
+            state.has_new = state.is_everything = False
             value = await self._load(key)
             if state.is_everything:
                 continue
             if value is None:
-                # True when it was read; remembered only where nothing changed since.
-                if not state.has_changed:
+                # True when it was read; remembered only where nothing new came since.
+                if not state.has_new:
                     self._remember_unknown(key)
                 return None
             if self._owner(value) not in state.owners:
@@ -155,7 +158,6 @@ class KeyedCache(Generic[K, V]):
             self.forget(next(iter(self._values)))
 
     def _remember_unknown(self, key: K) -> None:
-        self._unknown[key] = asyncio.get_running_loop().time() + self._unknown_seconds
-        self._unknown.move_to_end(key)
+        self._unknown[key] = None
         while len(self._unknown) > self._unknown_limit:
             self._unknown.popitem(last=False)

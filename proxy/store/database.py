@@ -31,6 +31,9 @@ _DRIVER_ERRORS = (
     TimeoutError,
 )
 
+CONNECT_SECONDS = 5.0
+"""To connect, also where the work itself may take longer."""
+
 POOL_SIZE = 5
 """Connections: logins need a few milliseconds each, and are cached."""
 
@@ -130,7 +133,7 @@ async def open_postgresql(location: PostgresqlLocation, timeout: float) -> async
     """A new connection, with the server's own deadlines beside ours."""
     connection: asyncpg.Connection = await asyncpg.connect(
         location.dsn,
-        timeout=timeout,
+        timeout=min(timeout, CONNECT_SECONDS),
         command_timeout=timeout,
         server_settings={
             "application_name": "accode-proxy store",

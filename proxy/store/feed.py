@@ -31,6 +31,9 @@ POLL_SECONDS = 0.2
 """Between two looks at a SQLite store: a fifth of the second a change may take."""
 KEEP_ALIVE_SECONDS = 0.3
 """Between two questions on the listening connection: three fit into that second."""
+FRESH_SECONDS = 1.0
+"""A feed without a confirmation for longer is not current, and what was refused meanwhile
+has to be looked at again: when it is back, it says EVERYTHING once."""
 GRACE_SECONDS = 0.05
 """How long the notification of a visible change may lag behind it."""
 PROBE_TIMEOUT_SECONDS = 1.0
@@ -76,6 +79,24 @@ def decode(payload: str) -> tuple[int, Change]:
         return 0, EVERYTHING
 
 
+class _Confirmation:
+    """When a feed was last known to be complete, and whether that came late."""
+
+    def __init__(self) -> None:
+        self.at = -math.inf
+        self._is_told = False
+
+    def is_late(self, at: float) -> bool:
+        """Confirm up to ``at``, or once, after a gap, say that EVERYTHING comes first."""
+        gap = at - self.at
+        if FRESH_SECONDS < gap < math.inf and not self._is_told:
+            self._is_told = True
+            return True
+        self._is_told = False
+        self.at = max(self.at, at)
+        return False
+
+
 class SqliteFeed:
     """Looks for new rows of ``changes`` by primary key, on a connection of its own.
 
@@ -83,7 +104,7 @@ class SqliteFeed:
     """
 
     def __init__(self, location: SqliteLocation, timeout: float) -> None:
-        self.confirmed_at = -math.inf
+        self._confirmation = _Confirmation()
         self._location = location
         self._timeout = timeout
         self._connection: aiosqlite.Connection | None = None
@@ -91,6 +112,11 @@ class SqliteFeed:
         self._pending: deque[Change] = deque()
         self._looked_at = -math.inf
         self._failures = 0
+
+    @property
+    def confirmed_at(self) -> float:
+        """See ``ChangeFeed``."""
+        return self._confirmation.at
 
     def __aiter__(self) -> SqliteFeed:
         return self
@@ -102,7 +128,8 @@ class SqliteFeed:
             if self._pending:
                 return self._pending.popleft()
             # Everything found at the last look has been handed out and worked off.
-            self.confirmed_at = max(self.confirmed_at, self._looked_at)
+            if self._confirmation.is_late(self._looked_at):
+                return EVERYTHING
             await asyncio.sleep(self._pause())
             started = loop.time()
             try:
@@ -176,7 +203,7 @@ class PostgresqlFeed:
     """
 
     def __init__(self, location: PostgresqlLocation, timeout: float) -> None:
-        self.confirmed_at = -math.inf
+        self._confirmation = _Confirmation()
         self._location = location
         self._timeout = timeout
         self._connection: asyncpg.Connection | None = None
@@ -188,6 +215,11 @@ class PostgresqlFeed:
         self._missing = 0
         self._failures = 0
 
+    @property
+    def confirmed_at(self) -> float:
+        """See ``ChangeFeed``."""
+        return self._confirmation.at
+
     def __aiter__(self) -> PostgresqlFeed:
         return self
 
@@ -198,7 +230,8 @@ class PostgresqlFeed:
             if self._pending:
                 return self._pending.popleft()
             # Everything heard before the last question has been handed out.
-            self.confirmed_at = max(self.confirmed_at, self._asked_at)
+            if self._confirmation.is_late(self._asked_at):
+                return EVERYTHING
             try:
                 if self._connection is None:
                     await self._connect(loop)

@@ -319,10 +319,9 @@ class Store:
 
         async def work(connection: AsyncConnection) -> LoginRecord | None:
             workspace = await workspaces.find(connection, name)
-            if workspace is None:
-                return None
-            live = await tokens.live(connection, workspace.id, now)
-            return LoginRecord(workspace, tuple(live))
+            # Asked for an unknown name too: it must not be told by the time it takes.
+            live = await tokens.live(connection, workspace.id if workspace else "", now)
+            return None if workspace is None else LoginRecord(workspace, tuple(live))
 
         return await self._database.read(work)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
+import psycopg
 import pytest
 
 from proxy.store import Store, Token, Workspace, new_id, new_token, verifiers_for
@@ -78,22 +78,16 @@ async def a_token(store: Store, workspace: Workspace, **changes: Any) -> Token:
     )
 
 
-async def eventually_true(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Ask the store until it is so. Raises TimeoutError after some twenty seconds."""
-    for _ in range(2000):
-        if await condition():
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError("the store never came to it")
-
-
-async def run_sql(url: str, sql: str) -> list[tuple[Any, ...]]:
+def sql(url: str, statement: str) -> list[tuple[Any, ...]]:
     """Do something behind the store's back, as an attacker or an operator might."""
     if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
-            return list(connection.execute(sql).fetchall())
-    connection = await asyncpg.connect(url)
-    try:
-        return [tuple(row) for row in await connection.fetch(sql)]
-    finally:
-        await connection.close()
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file, file:
+            return list(file.execute(statement).fetchall())
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+async def run_sql(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Do the same in a thread, while the event loop goes on."""
+    return await asyncio.to_thread(sql, url, statement)

@@ -39,7 +39,6 @@ async def cache(shelf: Shelf) -> AsyncIterator[KeyedCache[str, str]]:
         weigh=len,
         weight_limit=100,
         unknown_limit=2,
-        unknown_seconds=60,
     )
     yield cache
     await cache.stop()
@@ -76,9 +75,7 @@ async def test_an_error_reaches_everyone_and_is_not_kept(shelf: Shelf):
         shelf.loads.append(key)
         raise StoreUnavailable("no")
 
-    cache: KeyedCache[str, str] = KeyedCache(
-        fail, owner=str, limit=3, unknown_limit=2, unknown_seconds=60
-    )
+    cache: KeyedCache[str, str] = KeyedCache(fail, owner=str, limit=3, unknown_limit=2)
     results = await asyncio.gather(*(cache.get("k") for _ in range(3)), return_exceptions=True)
     assert [type(result) for result in results] == [StoreUnavailable] * 3
     with pytest.raises(StoreUnavailable):
@@ -135,24 +132,16 @@ async def test_everything_can_be_dropped(cache: KeyedCache[str, str], shelf: She
     assert shelf.loads == ["k", "unknown"] * 2
 
 
-async def test_what_is_unknown_is_asked_once_and_again_after_a_change(
+async def test_what_is_unknown_is_asked_once_until_something_new_comes(
     cache: KeyedCache[str, str], shelf: Shelf
 ):
     assert await cache.get("k") is None
+    cache.forget_owner("w")
     assert await cache.get("k") is None
     assert shelf.loads == ["k"]
     shelf.words["k"] = "word"
-    cache.forget_owner("w")
+    cache.forget_unknown()
     assert await cache.get("k") == "word"
-
-
-async def test_what_is_unknown_is_asked_again_after_its_time(shelf: Shelf):
-    cache: KeyedCache[str, str] = KeyedCache(
-        shelf.load, owner=str, limit=3, unknown_limit=2, unknown_seconds=0
-    )
-    await cache.get("k")
-    await cache.get("k")
-    assert shelf.loads == ["k", "k"]
 
 
 async def test_unknown_names_are_bounded_and_evict_no_value(
@@ -197,10 +186,18 @@ async def test_a_change_of_another_owner_disturbs_no_load(
     assert shelf.loads == ["k"]
 
 
-async def test_what_was_unknown_while_something_changed_is_not_remembered(
-    cache: KeyedCache[str, str], shelf: Shelf
+@pytest.mark.parametrize("is_everything", [False, True])
+async def test_what_was_unknown_while_something_new_came_is_not_remembered(
+    cache: KeyedCache[str, str], shelf: Shelf, is_everything: bool
 ):
-    shelf.meanwhile = lambda: cache.forget_owner("x")
+    def change() -> None:
+        shelf.meanwhile = cache.forget_unknown
+        if is_everything:
+            cache.forget_everything()
+        else:
+            cache.forget_unknown()
+
+    shelf.meanwhile = change
     assert await cache.get("k") is None
     shelf.words["k"] = "word"
     assert await cache.get("k") == "word"
@@ -215,9 +212,7 @@ async def test_a_value_that_never_holds_still_is_refused(cache: KeyedCache[str, 
 
 
 async def test_stopping_ends_the_loads(shelf: Shelf):
-    cache: KeyedCache[str, str] = KeyedCache(
-        shelf.load, owner=str, limit=3, unknown_limit=2, unknown_seconds=60
-    )
+    cache: KeyedCache[str, str] = KeyedCache(shelf.load, owner=str, limit=3, unknown_limit=2)
     shelf.gate = asyncio.Event()
     waiting: Awaitable[str | None] = asyncio.ensure_future(cache.get("k"))
     await asyncio.sleep(0)

@@ -1,7 +1,8 @@
 import asyncio
 import math
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -223,6 +224,27 @@ async def test_a_burst_of_notifications_is_told_whole(postgres: PostgresServer, 
             tokens = await asyncio.gather(*(a_token(store, workspace) for _ in range(50)))
             told = {(await coming(feed)).object_id for _ in tokens}
             assert told == {token.id for token in tokens}
+
+
+async def test_after_a_gap_everything_is_told_before_it_is_confirmed(vault: Vault, tmp_path: Path):
+    path = tmp_path / "store.db"
+    async with opened(f"sqlite:///{path}") as store:
+        workspace = await a_workspace(store, vault)
+        async with watching(store) as feed:
+            reader = asyncio.ensure_future(anext(feed))
+            await eventually(lambda: feed.confirmed_at > -math.inf)
+            with closing(sqlite3.connect(path)) as other:
+                other.execute("ALTER TABLE changes RENAME TO hidden")
+                loop = asyncio.get_running_loop()
+                await eventually(lambda: loop.time() - feed.confirmed_at > 1.2)
+                before = feed.confirmed_at
+                other.execute("ALTER TABLE hidden RENAME TO changes")
+            async with asyncio.timeout(20):
+                assert await reader == EVERYTHING
+            assert feed.confirmed_at == before
+            await store.suspend_workspace(workspace)
+            assert (await coming(feed)).kind is ChangeKind.WORKSPACE
+            assert feed.confirmed_at > before
 
 
 def test_a_payload_is_read_as_it_was_written():
