@@ -24,6 +24,11 @@ INBOX_LIMIT = 64 * 1024
 # most 16 KiB; smaller buffers cost system calls, larger ones idle memory.
 BIO_SIZE = 17 * 1024
 
+# A write buffer above this pauses the other side's reading: two of the largest chunks
+# the event loop reads at once. A welcome has at most 200 KiB.
+WRITE_HIGH = 512 * 1024
+WRITE_LOW = 128 * 1024
+
 # How long a TLS handshake may take; the phase's own deadline is usually shorter.
 HANDSHAKE_SECONDS = 30.0
 # How long we wait for the peer's close_notify; it tells us nothing we need.
@@ -256,6 +261,9 @@ class SocketChannel:
         except asyncio.CancelledError:
             sock.close()
             raise
+        # Above anything a login writes: an Inbox that was told to pause could not hand
+        # that on, and the relay would never hear that the peer does not take.
+        transport.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
         self._transport = transport
         self._inbox = inbox
         connection = transport.get_extra_info("ssl_object")

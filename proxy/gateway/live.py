@@ -193,6 +193,7 @@ class LiveSessions:
             now = monotonic()
             wall = self._clock()
             for session in self:
+                session.relay.notice_resets()
                 refusal = self._overdue(session, now, wall)
                 if refusal is not None:
                     self.cut(session, refusal)

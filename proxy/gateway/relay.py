@@ -9,18 +9,15 @@ protocol: the scanner does.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from time import monotonic
 from typing import Protocol, cast
 
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import Scanner
+from proxy.gateway.channel import WRITE_HIGH, WRITE_LOW
 from proxy.metrics import Metrics
-
-# A write buffer above this pauses the other side's reading: two of the largest chunks
-# the event loop reads at once.
-WRITE_HIGH = 512 * 1024
-WRITE_LOW = 128 * 1024
 
 # How long a session that was cut in the middle of a message waits for that message's
 # end, to put its reason behind it; and how long a peer has to take what is buffered.
@@ -143,17 +140,30 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
 
     def has_source(self, source: asyncio.Transport) -> None:
-        """The data source's connection is here. It comes first."""
+        """The data source's connection is here. It comes first.
+
+        It is read no further until the client is here to take: a flood, or its end,
+        waits in the kernel meanwhile.
+        """
         self._source = source
         source.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
+        source.pause_reading()
 
     def has_client(self, client: asyncio.Transport) -> None:
         """The client's connection is here, with its welcome written."""
         self._client = client
         client.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
+        if self._is_closing:
+            # Cut, or left by the source, while the client was on its way here.
+            if self.reason is not None:
+                self._speak(self.reason)
+            client.close()
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, client.abort)
+            return
         early, self._early = self._early, b""
         if early:
             self.from_source(early)
+        self.client_has_room()
 
     # -- the hot path -----------------------------------------------------------------
 
@@ -186,7 +196,7 @@ class Relay:
         client = self._client
         if client is None or self._is_closing:
             if not self._is_closing:
-                # Between the two hand-overs; a notice at most.
+                # What was read before the hand-over, for the client to come.
                 self._early += data
             return
         if self._cutting is not None:
@@ -200,7 +210,7 @@ class Relay:
         try:
             data = scanner.from_server(data, now)
         except PeerViolation as violation:
-            self._broken_source(violation)
+            self._broken_source(violation, data)
             return
         if data:
             client.write(data)
@@ -241,6 +251,18 @@ class Relay:
             self._congestion.on_drained(lambda: self.release(AUDIT_FULL))
 
     # -- the end ----------------------------------------------------------------------
+
+    def notice_resets(self) -> None:
+        """Close a connection that its peer has reset where the event loop did not say so.
+
+        uvloop reports a reset once; a transport that finds data in front of it then and
+        reads no further never hears of it again (libuv stops polling at POLLERR).
+        """
+        for transport in (self._client, self._source):
+            if transport is not None and not transport.is_closing():
+                sock = transport.get_extra_info("socket")
+                if sock is not None and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    transport.abort()
 
     @property
     def is_closing(self) -> bool:
@@ -289,7 +311,7 @@ class Relay:
             error = Refusal(Reason.PROTOCOL_VIOLATION, f"protocol violation: {error}")
         self.cut(error)
 
-    def _broken_source(self, violation: PeerViolation) -> None:
+    def _broken_source(self, violation: PeerViolation, data: bytes) -> None:
         self.cut(
             Refusal(
                 Reason.SOURCE_LOST,
@@ -297,6 +319,9 @@ class Relay:
                 str(violation),
             )
         )
+        if self._cutting is not None:
+            # The chunk begins with the end of a message that the client has half of.
+            self._cut_short(data)
 
     def _speak(self, refusal: Refusal) -> None:
         self._metrics.refused(refusal.reason)

@@ -308,11 +308,8 @@ class Session:
             rooms.live.add(live)
             # A change between the login and this line found no session to cut.
             await self._still_granted(arrival, proved, source)
-            _, early = await opened.channel.hand_over(relay.source_side)
-            if early:
-                relay.from_source(early)
-            self._channel.write(protocol.welcome(arrival, opened.upstream, live.key))
-            _, early = await self._channel.hand_over(relay.client_side)
+            welcome = protocol.welcome(arrival, opened.upstream, live.key)
+            early = await self._connect_relay(opened, relay, welcome)
             rooms.metrics.setup_seconds.observe(monotonic() - self._began)
             self._move(SessionState.OPEN)
             if early:
@@ -325,12 +322,35 @@ class Session:
         finally:
             rooms.live.remove(live)
 
+    async def _connect_relay(self, opened: Opened, relay: Relay, welcome: bytes) -> bytes:
+        """Give both connections to the relay; returns what the client has sent already.
+
+        Raises Refusal where the session was cut, or the source has gone, meanwhile.
+        """
+        try:
+            _, early = await opened.channel.hand_over(relay.source_side)
+        except PeerClosed:
+            raise Refusal(Reason.SOURCE_LOST, "the data source closed the connection") from None
+        if early:
+            relay.from_source(early)
+        if relay.is_closing:
+            raise relay.reason or Refusal(
+                Reason.SOURCE_LOST, "the data source closed the connection"
+            )
+        self._channel.write(welcome)
+        # A client that does not take its welcome would wait here for ever.
+        async with asyncio.timeout(self._rooms.limits.login_deadline):
+            _, early = await self._channel.hand_over(relay.client_side)
+        return early
+
     async def _still_granted(
         self, arrival: Arrival, proved: Authenticated, source: Source
     ) -> None:
         again = await self._rooms.authenticator.again(arrival.workspace, proved.token.id)
         if again is None or await self._rooms.authenticator.source(again, source.name) != source:
-            raise Refusal(Reason.SESSION_ENDED, "the session's rights have just changed; log in again")
+            raise Refusal(
+                Reason.SESSION_ENDED, "the session's rights have just changed; log in again"
+            )
 
     def _context(
         self, arrival: Arrival, proved: Authenticated, source: Source | None

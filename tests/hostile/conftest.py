@@ -1,0 +1,61 @@
+"""One proxy for all attacks, with short deadlines; every test leaves it as it found it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.fake_server import FakeServer
+from tests.hostile.stage import Stage
+from tests.servers.certificates import Certificates
+from tests.servers.postgres import PostgresServer
+from tests.servers.proxy import ProxyServer
+
+# Long enough for a login on a busy machine, short enough to wait for.
+LIMITS = {"login_deadline": 2.0, "connect_timeout": 2.0}
+
+
+@pytest.fixture(scope="session")
+def theatre(
+    server_folder: Path, certificates: Certificates, postgres: PostgresServer
+) -> Iterator[Stage]:
+    """Workspaces alpha (source orders) and beta (source ledger) on a real PostgreSQL."""
+    proxy = ProxyServer(
+        server_folder / "hostile-proxy",
+        certificates,
+        limits=LIMITS,
+        audit={"sync_interval": 0.01},
+    )
+    try:
+        proxy.start()
+        stage = Stage(proxy)
+        for workspace, source in (("alpha", "orders"), ("beta", "ledger")):
+            stage.create_workspace(workspace)
+            proxy.add_source(workspace, source, postgres)
+        stage.bystander = stage.log_in("beta", "ledger")
+        yield stage
+        stage.bystander.close()
+    finally:
+        proxy.remove()
+
+
+@pytest.fixture
+def stage(theatre: Stage) -> Iterator[Stage]:
+    """The proxy, whose bystander and descriptors the test must not harm."""
+    with theatre.unharmed():
+        yield theatre
+
+
+@pytest.fixture
+def marker(stage: Stage) -> str:
+    """A marker in the audit log from before the test."""
+    return stage.mark()
+
+
+@pytest.fixture(scope="session")
+def fake(certificates: Certificates) -> Iterator[FakeServer]:
+    """A hostile server; each test gives it its script."""
+    with FakeServer() as server:
+        yield server

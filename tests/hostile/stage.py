@@ -1,0 +1,184 @@
+"""A proxy with two workspaces and a bystander, and what an attack left behind.
+
+The audit log is read as it grows. A marker, a statement of the bystander's, tells that
+everything before it has been written: the log keeps its order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from proxy.audit.files import audit_files
+from proxy.store import (
+    SealedCredential,
+    Source,
+    Store,
+    TlsSettings,
+    draft_source,
+    seal_credential,
+)
+from tests.hostile.raw import RawClient
+from tests.servers.proxy import ProxyServer, Record
+from tests.servers.waiting import wait_until
+from vault import Secret
+
+PASSWORD = "Stored-81c6fe-Shrike"
+"""What is stored for every source that is a fake server."""
+
+USERNAME = "fake_user"
+
+CREDENTIAL_USED = 600510
+CONNECT = 600503
+LOGON = 300201
+
+PLAIN = TlsSettings(mode="disable")
+
+
+class Trail:
+    """The records of an audit folder, from a moment on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._places: dict[Path, int] = {}
+        self.records: list[Record] = []
+
+    def read(self) -> list[Record]:
+        """All records so far."""
+        for path in audit_files(self._folder):
+            with path.open("rb") as file:
+                file.seek(self._places.get(path, 0))
+                data = file.read()
+            whole = data[: data.rfind(b"\n") + 1]
+            self._places[path] = self._places.get(path, 0) + len(whole)
+            self.records += [json.loads(line) for line in whole.splitlines()]
+        return self.records
+
+
+class Stage:
+    """One proxy, the token of each of its workspaces, and a session that must not suffer."""
+
+    def __init__(self, proxy: ProxyServer) -> None:
+        self.proxy = proxy
+        self.tokens: dict[str, str] = {}
+        self.trail = Trail(proxy.audit_folder)
+        self.bystander: RawClient | None = None
+
+    def create_workspace(self, name: str) -> None:
+        self.tokens[name] = self.proxy.create_workspace(name)
+
+    def add_fake_source(
+        self,
+        workspace: str,
+        name: str,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        tls: TlsSettings = PLAIN,
+        auth_methods: frozenset[str] | None = None,
+        password: str | None = PASSWORD,
+    ) -> Source:
+        """A source that is no real server. ``password`` None: nothing is stored."""
+        proxy = self.proxy
+        methods: dict[str, Any] = {} if auth_methods is None else {"auth_methods": auth_methods}
+
+        async def add() -> Source:
+            store = await Store.open(proxy.store_url)
+            try:
+                found = await store.workspace(workspace)
+                draft = draft_source(
+                    found,
+                    name,
+                    engine="postgresql",
+                    host=host,
+                    port=port,
+                    database="fakedb",
+                    username=USERNAME,
+                    tls=tls,
+                    **methods,
+                )
+                sealed = None
+                if password is not None:
+                    secret = Secret(password.encode())
+                    sealed = SealedCredential(seal_credential(proxy.vault, found, draft, secret))
+                return await store.add_source(draft, sealed)
+            finally:
+                await store.close()
+
+        return asyncio.run(add())
+
+    # --- use ------------------------------------------------------------------------
+
+    def client(self, **options: Any) -> RawClient:
+        """A connection that has said nothing."""
+        return RawClient(self.proxy.port, **options)
+
+    def log_in(self, workspace: str, source: str, *extra: tuple[str, str]) -> RawClient:
+        """A session. Raises Refused."""
+        client = self.client()
+        try:
+            return client.log_in(workspace, self.tokens[workspace], source, *extra)
+        except BaseException:
+            client.close()
+            raise
+
+    # --- what is left behind ----------------------------------------------------------
+
+    def mark(self) -> str:
+        """Put a marker into the audit log and wait until it is there."""
+        assert self.bystander is not None
+        marker = f"SELECT '{uuid4().hex}'"
+        self.bystander.query(marker)
+
+        def is_there() -> bool:
+            return any(text_of(record) == marker for record in self.trail.read()[-500:])
+
+        wait_until(is_there, what="the marker in the audit log")
+        return marker
+
+    def events_since(self, marker: str) -> list[Record]:
+        """Every record between an earlier marker and now."""
+        self.mark()
+        records = self.trail.records
+        start = next(i for i, record in enumerate(records) if text_of(record) == marker)
+        return records[start + 1 : -1]
+
+    def socket_count(self) -> int:
+        """How many sockets the proxy's process has open."""
+        folder = Path(f"/proc/{self.proxy.pid}/fd")
+        count = 0
+        for entry in folder.iterdir():
+            try:
+                count += os.readlink(entry).startswith("socket:")
+            except FileNotFoundError:
+                continue
+        return count
+
+    @contextmanager
+    def unharmed(self) -> Iterator[None]:
+        """What happens inside leaves the bystander and the proxy's descriptors as they were."""
+        assert self.bystander is not None
+        assert self.bystander.value("SELECT 1") == "1"
+        before = self.socket_count()
+        yield
+        assert self.bystander.value("SELECT 1") == "1"
+        wait_until(
+            lambda: self.socket_count() <= before,
+            what=f"the proxy to have {before} sockets again",
+        )
+
+
+def text_of(record: Record) -> str:
+    """A statement's text, or nothing."""
+    info = record.get("query_info")
+    return str(info.get("query_string", "")) if isinstance(info, dict) else ""
+
+
+def of_type(records: list[Record], type_uid: int) -> list[Record]:
+    return [record for record in records if record.get("type_uid") == type_uid]
