@@ -53,6 +53,7 @@ cdef class PostgresScanner:
                    end=Py_ssize_t, text_length=Py_ssize_t, prepared=Prepared, ledger=Ledger,
                    entry=Expected)
     cdef _take_parse(self, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
+    @cython.locals(named=Py_ssize_t)
     cdef bint _has_too_many_statements(self, Py_ssize_t size) except -1
     @cython.locals(stop=Py_ssize_t, portal_end=Py_ssize_t, name_end=Py_ssize_t,
                    prepared=Prepared, ledger=Ledger, coming=Expected, entry=Expected)
@@ -65,7 +66,8 @@ cdef class PostgresScanner:
 
     @cython.locals(p="const unsigned char *", size=Py_ssize_t, at=Py_ssize_t, copied=Py_ssize_t,
                    left=Py_ssize_t, length=Py_ssize_t, total=Py_ssize_t, rows=Py_ssize_t,
-                   count=Py_ssize_t, may_have_rows=bint, code=int, ledger=Ledger)
+                   count=Py_ssize_t, remaining=Py_ssize_t, may_have_rows=bint, code=int,
+                   ledger=Ledger)
     cpdef bytes from_server(self, bytes data, double now)
     @cython.locals(ledger=Ledger)
     cdef bint _skip_maybes(self) except -1
@@ -77,6 +79,7 @@ cdef class PostgresScanner:
     @cython.locals(prepared=Prepared)
     cdef _end_execute(self, Expected entry, outcome, double now)
     cdef _end(self, statement, outcome, double now)
+    cdef _end_refused(self, Expected entry, double now)
     @cython.locals(entry=Expected)
     cdef _take_ready(self, int status, double now)
     @cython.locals(stop=Py_ssize_t, ledger=Ledger, head=int, entry=Expected)
@@ -88,7 +91,7 @@ cdef class PostgresScanner:
     @cython.locals(prepared=Prepared)
     cdef _confirm_parse(self, Expected entry, double now)
     @cython.locals(prepared=Prepared)
-    cdef _confirm_bind(self, Expected entry)
+    cdef _confirm_bind(self, Expected entry, double now)
     cdef _retain(self, Prepared prepared)
     cdef _release(self, Prepared prepared)
     @cython.locals(prepared=Prepared)

@@ -344,7 +344,7 @@ class PostgresScanner:
             limit = 7 + 2 * _NAME_LIMIT
             return total if total < limit else limit
         if code == 0x45 or code == 0x44 or code == 0x43:  # Execute, Describe, Close
-            if total > 11 + _NAME_LIMIT:
+            if total > (10 if code == 0x45 else 7) + _NAME_LIMIT:
                 raise PeerViolation("a statement or portal name is too long")
             return total
         if code == 0x53 or code == 0x48 or code == 0x63 or code == 0x58:
@@ -477,14 +477,16 @@ class PostgresScanner:
             )
         entry = ledger.push(_PARSE, name, b"", prepared, statement, refusal, len(text))
         self._coming_statements[name] = entry
-        self._coming_count += 1
+        if name:
+            self._coming_count += 1
         return None if refusal is None else _REFUSED_PARSE
 
     def _has_too_many_statements(self, size: int) -> bool:
         # Parses and Closes that are still on their way count as if they succeed. By bytes
         # they are bounded by _OPEN_TEXT_LIMIT.
+        named = len(self._statements) - (1 if b"" in self._statements else 0)
         return (
-            len(self._statements) + self._coming_count >= self._prepared_limit
+            named + self._coming_count >= self._prepared_limit
             or self._prepared_bytes + size > self._prepared_bytes_limit
         )
 
@@ -574,7 +576,8 @@ class PostgresScanner:
         if target == 0x53:
             entry = ledger.push(_CLOSE_STATEMENT, name, b"", None, None, None, 0)
             self._coming_statements[name] = entry
-            self._coming_count -= 1
+            if name:
+                self._coming_count -= 1
         else:
             entry = ledger.push(_CLOSE_PORTAL, name, b"", None, None, None, 0)
             self._coming_portals[name] = entry
@@ -606,8 +609,9 @@ class PostgresScanner:
             if self._server_pass >= size:
                 self._server_pass -= size
                 return data
+            # Forgotten at the end: a violation behind it must not cut this message short.
             at = self._server_pass
-            self._server_pass = 0
+        remaining = 0
         copied = 0
         pieces: list[bytes] | None = None
         if self._server_drop > 0:
@@ -665,10 +669,11 @@ class PostgresScanner:
                         at = size
                         break
             if left < total:
-                self._server_pass = total - left
+                remaining = total - left
                 at = size
                 break
             at += total
+        self._server_pass = remaining
         self._rows = rows
         self._bytes = count
         if pieces is None:
@@ -728,7 +733,7 @@ class PostgresScanner:
                 return None
         elif code == 0x32:  # BindComplete
             if head == _BIND:
-                self._confirm_bind(ledger.take())
+                self._confirm_bind(ledger.take(), now)
                 return None
         elif code == 0x33:  # CloseComplete
             if head == _CLOSE_STATEMENT:
@@ -745,11 +750,11 @@ class PostgresScanner:
             if head == _DESCRIBE:
                 return None
         elif code == 0x73:  # PortalSuspended
-            if head == _EXECUTE:
+            if head == _EXECUTE and not self._is_copy_in:
                 self._end_execute(ledger.take(), Outcome.SUSPENDED, now)
                 return None
         elif code == 0x49:  # EmptyQueryResponse
-            if head == _EXECUTE:
+            if head == _EXECUTE and not self._is_copy_in:
                 self._end_execute(ledger.take(), Outcome.SUCCEEDED, now)
                 return None
             if head == _QUERY:
@@ -800,9 +805,7 @@ class PostgresScanner:
 
     def _end_execute(self, entry: Expected, outcome: Outcome, now: float) -> None:
         if entry.refusal is not None:
-            raise PeerViolation("the data source accepted what was never sent")
-        if self._is_copy_in:
-            raise PeerViolation("the data source sent an answer out of step")
+            self._end_refused(entry, now)
         statement = entry.statement
         prepared = self._portals.get(entry.name)
         if statement is not None:
@@ -827,6 +830,15 @@ class PostgresScanner:
             statement.kind = kind_of_word(statement.tag.split(b" ", 1)[0])
         self._sink.end(statement)
 
+    def _end_refused(self, entry: Expected, now: float) -> None:
+        """The server has said yes in the place of a refusal; that ends the session."""
+        statement = entry.statement
+        if statement is not None:
+            assert isinstance(entry.refusal, Refusal)
+            statement.code = sqlstate_of(entry.refusal)
+            self._end(statement, Outcome.REFUSED, now)
+        raise PeerViolation("the data source accepted what was never sent")
+
     def _take_ready(self, status: int, now: float) -> None:
         if status != 0x49 and status != 0x54 and status != 0x45:
             raise PeerViolation("the data source sent an invalid ReadyForQuery")
@@ -849,7 +861,7 @@ class PostgresScanner:
                 outcome = Outcome.FAILED
             if entry.refusal is not None:
                 if not statement.code:
-                    raise PeerViolation("the data source accepted what was never sent")
+                    self._end_refused(entry, now)
                 outcome = Outcome.REFUSED
             self._is_copy_in = False
             self._copying_in = False
@@ -930,7 +942,8 @@ class PostgresScanner:
         """This message is on its way no more: the server has answered or skipped it."""
         code = entry.code
         if code == _PARSE or code == _CLOSE_STATEMENT:
-            self._coming_count += -1 if code == _PARSE else 1
+            if entry.name:
+                self._coming_count += -1 if code == _PARSE else 1
             if self._coming_statements.get(entry.name) is entry:
                 del self._coming_statements[entry.name]
         elif code == _BIND or code == _CLOSE_PORTAL:
@@ -940,7 +953,7 @@ class PostgresScanner:
     def _confirm_parse(self, entry: Expected, now: float) -> None:
         prepared = entry.prepared
         if entry.refusal is not None:
-            raise PeerViolation("the data source accepted what was never sent")
+            self._end_refused(entry, now)
         self._drop_coming(entry)
         if prepared.name in self._statements:
             self._forget(prepared.name, now)
@@ -952,9 +965,9 @@ class PostgresScanner:
             prepared.pending = None
             self._end(statement, Outcome.PREPARED, now)
 
-    def _confirm_bind(self, entry: Expected) -> None:
+    def _confirm_bind(self, entry: Expected, now: float) -> None:
         if entry.refusal is not None:
-            raise PeerViolation("the data source accepted what was never sent")
+            self._end_refused(entry, now)
         self._drop_coming(entry)
         prepared = self._statements.get(entry.source)
         if prepared is not None:
