@@ -394,7 +394,9 @@ async def test_uses_are_written_when_the_directory_stops(
     assert listed.last_used_at == clock.now
 
 
-async def test_uses_are_written_from_time_to_time(store: Store, vault: Vault, clock: SettableClock):
+async def test_uses_are_written_from_time_to_time(
+    url: str, store: Store, vault: Vault, clock: SettableClock
+):
     workspace = await a_workspace(store, vault)
     token = await a_token(store, workspace)
 
