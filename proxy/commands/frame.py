@@ -176,7 +176,8 @@ def _translated(error: Exception) -> CommandError:
         return CommandError(str(error))
     if isinstance(error, OSError):
         name = f" ({error.filename})" if isinstance(error.filename, str) else ""
-        return CommandError(f"{error.strerror or 'the system refused'}{name}")
+        silent = "no answer in time" if isinstance(error, TimeoutError) else "the system refused"
+        return CommandError(f"{error.strerror or silent}{name}")
     if type(error).__module__.partition(".")[0] in ("proxy", "vault", "policies", "protocols"):
         # Our own exceptions are one clear sentence without a secret, by their contract.
         return CommandError(str(getattr(error, "public", "") or error))

@@ -90,11 +90,10 @@ async def _show(config: Config, app: App, token: str) -> None:
     )
     connection = await asyncpg.connect(address)
     try:
-        row = await connection.fetchrow(QUERY)
+        rows = await connection.fetch(QUERY)
     finally:
         await connection.close()
-    assert row is not None
-    for value in row:
+    for value in rows[0]:
         _say(f"      {value}")
     record = await _recorded(config.audit.folder)
     _say(f"\nIts audit record:\n\n    {describe_record(record)}\n")

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from proxy.audit.files import FolderLock
+from tests.cli.conftest import CommandLine
+
+
+def test_its_life_from_creation_to_receipt(line: CommandLine):
+    assert "Created workspace finance." in line.ok("workspace", "create", "finance")
+    assert line.value("workspace", "show", "finance")["state"] == "active"
+    line.ok("workspace", "suspend", "finance", "--yes")
+    assert line.value("workspace", "list")[0]["state"] == "suspended"
+    line.ok("workspace", "resume", "finance")
+    assert line.value("workspace", "show", "finance")["state"] == "active"
+    line.ok("token", "create", "finance")
+    receipt = line.value("workspace", "delete", "finance", "--yes")
+    assert receipt["workspace"] == "finance"
+    assert receipt["destroyed_root_key_versions"] == [1]
+    assert len(receipt["token_ids"]) == 1
+    assert line.refused("workspace", "show", "finance") == "There is no workspace named finance."
+    assert line.ok("workspace", "list").strip() == "There are no workspaces."
+
+
+def test_the_receipt_is_readable_for_people_too(finance: CommandLine):
+    shown = finance.ok("workspace", "delete", "finance", "--yes")
+    assert "Deletion receipt" in shown
+    assert "Root keys destroyed  version 1" in shown
+
+
+def test_what_cannot_be_undone_needs_a_yes_where_nobody_can_be_asked(finance: CommandLine):
+    for verb in ("suspend", "delete"):
+        assert "add --yes" in finance.refused("workspace", verb, "finance")
+    assert finance.value("workspace", "show", "finance")["state"] == "active"
+
+
+def test_a_taken_name_and_a_wrong_name_are_one_sentence_each(finance: CommandLine):
+    assert "finance" in finance.refused("workspace", "create", "finance")
+    assert "a-z, 0-9" in finance.refused("workspace", "create", "Finance Department")
+
+
+def test_each_change_is_in_the_audit_log_before_and_after_it(finance: CommandLine):
+    finance.ok("workspace", "suspend", "finance", "--yes")
+    records = finance.records()
+    assert [(r["class_uid"], r["activity_id"], r["status"]) for r in records] == [
+        (3004, 1, "Unknown"),
+        (3004, 1, "Success"),
+        (3004, 3, "Unknown"),
+        (3004, 3, "Success"),
+    ]
+    workspace_id = finance.value("workspace", "show", "finance")["id"]
+    assert all(r["metadata"]["tenant_uid"] == workspace_id for r in records)
+    assert all(r["actor"]["user"]["name"] for r in records)
+    finance.ok("audit", "verify")
+
+
+def test_a_refused_change_is_in_the_audit_log_as_a_failure(finance: CommandLine):
+    finance.refused("workspace", "create", "finance")
+    assert [r["status"] for r in finance.records()][-2:] == ["Unknown", "Failure"]
+
+
+def test_without_an_audit_log_nothing_is_changed(finance: CommandLine):
+    # Held by a process that does not answer on the control socket.
+    lock = FolderLock(finance.folder / "audit")
+    try:
+        assert "in use by another process" in finance.refused("workspace", "create", "other")
+    finally:
+        lock.release()
+    assert [entry["name"] for entry in finance.value("workspace", "list")] == ["finance"]
+
+
+def test_a_key_file_that_others_can_read_stops_every_change(finance: CommandLine):
+    (finance.folder / "keys/local.key").chmod(0o640)
+    assert "its mode must be 0600" in finance.refused("workspace", "create", "other")
+
+
+def test_a_store_that_is_not_there_is_not_made_anew(finance: CommandLine):
+    (finance.folder / "data/accode.db").unlink()
+    assert "`accode-proxy init` makes one" in finance.refused("workspace", "list")
+    assert not (finance.folder / "data/accode.db").exists()
