@@ -21,7 +21,9 @@ from tests.drivers.routes import SCHEMA, Leg, Route
 
 
 @asynccontextmanager
-async def connected(leg: Leg, **options: Any) -> AsyncIterator[asyncpg.Connection]:
+async def connected(
+    leg: Leg, *, application_name: str = "", **options: Any
+) -> AsyncIterator[asyncpg.Connection]:
     keywords = leg.keywords
     tls: ssl.SSLContext | bool = False
     if leg.sslmode != "disable":
@@ -35,7 +37,7 @@ async def connected(leg: Leg, **options: Any) -> AsyncIterator[asyncpg.Connectio
         password=keywords["password"],
         database=keywords["dbname"],
         ssl=tls,
-        server_settings={"search_path": SCHEMA},
+        server_settings={"search_path": SCHEMA, "application_name": application_name},
         **options,
     )
     try:
@@ -169,7 +171,7 @@ async def test_copy_is_equal(route: Route) -> None:
                 into = io.BytesIO()
                 out.append(
                     await connection.copy_from_query(
-                        "SELECT * FROM t WHERE a < $1 ORDER BY a, b",
+                        query,
                         900,
                         output=into,
                         format=target,
