@@ -14,27 +14,33 @@ from setuptools import Extension, setup
 
 ROOT = Path(__file__).resolve().parent
 
-DIRECTIVES = {
+# Where a .pxd beside the module types its offsets, each of which is compared with the
+# length it was cut from first.
+TYPED = {
     "language_level": 3,
-    # Every offset in these modules is compared with the length it was cut from first.
     "boundscheck": False,
     "wraparound": False,
     "initializedcheck": False,
     "binding": True,
 }
+# Everything else keeps Python's own meaning, annotations included.
+PLAIN = {"language_level": 3, "binding": True, "annotation_typing": False}
 
 
 def extensions() -> list[Extension]:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    found = []
+    typed, plain = [], []
     for module in settings["tool"]["accode-proxy"]["compiled-modules"]:
         source = Path(*module.split(".")).with_suffix(".py")
         if (ROOT / source).is_file():
-            found.append(Extension(module, [str(source)]))
-    # The translated C goes to build/, so that no generated file lies beside a source.
-    translated = cythonize(
-        found, compiler_directives=DIRECTIVES, build_dir="build/cython", quiet=True
-    )
+            kind = typed if (ROOT / source).with_suffix(".pxd").is_file() else plain
+            kind.append(Extension(module, [str(source)]))
+    translated = []
+    for found, directives in ((typed, TYPED), (plain, PLAIN)):
+        # The translated C goes to build/, so that no generated file lies beside a source.
+        translated += cythonize(
+            found, compiler_directives=directives, build_dir="build/cython", quiet=True
+        )
     for extension in translated:
         # Here, because cythonize makes new extensions and forgets this of the old ones.
         extension.optional = True

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The vocabulary shared by protocols, policies and audit: what a statement is.
 
 Knows neither bytes on the wire nor rules; ``protocols/<name>/scan`` makes statements,
@@ -170,25 +171,6 @@ class Statement:
     ``number`` and ``place`` belong to the sink: the statement's number in its session
     and its place in the journal.
     """
-
-    __slots__ = (
-        "bytes_in",
-        "bytes_out",
-        "code",
-        "ended",
-        "kind",
-        "name",
-        "number",
-        "outcome",
-        "parameters",
-        "place",
-        "rows",
-        "started",
-        "tag",
-        "text",
-        "text_length",
-        "via",
-    )
 
     def __init__(self, via: Via, text: bytes, text_length: int, started: float) -> None:
         self.via = via

@@ -168,8 +168,7 @@ async def running(config: Config) -> AsyncIterator[App]:
         )
         stack.push_async_callback(control.close)
         app.listeners = [
-            Listener(sock, door, rooms, pending)
-            for sock, door in zip(sockets, doors, strict=True)
+            Listener(sock, door, rooms, pending) for sock, door in zip(sockets, doors, strict=True)
         ]
         stack.push_async_callback(_end_sessions, app)
         for one in app.listeners:
@@ -236,9 +235,7 @@ def _door(config: ListenerConfig) -> Door:
     protocol = PROTOCOLS[config.protocol]
     if config.tls_certificate is None or config.tls_key is None:
         return Door(protocol, config, NoTls())
-    tls = ServerTls(
-        config.tls_certificate, config.tls_key, config.tls_profile, protocol.alpn
-    )
+    tls = ServerTls(config.tls_certificate, config.tls_key, config.tls_profile, protocol.alpn)
     return Door(protocol, config, tls)
 
 

@@ -1,6 +1,7 @@
 # The types with which scan.py is compiled; it runs without them too.
 cimport cython
 from protocols.postgres.ledger cimport Expected, Ledger
+from protocols.statements cimport Statement
 
 cdef int _NOTHING, _QUERY, _FUNCTION, _SYNC, _PARSE, _BIND, _EXECUTE, _DESCRIBE, _CLOSE_STATEMENT, _CLOSE_PORTAL, _COPY_END, _MAYBE
 cdef Py_ssize_t _NAME_LIMIT, _NAME_LENGTH, _LOOK_LIMIT, _TAG_LIMIT, _OPEN_TEXT_LIMIT
@@ -25,7 +26,7 @@ cdef class PostgresScanner:
     cdef bint _goodbye, _is_fatal
     cdef object _held
     cdef Py_ssize_t _held_need, _pass, _drop
-    cdef object _last_sent
+    cdef Statement _last_sent
     cdef Py_ssize_t _bind_bytes
     cdef bytes _server_held
     cdef Py_ssize_t _server_pass, _server_drop, _rows, _bytes
@@ -46,7 +47,7 @@ cdef class PostgresScanner:
     cdef Py_ssize_t _needed(self, int code, Py_ssize_t total) except -1
     @cython.locals(ledger=Ledger)
     cdef _take_client(self, int code, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
-    cdef _skip(self, statement, refusal, double now)
+    cdef _skip(self, Statement statement, refusal, double now)
     @cython.locals(start=Py_ssize_t, end=Py_ssize_t)
     cdef _take_query(self, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
     @cython.locals(need=Py_ssize_t, stop=Py_ssize_t, name_end=Py_ssize_t, start=Py_ssize_t,
@@ -78,7 +79,7 @@ cdef class PostgresScanner:
     cdef _take_complete(self, int head, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
     @cython.locals(prepared=Prepared)
     cdef _end_execute(self, Expected entry, outcome, double now)
-    cdef _end(self, statement, outcome, double now)
+    cdef _end(self, Statement statement, outcome, double now)
     cdef _end_refused(self, Expected entry, double now)
     @cython.locals(entry=Expected)
     cdef _take_ready(self, int status, double now)

@@ -41,8 +41,8 @@ class AuditSettings:
     stall_seconds: float = 5.0
     """A write that takes longer counts as a failed disk until it comes back."""
     sync_seconds: float = 1.0
-    slice_records: int = 128
-    slice_delay: float = 0.005
+    slice_records: int = 256
+    slice_delay: float = 0.02
     high_mark: int = 16 * 1024 * 1024
     low_mark: int = 4 * 1024 * 1024
     maximum_queued: int = 64 * 1024 * 1024

@@ -223,4 +223,3 @@ async def _quietly(work: Callable[[], Awaitable[None]]) -> None:
             await work()
     except (OSError, TimeoutError, Refusal):
         return
-

@@ -31,4 +31,3 @@ class MeteredRecorder:
     def close(self, reason: str, *, bytes_in: int, bytes_out: int, duration: float) -> None:
         """The session is over."""
         self._recorder.close(reason, bytes_in=bytes_in, bytes_out=bytes_out, duration=duration)
-

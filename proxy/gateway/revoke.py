@@ -15,6 +15,9 @@ from proxy.gateway.live import LiveSession, LiveSessions
 from proxy.store.records import Change, ChangeKind
 from proxy.store.sources import destination
 
+# Between two questions to a store that does not answer.
+RETRY_SECONDS = 0.25
+
 # The kinds of change that can end a session.
 _ENDING = frozenset(
     {ChangeKind.WORKSPACE, ChangeKind.TOKEN, ChangeKind.SOURCE, ChangeKind.EVERYTHING}
@@ -52,14 +55,20 @@ class Revoker:
 
     async def _review(self, sessions: list[LiveSession]) -> None:
         for session in sessions:
-            try:
-                why = await self._why_not(session)
-            except Refusal:
-                # The store is gone: running sessions go on, and it is asked again when
-                # it is back (its feed then says EVERYTHING).
-                return
+            why = await self._answer(session)
             if why is not None:
                 self._live.cut(session, Refusal(Reason.SESSION_ENDED, why))
+
+    async def _answer(self, session: LiveSession) -> str | None:
+        """Why a session must end, or None. While the store is gone it goes on, and is asked
+        about again and again: one read that fails must not let a revoked session live.
+        """
+        while not session.relay.is_closing:
+            try:
+                return await self._why_not(session)
+            except Refusal:
+                await asyncio.sleep(RETRY_SECONDS)
+        return None
 
     async def _why_not(self, session: LiveSession) -> str | None:
         proved = await self._authenticator.again(session.workspace, session.grant.token_id)

@@ -187,9 +187,7 @@ class Session:
             )
         )
 
-    async def _grant(
-        self, arrival: Arrival, proved: Authenticated
-    ) -> tuple[Grant, Source]:
+    async def _grant(self, arrival: Arrival, proved: Authenticated) -> tuple[Grant, Source]:
         """The grant, and the source it opens. Raises Refusal."""
         source = await self._rooms.authenticator.source(proved, arrival.source)
         workspace, token = proved.entry.workspace, proved.token
@@ -343,9 +341,7 @@ class Session:
             _, early = await self._channel.hand_over(relay.client_side)
         return early
 
-    async def _still_granted(
-        self, arrival: Arrival, proved: Authenticated, source: Source
-    ) -> None:
+    async def _still_granted(self, arrival: Arrival, proved: Authenticated, source: Source) -> None:
         again = await self._rooms.authenticator.again(arrival.workspace, proved.token.id)
         if again is None or await self._rooms.authenticator.source(again, source.name) != source:
             raise Refusal(
@@ -396,4 +392,3 @@ class Session:
     def _move(self, state: SessionState | None) -> None:
         self._rooms.metrics.move_session(self._state, state)
         self._state = state
-

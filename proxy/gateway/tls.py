@@ -38,9 +38,7 @@ class TlsError(Exception):
 class ServerTls:
     """The client leg's TLS: one certificate, one context for all connections."""
 
-    def __init__(
-        self, certificate: Path, key: Path, profile: str, alpn: str | None
-    ) -> None:
+    def __init__(self, certificate: Path, key: Path, profile: str, alpn: str | None) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = (
             ssl.TLSVersion.TLSv1_3 if profile == "modern" else ssl.TLSVersion.TLSv1_2
@@ -163,9 +161,7 @@ def upstream_tls(
         context.check_hostname = True
     else:
         context.check_hostname = False
-        context.verify_mode = (
-            ssl.CERT_REQUIRED if settings.mode == "verify-ca" else ssl.CERT_NONE
-        )
+        context.verify_mode = ssl.CERT_REQUIRED if settings.mode == "verify-ca" else ssl.CERT_NONE
     if settings.ca_pem is not None:
         context.load_verify_locations(cadata=settings.ca_pem)
     elif settings.is_verified:

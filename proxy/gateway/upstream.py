@@ -257,4 +257,3 @@ class Upstreams:
                 channel.abandon()
 
         return stop
-

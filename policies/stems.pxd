@@ -1,0 +1,11 @@
+# The types with which stems.py is compiled; it runs without them too.
+cimport cython
+
+cdef tuple _STEMS
+cdef Py_ssize_t _LONGEST
+cdef int _ESCAPE
+cdef bytes _FIRST, _SECOND
+
+@cython.locals(first="const unsigned char *", second="const unsigned char *",
+               p="const unsigned char *", size=Py_ssize_t, at=Py_ssize_t, code=int)
+cpdef bint has_stem(bytes text) except -1
