@@ -8,6 +8,8 @@ password in it.
 
 from __future__ import annotations
 
+import re
+
 from protocols.channel import Channel
 from protocols.errors import PeerViolation, Reason, Refusal, UpstreamRefused
 from protocols.interface import Derive, Entropy, Upstream, UpstreamLogin
@@ -24,7 +26,6 @@ from protocols.postgres.messages import (
     ReadyForQuery,
     StartupMessage,
 )
-from protocols.postgres.parameters import printable
 from protocols.postgres.refuse import is_sqlstate
 from protocols.postgres.upstream import UpstreamDetail
 
@@ -41,6 +42,9 @@ PARAMETERS_BYTES_LIMIT = 131_072
 """Bytes of them all: one search_path of the largest message, and the rest."""
 
 _VERSIONS = ((3, 0), (3, 2))
+_VERSION_NUMBER = re.compile(
+    rb"[0-9]{1,3}(?:\.[0-9]{1,3}){0,3}(?:(?:alpha|beta|rc|devel)[0-9]{0,3})?"
+)
 _SHORT_KEY = 4
 _DETAIL_LIMIT = 1_000
 
@@ -69,7 +73,7 @@ async def connect(
     reported = dict(detail.parameters).get(b"server_version", b"")
     return Upstream(
         method=method,
-        server_version=printable(reported.decode("latin-1")),
+        server_version=_version_number(reported),
         version=version,
         detail=detail,
     )
@@ -112,6 +116,14 @@ def _startup(login: UpstreamLogin) -> bytes:
             "the data source's login cannot be sent",
             "a name or setting of the login holds a NUL or is empty",
         ) from error
+
+
+def _version_number(reported: bytes) -> str:
+    """The number alone, or nothing: it goes into records, and a server that was told the
+    password could put it behind the number.
+    """
+    match = _VERSION_NUMBER.match(reported)
+    return "" if match is None else match[0].decode("ascii")
 
 
 def _granted(answer: NegotiateProtocolVersion, asked: tuple[int, int]) -> tuple[int, int]:
