@@ -28,7 +28,7 @@ def describe_record(record: dict[str, Any]) -> str:
         text = " ".join(str(text).split())
         parts.append(text if len(text) <= _TEXT else text[: _TEXT - 3] + "...")
     parts.append(_ending(record, extra))
-    return "  ".join(printable(part) for part in parts if part)
+    return "  ".join(printable(part).replace("\n", " ") for part in parts if part)
 
 
 def _ending(record: dict[str, Any], extra: dict[str, Any]) -> str:

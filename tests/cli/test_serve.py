@@ -3,60 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from proxy.sockets import bind_tcp
 from tests.cli.conftest import CommandLine
-from tests.servers.waiting import wait_until
-
-PROGRAM = [sys.executable, "-m", "proxy.cli"]
-ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if not name.startswith("ACCODE_PROXY_L")
-}
-
-
-class Served:
-    """A running ``accode-proxy serve`` and what it logged so far."""
-
-    def __init__(self, line: CommandLine, log: Path) -> None:
-        self.log = log
-        with log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [*PROGRAM, "serve", "--config", str(line.file)],
-                stdin=subprocess.DEVNULL,
-                stderr=stderr,
-                env=ENVIRONMENT,
-            )
-
-    def events(self) -> list[dict[str, object]]:
-        lines = self.log.read_text().split("\n")[:-1]
-        return [json.loads(line) for line in lines]
-
-    def has(self, event: str) -> bool:
-        assert self.process.poll() is None, self.log.read_text()
-        return any(entry["event"] == event for entry in self.events())
-
-
-@contextmanager
-def serving(line: CommandLine) -> Iterator[Served]:
-    served = Served(line, line.folder / "stderr.log")
-    try:
-        wait_until(lambda: served.has("listening"), what="the proxy to listen")
-        yield served
-    finally:
-        if served.process.poll() is None:
-            served.process.kill()
-        served.process.wait(20)
+from tests.cli.serving import ENVIRONMENT, PROGRAM, serving
 
 
 def free_port() -> int:
@@ -197,11 +153,10 @@ def test_an_unknown_variable_is_one_sentence(line: CommandLine):
 
 
 def test_the_listener_it_announces_is_open(line: CommandLine):
-    with serving(line) as served:
-        (listening,) = [entry for entry in served.events() if entry["event"] == "listening"]
-        port = listening["port"]
-        assert isinstance(port, int)
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-            # SSLRequest: length 8, code 80877103; the answer is one byte.
-            connection.sendall(bytes.fromhex("0000000804d2162f"))
-            assert connection.recv(1) == b"S"
+    with (
+        serving(line) as served,
+        socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection,
+    ):
+        # SSLRequest: length 8, code 80877103; the answer is one byte.
+        connection.sendall(bytes.fromhex("0000000804d2162f"))
+        assert connection.recv(1) == b"S"
