@@ -918,7 +918,9 @@ class PostgresScanner:
         for entry in dropped:
             statement = entry.statement
             if statement is not None:
-                if not is_told and (entry is first or entry.code == _EXECUTE):
+                if not is_told and (
+                    entry is first or (entry.code == _EXECUTE and entry.refusal is None)
+                ):
                     # Where a Bind failed, its statement is the one that did not run.
                     is_told = True
                     statement.code = sqlstate

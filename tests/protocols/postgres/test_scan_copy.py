@@ -41,7 +41,7 @@ def test_copy_in_is_one_record_with_its_bytes_and_rows(slicing: Slicing):
     talk.passes(text, COPY_IN)
     lines = data(b"1\n") + data(b"x" * 3000)
     assert talk.client(lines) == lines
-    assert talk.scanner.has_outstanding
+    assert talk.has_outstanding()
     talk.passes(COPY_DONE, COPIED + READY)
     record = talk.last
     assert talk.told == [("simple", b"copy t from stdin", "succeeded")]
@@ -140,7 +140,7 @@ def test_a_copy_that_never_began_answers_both_syncs(slicing: Slicing):
     talk = Talk(slicing)
     talk.client(unnamed(b"copy t from stdin"), SYNC, data(), COPY_DONE, SYNC)
     talk.server(PARSED, BOUND, error(b"42P01"), READY)
-    assert talk.scanner.has_outstanding
+    assert talk.has_outstanding()
     talk.server(READY)
     assert talk.told == [("execute", b"copy t from stdin", "failed")]
     talk.finish()
@@ -153,10 +153,10 @@ def test_a_copy_that_fails_in_the_middle_with_its_sync_swallowed(slicing: Slicin
     talk.client(data())
     talk.server(error(b"22P02"))
     talk.client(data(), COPY_DONE, SYNC)
-    assert talk.scanner.has_outstanding
+    assert talk.has_outstanding()
     talk.server(READY)
-    assert not talk.scanner.has_outstanding
-    assert not talk.scanner.is_idle, "the first Sync may have been read after the error"
+    assert not talk.has_outstanding()
+    assert not talk.is_idle(), "the first Sync may have been read after the error"
     talk.passes(unnamed(b"select 1") + SYNC, RAN + READY)
     assert talk.told == [
         ("execute", b"copy t from stdin", "failed"),
@@ -217,7 +217,7 @@ def test_without_a_second_sync_the_answer_to_the_first_ends_the_skipping(slicing
     talk.passes(unnamed(b"copy t from stdin") + FLUSH, PARSED + BOUND + COPY_IN)
     talk.client(data(), SYNC)
     talk.server(error(b"57014"), READY)
-    assert talk.scanner.is_idle
+    assert talk.is_idle()
     talk.passes(unnamed(b"select 1") + SYNC, RAN + READY)
     assert talk.told[-1] == ("execute", b"select 1", "succeeded")
     talk.finish()
@@ -248,7 +248,7 @@ def test_the_end_of_a_copy_that_comes_too_late_is_ignored(slicing: Slicing):
     before = talk.last.bytes_in
     talk.client(data(), data(), COPY_DONE)
     assert talk.last.bytes_in == before, "the record is told"
-    assert talk.scanner.is_idle
+    assert talk.is_idle()
     talk.passes(query(b"copy t from stdin"), COPY_IN)
     talk.passes(data() + COPY_DONE, COPIED + READY)
     assert talk.last.outcome is Outcome.SUCCEEDED
@@ -284,11 +284,11 @@ def test_a_statement_inside_a_copy_is_a_violation_for_us_as_for_the_server(sent:
 def test_a_copy_is_never_crowded_out():
     talk = Talk(limits=ScanLimits(outstanding=1))
     talk.client(query(b"copy t from stdin"))
-    assert talk.scanner.is_crowded
+    assert talk.is_crowded()
     talk.server(COPY_IN)
-    assert not talk.scanner.is_crowded, "the server waits for the client"
+    assert not talk.is_crowded(), "the server waits for the client"
     talk.client(data(), COPY_DONE)
-    assert talk.scanner.is_crowded
+    assert talk.is_crowded()
     talk.server(COPIED, READY)
     talk.finish()
 

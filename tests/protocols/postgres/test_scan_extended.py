@@ -151,7 +151,7 @@ def test_a_pipeline_with_one_sync(slicing: Slicing):
     talk = Talk(slicing)
     talk.client(unnamed(b"select 1"), unnamed(b"select 2"), SYNC)
     talk.server(RAN)
-    assert talk.scanner.has_outstanding
+    assert talk.has_outstanding()
     talk.server(RAN, READY)
     assert talk.told == [
         ("execute", b"select 1", "succeeded"),
@@ -200,11 +200,11 @@ def test_an_error_skips_what_follows_up_to_its_sync(slicing: Slicing):
 def test_after_an_error_all_is_skipped_until_the_sync_that_is_yet_to_be_sent(slicing: Slicing):
     talk = Talk(slicing)
     talk.passes(unnamed(b"fail") + FLUSH, PARSED + BOUND + error())
-    assert not talk.scanner.has_outstanding
+    assert not talk.has_outstanding()
     skipped = unnamed(b"select 2") + query(b"select 3") + function(5) + parse(b"select 4", b"s")
     skipped += describe(b"s", b"S") + close(b"s") + FLUSH
     assert talk.client(skipped) == skipped
-    assert not talk.scanner.has_outstanding
+    assert not talk.has_outstanding()
     assert talk.told == [
         ("execute", b"fail", "failed"),
         ("prepare", b"select 2", "skipped"),
@@ -213,7 +213,7 @@ def test_after_an_error_all_is_skipped_until_the_sync_that_is_yet_to_be_sent(sli
         ("prepare", b"select 4", "skipped"),
     ]
     talk.client(SYNC)
-    assert talk.scanner.has_outstanding
+    assert talk.has_outstanding()
     talk.server(READY)
     talk.passes(unnamed(b"select 5") + SYNC, RAN + READY)
     assert talk.told[-1] == ("execute", b"select 5", "succeeded")

@@ -295,13 +295,13 @@ def test_the_same_statement_in_many_portals_counts_once(slicing: Slicing):
 def test_a_client_that_is_far_ahead_is_read_no_further():
     talk = Talk(limits=ScanLimits(outstanding=6))
     talk.client(unnamed(b"select 1"))
-    assert not talk.scanner.is_crowded
+    assert not talk.is_crowded()
     sent = unnamed(b"select 2")
     # Its Sync will not be read, so the server is asked for its answers.
     assert talk.client(sent) == sent + FLUSH
-    assert talk.scanner.is_crowded
+    assert talk.is_crowded()
     talk.server(PARSED)
-    assert not talk.scanner.is_crowded
+    assert not talk.is_crowded()
     talk.client(SYNC)
     talk.server(RAN[len(PARSED) :], RAN, READY)
     talk.finish()
@@ -312,11 +312,11 @@ def test_a_client_whose_texts_fill_memory_is_read_no_further():
     text = b"x" * 60_000
     for _ in range(69):
         assert talk.client(unnamed(text)) == unnamed(text)
-    assert not talk.scanner.is_crowded
+    assert not talk.is_crowded()
     assert talk.client(unnamed(text)) == unnamed(text) + FLUSH
-    assert talk.scanner.is_crowded
+    assert talk.is_crowded()
     talk.server(RAN)
-    assert not talk.scanner.is_crowded
+    assert not talk.is_crowded()
     talk.client(SYNC)
     talk.server(RAN * 69, READY)
     talk.finish()
@@ -328,7 +328,7 @@ def test_one_text_that_runs_many_times_is_kept_once():
     again = bind(b"", b"s") + execute()
     for _ in range(1000):
         assert talk.client(again) == again
-    assert not talk.scanner.is_crowded
+    assert not talk.is_crowded()
     talk.client(SYNC)
     talk.server((BOUND + DONE) * 1000, READY)
     talk.finish()
@@ -338,9 +338,9 @@ def test_a_message_is_always_read_to_its_end():
     talk = Talk(limits=ScanLimits(outstanding=1, text=10))
     sent = query(b"x" * 100)
     assert talk.client(sent[:50]) == sent[:50]
-    assert not talk.scanner.is_crowded, "the server waits for the rest of it"
+    assert not talk.is_crowded(), "the server waits for the rest of it"
     assert talk.client(sent[50:]) == sent[50:] + FLUSH
-    assert talk.scanner.is_crowded
+    assert talk.is_crowded()
     talk.server(DONE, READY)
     talk.finish()
 
@@ -386,9 +386,9 @@ def test_what_is_skipped_keeps_nothing():
 def test_stray_ends_of_copies_keep_nothing():
     talk = Talk()
     talk.client(COPY_DONE * 1000, copy_fail() * 1000)
-    assert talk.scanner.is_idle
+    assert talk.is_idle()
     talk.client(query(b"select 1"), COPY_DONE * 20_000)
-    assert talk.scanner.is_crowded
+    assert talk.is_crowded()
     talk.server(DONE, READY)
     talk.finish()
 

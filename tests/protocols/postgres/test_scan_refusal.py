@@ -169,7 +169,7 @@ def test_a_refusal_inside_a_transaction_fails_it_as_any_error_does(slicing: Slic
     talk.passes(query(b"begin"), complete(b"BEGIN") + ready(b"T"))
     talk.client(query(b"secret"))
     assert talk.server(SYNTAX_ERROR, ready(b"E")) == SAID + ready(b"E")
-    assert talk.scanner.is_in_transaction
+    assert talk.is_in_transaction()
     talk.client(query(b"secret"))
     assert talk.server(SYNTAX_ERROR, ready(b"E")) == SAID + ready(b"E")
     talk.passes(query(b"rollback"), complete(b"ROLLBACK") + READY)
@@ -220,7 +220,7 @@ def test_a_refusal_holds_its_place_while_the_servers_error_is_half_here():
     talk.client(query(b"secret"))
     long = error(b"42601", text=b"blah" * 5000)
     assert talk.server(long[:2000]) == SAID
-    assert not talk.scanner.is_idle
+    assert not talk.is_idle()
     assert talk.server(long[2000:]) == b""
     assert talk.server(READY) == READY
 

@@ -41,8 +41,8 @@ def test_a_simple_query_is_one_record(slicing: Slicing):
     talk = Talk(slicing)
     sent = query(b"select 1")
     assert talk.client(sent) == sent
-    assert talk.scanner.has_outstanding
-    assert not talk.scanner.is_idle
+    assert talk.has_outstanding()
+    assert not talk.is_idle()
     assert talk.server(SELECTED + READY) == SELECTED + READY
     (record,) = talk.sink.ended
     assert record.via is Via.SIMPLE
@@ -118,7 +118,7 @@ def test_pipelined_queries_are_answered_one_by_one(slicing: Slicing):
     talk = Talk(slicing)
     talk.client(query(b"select 1"), query(b"fail"), query(b"select 2"))
     talk.server(SELECTED, READY)
-    assert talk.scanner.has_outstanding
+    assert talk.has_outstanding()
     talk.server(error(b"22012"), READY)
     talk.server(complete(b"SELECT 0"), READY)
     assert talk.told == [
@@ -160,15 +160,15 @@ def test_a_code_that_is_none_is_not_believed(code: bytes):
 @three_slicings
 def test_transactions_are_followed(slicing: Slicing):
     talk = Talk(slicing)
-    assert not talk.scanner.is_in_transaction
+    assert not talk.is_in_transaction()
     talk.passes(query(b"begin"), complete(b"BEGIN") + ready(b"T"))
-    assert talk.scanner.is_in_transaction
-    assert not talk.scanner.is_idle
-    assert not talk.scanner.has_outstanding
+    assert talk.is_in_transaction()
+    assert not talk.is_idle()
+    assert not talk.has_outstanding()
     talk.passes(query(b"fail"), error() + ready(b"E"))
-    assert talk.scanner.is_in_transaction
+    assert talk.is_in_transaction()
     talk.passes(query(b"rollback"), complete(b"ROLLBACK") + READY)
-    assert not talk.scanner.is_in_transaction
+    assert not talk.is_in_transaction()
     talk.finish()
 
 
@@ -293,13 +293,13 @@ def test_the_rest_of_a_message_to_the_client_is_known():
 def test_a_half_sent_message_is_not_idle():
     talk = Talk()
     talk.client(query(b"select 1")[:3])
-    assert not talk.scanner.is_idle
-    assert not talk.scanner.has_outstanding
+    assert not talk.is_idle()
+    assert not talk.has_outstanding()
     talk = Talk()
     talk.server(notice()[:7])
-    assert not talk.scanner.is_idle
+    assert not talk.is_idle()
     talk.server(notice()[7:])
-    assert talk.scanner.is_idle
+    assert talk.is_idle()
 
 
 CONVERSATION: list[tuple[bytes, bytes]] = [
