@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from proxy.audit.log import AuditLog
 from proxy.config import Config
 from proxy.control import ControlError, Handler, NotRunningError, SocketClient
 from proxy.gateway.probe import ProbeResult
 from proxy.parts import open_audit, open_store, open_vault
 from proxy.store import Source, Store, StoreError, Workspace
+from vault import Vault
 
 PROBE_VERB = "source.test"
 
@@ -30,8 +32,8 @@ class ProbeHere(Protocol):
         self,
         config: Config,
         store: Store,
-        vault: Any,
-        audit: Any,
+        vault: Vault,
+        audit: AuditLog,
         workspace: Workspace,
         source: Source,
     ) -> ProbeResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from proxy.administration.trail import ProxyTrail, audited, operator_name
@@ -22,7 +23,7 @@ async def list_sessions(config: Config, workspace: str | None) -> list[dict[str,
     return found
 
 
-async def kill_session(config: Config, session_id: str, warn: Any) -> int:
+async def kill_session(config: Config, session_id: str, warn: Callable[[str], None]) -> int:
     """End a session by its id or number; how many ended. Raises ControlError."""
     client = SocketClient(config.control.socket)
     event = entity_changed(
