@@ -16,10 +16,15 @@ ProxyFactory = Callable[..., ProxyServer]
 
 @pytest.fixture(scope="session")
 def proxy(server_folder: Path, certificates: Certificates) -> Iterator[ProxyServer]:
-    """A proxy shared by the run: make workspaces of your own; do not stop it."""
+    """A proxy shared by the run: make workspaces of your own; do not stop it.
+
+    Whatever tests did to it, it must have logged no error of its own.
+    """
     server = ProxyServer(server_folder / "proxy", certificates).start()
     yield server
+    errors = [line for line in server.log_text().splitlines() if '"level": "error"' in line]
     server.remove()
+    assert errors == []
 
 
 @pytest.fixture
