@@ -241,9 +241,11 @@ def _method(run: Run) -> str:
         f"{run.sizes.bulk_repeats} statements a round), so that the client is not the limit.",
         "- Memory: from /proc/PID/smaps_rollup, in a freshly started and warmed-up proxy. "
         "Socket buffers in the kernel are not in it.",
-        "- Every role's password is a SCRAM verifier of 4,096 iterations (or 1, where the "
-        "case says so) on both legs; every certificate is the same ECDSA P-256 one; clients "
-        "use sslmode=require. Upstream of the proxies is plaintext.",
+        "- Clients log in with SCRAM verifiers of 4,096 iterations (1 where the case says so; "
+        "Accode Proxy still logs in upstream with 4,096, and refuses fewer without TLS). Every "
+        "certificate is the same ECDSA P-256 one; clients use sslmode=require. Upstream of the "
+        "proxies is plaintext. PgBouncer keeps upstream sessions for the next client; Accode "
+        "Proxy and HAProxy open a new one for each, which the connect cases include.",
         f"- pgbench scale {run.sizes.scale}. PostgreSQL settings: "
         + ", ".join(f"{key}={value}" for key, value in run.server.items() if value)
         + ".",

@@ -68,11 +68,12 @@ def run_rounds(
             if case.rounds is not None and number >= case.rounds:
                 continue
             for position, subject in enumerate(rotated(subjects, number)):
-                if case.needs_proxy and subject.pid is None:
-                    continue
                 clock = f"{time.monotonic() - started:5.0f} s"
                 place = f"{clock}  round {number + 1}/{bench.sizes.rounds}  {case.name:<20}"
                 try:
+                    # Asking for the process also notices that it has died meanwhile.
+                    if subject.pid is None and case.needs_proxy:
+                        continue
                     metrics = case.measure(bench, subject)
                 except (BenchmarkError, OSError) as error:
                     failures.append(Failure(case.name, subject.name, number, str(error)))
