@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.fake_server import FakeServer
-from tests.hostile.stage import Stage
+from proxy.store import TlsSettings
+from tests.hostile.fake_server import FakeServer, Peer
+from tests.hostile.play import Play
+from tests.hostile.stage import PLAIN, Stage
 from tests.servers.certificates import Certificates
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
@@ -59,3 +61,32 @@ def fake(certificates: Certificates) -> Iterator[FakeServer]:
     """A hostile server; each test gives it its script."""
     with FakeServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def fake_sources(theatre: Stage, fake: FakeServer, certificates: Certificates) -> Iterator[None]:
+    """Workspace alpha's sources on the hostile server, one for each way to trust it.
+
+    At the end no attack of them all has put their password into any file.
+    """
+    verified = TlsSettings(ca_pem=certificates.ca.read_text())
+    for name, tls, methods in (
+        ("plain", PLAIN, None),
+        ("md5", PLAIN, frozenset({"scram-sha-256", "md5"})),
+        ("tls", TlsSettings(mode="require"), None),
+        ("full", verified, None),
+        ("plus", verified, frozenset({"scram-sha-256-plus"})),
+        ("clear", verified, frozenset({"scram-sha-256", "cleartext"})),
+    ):
+        theatre.add_fake_source("alpha", name, fake.port, tls=tls, auth_methods=methods)
+    trust = frozenset({"trust"})
+    theatre.add_fake_source("alpha", "trust", fake.port, auth_methods=trust, password=None)
+    yield
+    Play.check_files(theatre)
+
+
+@pytest.fixture
+def play(stage: Stage, fake: FakeServer, fake_sources: None) -> Iterator[Play]:
+    """Log in to a source that plays a script; the attack must fail and give nothing away."""
+    yield Play(stage, fake)
+    fake.play(Peer.drain)

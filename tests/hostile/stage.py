@@ -69,6 +69,7 @@ class Stage:
         self.tokens: dict[str, str] = {}
         self.trail = Trail(proxy.audit_folder)
         self.bystander: RawClient | None = None
+        self._log_place = 0
 
     def create_workspace(self, name: str) -> None:
         self.tokens[name] = self.proxy.create_workspace(name)
@@ -148,6 +149,14 @@ class Stage:
         records = self.trail.records
         start = next(i for i, record in enumerate(records) if text_of(record) == marker)
         return records[start + 1 : -1]
+
+    def log_since(self) -> bytes:
+        """What the proxy has logged since this was last asked."""
+        with self.proxy.log.open("rb") as log:
+            log.seek(self._log_place)
+            data = log.read()
+            self._log_place = log.tell()
+        return data
 
     def socket_count(self) -> int:
         """How many sockets the proxy's process has open."""
