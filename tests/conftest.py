@@ -1,20 +1,17 @@
 """What every test may ask for: real servers, and the two rules of the whole run.
 
-1. ``ACCODE_PROXY_PURE=1`` runs our modules as plain Python even where compiled ones exist.
+1. ``ACCODE_PROXY_PURE=1`` runs our modules as plain Python even where compiled ones exist
+   (``tests/servers/plain_python.py``).
 2. With ``CI`` set, a skipped test is a failure: a check that did not run proves nothing.
 """
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -25,29 +22,6 @@ from tests.servers.postgres import PostgresServer, make_template
 from tests.servers.programs import PostgresPrograms, embedded_postgres, machine_postgres
 
 __all__ = ["proxy", "start_proxy"]  # fixtures, seen by pytest where they are named here
-
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("protocols", "policies", "vault", "proxy")
-
-
-class _PlainPython:
-    """Finds our modules by their .py alone; the import system would prefer the .so."""
-
-    @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if name.partition(".")[0] not in PACKAGES:
-            return None
-        source = ROOT.joinpath(*name.split(".")).with_suffix(".py")
-        if not source.is_file():
-            return None
-        return importlib.util.spec_from_file_location(name, source)
-
-
-if os.environ.get("ACCODE_PROXY_PURE"):
-    sys.meta_path.insert(0, _PlainPython)
-
 
 # --- a skip is red in CI -------------------------------------------------------------
 

@@ -11,5 +11,11 @@
 ``roles``         who may log in to it, and how
 ``proxy``         a proxy: start, stop, kill, its workspaces, metrics and audit records
 ``serve_proxy``   the process that it is
+``plain_python``  our modules uncompiled, where ACCODE_PROXY_PURE asks for that
 ``fixtures``      the fixtures of proxies
 """
+
+from tests.servers.plain_python import prefer_plain_python_if_asked
+
+# Here, since every module below imports this package before it imports one of ours.
+prefer_plain_python_if_asked()
