@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
@@ -186,6 +187,14 @@ class LiveSessions:
                 self.cut(session, refusal)
             async with asyncio.timeout(10.0):
                 await self._empty.wait()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until cut sessions are over and their statements stopped, or for so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+                while self._stopping:
+                    await asyncio.wait(self._stopping)
 
     async def _sweep(self) -> None:
         while True:

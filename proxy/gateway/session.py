@@ -262,6 +262,9 @@ class Session:
         )
         try:
             word = await self._relay(arrival, proved, grant, source, opened, relay)
+        except asyncio.CancelledError:
+            word = "the proxy stopped"
+            raise
         finally:
             relay.scanner.close(monotonic())
             recorder.close(
