@@ -48,6 +48,9 @@ log = structlog.get_logger("proxy")
 PROTOCOLS: dict[str, WireProtocol] = {POSTGRES.name: POSTGRES}
 """The protocols a listener can be told to speak."""
 
+# How long the end waits for peers that are slow to take their last bytes.
+SETTLE_SECONDS = 1.0
+
 _STOPPING = Refusal(Reason.SHUTTING_DOWN, "the proxy is shutting down")
 
 
@@ -243,6 +246,7 @@ async def _end_sessions(app: App) -> None:
     for listener in app.listeners:
         listener.stop()
     app.live.cut_where(lambda session: True, _STOPPING)
+    await app.live.settle(SETTLE_SECONDS)
     for listener in app.listeners:
         await listener.finish()
 
