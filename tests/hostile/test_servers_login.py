@@ -386,7 +386,7 @@ def test_an_error_is_told_without_a_word_of_the_servers(
 # --- silence and ends -----------------------------------------------------------------
 
 
-def silent_at(phase: int, context: ssl.SSLContext) -> Script:
+def silent_at(phase: int) -> Script:
     def script(peer: Peer) -> None:
         if phase == 0:
             return
@@ -405,9 +405,13 @@ def silent_at(phase: int, context: ssl.SSLContext) -> Script:
     return script
 
 
-def test_silence_at_every_phase_ends_at_the_deadline(play: Play, context: ssl.SSLContext):
+def test_silence_at_every_phase_ends_at_the_deadline(play: Play):
     phases = itertools.count()
-    play.fake.play(lambda peer: silent_at(next(phases), context)(peer))
+
+    def script(peer: Peer) -> None:
+        silent_at(next(phases))(peer)
+
+    play.fake.play(script)
 
     def attempt(_: int) -> Refused:
         with pytest.raises(Refused) as refused:
