@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator
@@ -108,6 +109,7 @@ class SqliteFeed:
         self._location = location
         self._timeout = timeout
         self._connection: aiosqlite.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._last: int | None = None
         self._pending: deque[Change] = deque()
         self._looked_at = -math.inf
@@ -155,6 +157,7 @@ class SqliteFeed:
         return POLL_SECONDS
 
     async def _look(self) -> None:
+        self._check_file()
         if self._connection is None:
             self._connection = await aiosqlite.connect(self._location.path, isolation_level=None)
             for pragma in sqlite_pragmas(self._timeout):
@@ -178,6 +181,19 @@ class SqliteFeed:
             return
         self._last = int(rows[-1][0])
         self._pending.extend(Change(ChangeKind(row[1]), row[2], row[3]) for row in rows)
+
+    def _check_file(self) -> None:
+        """Raise OSError where the path leads to another file than at the first look.
+
+        Every connection of this process would go on with the file that was moved away
+        or deleted, and see no revocation made in the one that took its place.
+        """
+        status = os.stat(self._location.path)
+        file = (status.st_dev, status.st_ino)
+        if self._file is None:
+            self._file = file
+        if file != self._file:
+            raise FileNotFoundError("the store's file was replaced")
 
     async def _newest(self) -> int:
         rows = await self._rows("SELECT coalesce(max(seq), 0) FROM changes", ())
