@@ -24,6 +24,8 @@ from proxy.metrics import Metrics
 CUT_SECONDS = 0.25
 FLUSH_SECONDS = 5.0
 
+_BY_CLIENT = "closed by the client"
+
 # Why the client is not read, as bits.
 SOURCE_FULL = 1
 CROWDED = 2
@@ -188,8 +190,8 @@ class Relay:
             self.hold(CROWDED)
         if self._congestion.is_congested:
             self._wait_for_audit()
-        if scanner.has_said_goodbye:
-            self._close("closed by the client")
+        if scanner.has_said_goodbye and not scanner.has_outstanding:
+            self._close(_BY_CLIENT)
 
     def from_source(self, data: bytes) -> None:
         """Bytes of the data source: account, then send on."""
@@ -216,6 +218,10 @@ class Relay:
             client.write(data)
         if self._held & CROWDED and not scanner.is_crowded:
             self.release(CROWDED)
+        if scanner.has_said_goodbye and not scanner.has_outstanding:
+            # Only now: to close a socket on unread answers resets the connection, and with
+            # it goes what the source has not read yet.
+            self._close(_BY_CLIENT)
         if self._is_draining and scanner.is_idle and self.reason is not None:
             self.cut(self.reason)
 
@@ -334,7 +340,7 @@ class Relay:
         if self._is_closing:
             self._finish_if_over()
         else:
-            self._close("closed by the client")
+            self._close(_BY_CLIENT)
 
     def source_is_gone(self) -> None:
         """The data source's connection is closed; what it said before is still sent."""
@@ -342,6 +348,10 @@ class Relay:
         if self._is_closing or self._cutting is not None:
             self._close("the data source closed the connection")
             self._finish_if_over()
+            return
+        if self.scanner.has_said_goodbye:
+            # It was asked to: there is nothing to explain.
+            self._close(_BY_CLIENT)
             return
         if not self.scanner.is_ended_by_server and self.scanner.client_message_remaining == 0:
             refusal = Refusal(Reason.SOURCE_LOST, "the data source closed the connection")
