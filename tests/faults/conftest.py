@@ -28,7 +28,9 @@ def module_proxy(
     settings: dict[str, dict[str, Any]] = getattr(request.module, "SETTINGS", {})
     name = request.module.__name__.rpartition(".")[2].removeprefix("test_")
     proxy = ProxyServer(
-        server_folder / f"faults-{name}", certificates, **{key: dict(v) for key, v in settings.items()}
+        server_folder / f"faults-{name}",
+        certificates,
+        **{key: dict(v) for key, v in settings.items()},
     ).start()
     yield proxy
     proxy.remove()

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from proxy.audit.files import audit_files
-from proxy.audit.verify import verify
 from protocols.errors import Reason
 from protocols.postgres.refuse import SQLSTATES
+from proxy.audit.files import audit_files
+from proxy.audit.verify import verify
 from tests.faults.office import Office, fatal
 from tests.hostile.raw import Closed, RawClient, Refused, query
 from tests.servers.postgres import PostgresServer
@@ -79,8 +79,7 @@ def test_open_sessions_stop_and_no_new_one_opens_until_there_is_room(office: Off
         recovered(office)
     assert "must never run" not in office.server.log_text()
     texts = {
-        record.get("query_info", {}).get("query_string")
-        for record in office.proxy.audit_events()
+        record.get("query_info", {}).get("query_string") for record in office.proxy.audit_events()
     }
     # Whatever ran has a record, written late.
     assert {f"SELECT 'statement {number}'" for number in range(ran)} <= texts

@@ -127,8 +127,9 @@ def test_descriptors_and_tasks_return_to_their_number_from_before(
                 return descriptors() <= before[0] and len(asyncio.all_tasks()) <= before[1]
 
             await eventually(
-                is_as_before, what=f"{before} descriptors and tasks again, not {descriptors()}, "
-                f"{[task.get_name() for task in asyncio.all_tasks()]}"
+                is_as_before,
+                what=f"{before} descriptors and tasks again, not {descriptors()}, "
+                f"{[task.get_name() for task in asyncio.all_tasks()]}",
             )
             assert len(app.live) == 0
             assert not gc.garbage

@@ -136,8 +136,9 @@ def test_a_rotated_password_cuts_nothing(office: Office, session: RawClient):
 
 
 def test_a_token_that_expires_cuts_its_sessions(office: Office):
-    lasting, office.token = office.token, office.token_until(
-        datetime.now(UTC) + timedelta(seconds=1.5)
+    lasting, office.token = (
+        office.token,
+        office.token_until(datetime.now(UTC) + timedelta(seconds=1.5)),
     )
     with office.session() as client:
         refused = fatal(client)

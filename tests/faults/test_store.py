@@ -13,7 +13,6 @@ import pytest
 
 from protocols.errors import Reason
 from protocols.postgres.refuse import SQLSTATES
-from tests.conftest import PostgresFactory
 from tests.faults.office import Office, fatal
 from tests.servers.fixtures import ProxyFactory
 from tests.servers.postgres import PostgresServer
@@ -77,9 +76,7 @@ def broken(
     if request.param == "sqlite locked":
         proxy: ProxyServer = start_proxy()
         return Office(proxy, postgres), lambda: locked(proxy.folder / "store.db")
-    make: PostgresFactory = request.getfixturevalue("postgres_factory")
-    server = make()
-    request.addfinalizer(server.remove)
+    server: PostgresServer = request.getfixturevalue("own_postgres")
     proxy = start_proxy(store={"url": server.url(MD5)})
     breaking = stopped if request.param == "postgresql stopped" else frozen
     return Office(proxy, postgres), lambda: breaking(server)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from protocols.postgres.refuse import SQLSTATES
 from protocols.errors import Reason
+from protocols.postgres.refuse import SQLSTATES
 from tests.faults.office import Office, fatal
 from tests.faults.tcp_relay import TcpRelay
 from tests.hostile.raw import message, query, send_cancel
