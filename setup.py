@@ -14,8 +14,8 @@ from setuptools import Extension, setup
 
 ROOT = Path(__file__).resolve().parent
 
-# Where a .pxd beside the module types its offsets, each of which is compared with the
-# length it was cut from first.
+# For the modules listed as unchecked: each of their offsets is compared with the length it
+# was cut from first.
 TYPED = {
     "language_level": 3,
     "boundscheck": False,
@@ -33,7 +33,7 @@ def extensions() -> list[Extension]:
     for module in settings["tool"]["accode-proxy"]["compiled-modules"]:
         source = Path(*module.split(".")).with_suffix(".py")
         if (ROOT / source).is_file():
-            kind = typed if (ROOT / source).with_suffix(".pxd").is_file() else plain
+            kind = typed if module in settings["tool"]["accode-proxy"]["unchecked"] else plain
             kind.append(Extension(module, [str(source)]))
     translated = []
     for found, directives in ((typed, TYPED), (plain, PLAIN)):

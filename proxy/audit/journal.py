@@ -90,8 +90,6 @@ class JournalContents:
 class Journal:
     """The journal of a running process. Not thread-safe: the event loop's alone."""
 
-    __slots__ = ("_epoch", "_map", "_segment_size", "_segments", "cursor", "limit", "unsettled")
-
     def __init__(self, mapped: mmap.mmap, segment_size: int, segments: int) -> None:
         self._map = mapped
         self._segment_size = segment_size

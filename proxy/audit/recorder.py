@@ -51,20 +51,6 @@ Append = Callable[[tuple["SessionRecorder", Statement]], None]
 class SessionRecorder:
     """Records one session's statements. ``begin`` and ``end`` are protocols.statements'."""
 
-    __slots__ = (
-        "_append",
-        "_fingerprint_key",
-        "_is_closed",
-        "_journal",
-        "_queue",
-        "context",
-        "fragments",
-        "number",
-        "place",
-        "session",
-        "wall_base",
-    )
-
     def __init__(
         self,
         context: SessionContext,

@@ -11,8 +11,6 @@ from proxy.metrics import Metrics
 class MeteredRecorder:
     """The StatementSink of one session: the log's recorder, and counting."""
 
-    __slots__ = ("_count", "_metrics", "_record", "_recorder", "begin")
-
     def __init__(self, recorder: SessionRecorder, metrics: Metrics) -> None:
         self._recorder = recorder
         self._metrics = metrics

@@ -388,8 +388,12 @@ class Session:
             client=self._client_ip,
         )
         wait = self._rooms.limits.failure_floor - (monotonic() - self._began)
-        if wait > 0:
-            await asyncio.sleep(wait)
+        try:
+            if wait > 0:
+                await asyncio.sleep(wait)
+        except asyncio.CancelledError:
+            self._channel.abandon()
+            raise
         await self._channel.close(b"" if is_told else self._door.protocol.refusal(refusal))
 
     def _move(self, state: SessionState | None) -> None:

@@ -108,24 +108,34 @@ class UpstreamTls:
         """Refuse a server whose key is not one of the pinned ones."""
         if not self.pins:
             return
-        der = connection.getpeercert(binary_form=True)
-        if der is None:
+        certificate = _peer_certificate(connection)
+        if certificate is None:
             raise _untrusted("the server showed no certificate")
-        spki = (
-            x509.load_der_x509_certificate(der)
-            .public_key()
-            .public_bytes(
+        try:
+            spki = certificate.public_key().public_bytes(
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             )
-        )
+        except (ValueError, UnsupportedAlgorithm):
+            raise _untrusted("the server's key is of a kind that cannot be pinned") from None
         pin = "sha256/" + base64.b64encode(hashlib.sha256(spki).digest()).decode("ascii")
         if not any(hmac.compare_digest(pin, known) for known in self.pins):
             raise _untrusted("the server's key is none of the pinned ones")
 
     def binding(self, connection: ssl.SSLObject) -> bytes | None:
         """The hash of the server's certificate."""
-        der = connection.getpeercert(binary_form=True)
-        return None if der is None else end_point_binding(x509.load_der_x509_certificate(der))
+        certificate = _peer_certificate(connection)
+        return None if certificate is None else end_point_binding(certificate)
+
+
+def _peer_certificate(connection: ssl.SSLObject) -> x509.Certificate | None:
+    """The server's certificate. OpenSSL takes some that break X.509's own rules."""
+    der = connection.getpeercert(binary_form=True)
+    if der is None:
+        return None
+    try:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion):
+        raise _untrusted("the server's certificate cannot be read") from None
 
 
 def upstream_tls(

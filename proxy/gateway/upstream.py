@@ -181,11 +181,7 @@ class Upstreams:
         """A stored secret, opened after the record of its use is durable; None if none is."""
         if not source.has_secret(field):
             return None
-        await self._audit.record_durably(
-            credential_unsealed(
-                context, credential_version=source.highest_version(field), purpose=field
-            )
-        )
+        await self._announce(source, field, context)
         try:
             secret = open_credential(self._vault, workspace, source, field).reveal()
         except UnsealError as error:
@@ -198,6 +194,16 @@ class Upstreams:
         self._metrics.credentials.add(Credential.USED)
         return secret
 
+    async def _announce(
+        self, source: Source, field: CredentialField, context: SessionContext
+    ) -> None:
+        """Put into the log, durably, that a stored secret is about to be used."""
+        await self._audit.record_durably(
+            credential_unsealed(
+                context, credential_version=source.highest_version(field), purpose=field
+            )
+        )
+
     async def _tls(
         self,
         protocol: WireProtocol,
@@ -209,6 +215,10 @@ class Upstreams:
         found = self._contexts.get(key)
         if found is not None:
             self._contexts.move_to_end(key)
+            if source.has_secret("client_key"):
+                # The key is in the context: a handshake uses it as much as the first one did.
+                await self._announce(source, "client_key", context)
+                self._metrics.credentials.add(Credential.USED)
             return found
         client_key = None
         if source.tls.client_cert_pem is not None:

@@ -105,16 +105,18 @@ class Metrics:
         self.read_audit: Callable[[], AuditReading] = AuditReading
         self.read_store_is_current: Callable[[], bool] = _yes
         self.read_log_lines_lost: Callable[[], int] = _zero
-        # Two plain look-ups for each statement, no tuple made.
-        self._statements: dict[Kind, dict[Outcome, int]] = {
-            kind: dict.fromkeys(Outcome, 0) for kind in Kind
+        # Two plain look-ups for each statement, no tuple made; by their values, because
+        # an Enum's own hash is a Python function.
+        self._statements: dict[str, dict[str, int]] = {
+            kind.value: {outcome.value: 0 for outcome in Outcome} for kind in Kind
         }
-        self._durations = {kind: Histogram(STATEMENT_EDGES) for kind in Kind}
+        self._durations = {kind.value: Histogram(STATEMENT_EDGES) for kind in Kind}
 
     def statement(self, kind: Kind, outcome: Outcome, seconds: float) -> None:
         """Count a statement that has ended. Below half a microsecond."""
-        self._statements[kind][outcome] += 1
-        self._durations[kind].observe(seconds)
+        value = kind._value_
+        self._statements[value][outcome._value_] += 1
+        self._durations[value].observe(seconds)
 
     def move_session(self, old: SessionState | None, new: SessionState | None) -> None:
         """A connection changes its state. ``old`` None: it arrived; ``new`` None: it left."""
@@ -138,11 +140,14 @@ class Metrics:
 
     def read_statements(self) -> dict[Kind, dict[Outcome, int]]:
         """A copy of the counts of ended statements."""
-        return {kind: counts.copy() for kind, counts in self._statements.items()}
+        return {
+            kind: {outcome: self._statements[kind.value][outcome.value] for outcome in Outcome}
+            for kind in Kind
+        }
 
     def read_durations(self) -> dict[Kind, Histogram]:
         """The durations of statements, by kind."""
-        return self._durations
+        return {kind: self._durations[kind.value] for kind in Kind}
 
 
 def _yes() -> bool:

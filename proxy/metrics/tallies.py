@@ -18,8 +18,6 @@ K = TypeVar("K", bound=str)
 class Histogram:
     """Counts of observations by their size, against fixed upper edges."""
 
-    __slots__ = ("_cells", "edges")
-
     def __init__(self, edges: Sequence[float]) -> None:
         self.edges = tuple(edges)
         # One count for each edge, one for what is above them all, and the sum. The

@@ -16,6 +16,7 @@ from protocols.errors import Refusal
 from proxy.audit import AuditLog
 from proxy.audit.settings import SYSTEM_CLOCK
 from tests.audit.rig import FINGERPRINT_KEY, KEY, context, finish, settings, statement
+from tests.servers.waiting import eventually
 
 
 def say(word: str) -> None:
@@ -61,9 +62,7 @@ async def fill_the_disk(folder: Path) -> None:
     except Refusal as refusal:
         say(f"refused {refusal.private}")
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    async with asyncio.timeout(20):
-        while log.is_failed:  # noqa: ASYNC110 - the writer's thread sets no event of ours
-            await asyncio.sleep(0.005)
+    await eventually(lambda: not log.is_failed, what="the audit log to recover")
     recorder.close("done", duration=1.0)
     await log.close()
     say(f"allowed {allowed}")

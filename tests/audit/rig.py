@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from protocols.statements import Kind, Outcome, Statement, Via
 from proxy.audit import AuditLog, AuditSettings, Leg, SessionContext, SessionRecorder
 from proxy.audit.writer import Disk
+from tests.servers.waiting import eventually
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -141,9 +141,7 @@ def run_statement(recorder: SessionRecorder, text: bytes = b"SELECT 1") -> State
 
 async def until(condition: Any, seconds: float = 10.0) -> None:
     """Wait, bounded, for what another thread or process brings about."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - another thread or process sets no event
-            await asyncio.sleep(0.005)
+    await eventually(condition, within=seconds)
 
 
 async def write_log(folder: Path, statements: int = 20, **changes: Any) -> None:

@@ -1,0 +1,15 @@
+# The types with which this module is compiled; it runs without them too.
+
+cdef class Relay:
+    cdef public object scanner, client_side, source_side, finished, reason
+    cdef public double active
+    cdef public long long bytes_from_client, bytes_from_source
+    cdef object _say, _congestion, _metrics, _client, _source, _cutting, _timer, __weakref__
+    cdef bytes _early
+    cdef str _word
+    cdef int _held
+    cdef bint _is_closing, _is_draining
+    cdef Py_ssize_t _cut_remaining
+
+    cpdef from_client(self, bytes data)
+    cpdef from_source(self, bytes data)
