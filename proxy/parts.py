@@ -55,7 +55,6 @@ def audit_settings(config: AuditConfig) -> AuditSettings:
         high_mark=config.queue_bytes // 4,
         low_mark=config.queue_bytes // 16,
         maximum_queued=config.queue_bytes,
-        with_parameters=config.bind_parameters,
     )
 
 

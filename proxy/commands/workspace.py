@@ -140,7 +140,7 @@ def resume(invocation: Invocation, name: str) -> None:
 def delete(invocation: Invocation, name: str, yes: bool) -> None:
     """Destroy a workspace, its keys, tokens and sources, and print the receipt.
 
-    Its credentials become unreadable, in backups of the store, too.
+    Its credentials become unreadable here; a backup that holds its root key still opens them.
     """
     invocation.confirm(
         f"Destroy {name} with all its tokens, sources and credentials, for good?",

@@ -86,7 +86,6 @@ class AuditConfig:
         default=256 * _MEBIBYTE, metadata=_read(Whole(_MEBIBYTE, 16 * 1024 * _MEBIBYTE))
     )
     text_limit: int = field(default=64 * 1024, metadata=_read(Whole(256, _MEBIBYTE)))
-    bind_parameters: bool = field(default=False, metadata=_read(Flag()))
     sync_interval: float = field(default=1.0, metadata=_read(Seconds(0.01, 10.0)))
     checkpoint_interval: float = field(default=60.0, metadata=_read(Seconds(1.0, 60.0)))
     durable_timeout: float = field(default=2.0, metadata=_read(Seconds(0.1, 60.0)))

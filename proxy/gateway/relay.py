@@ -142,14 +142,16 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
 
     def has_source(self, source: asyncio.Transport) -> None:
-        """The data source's connection is here. It comes first.
-
-        It is read no further until the client is here to take: a flood, or its end,
-        waits in the kernel meanwhile.
-        """
+        """The data source's connection is here. It comes first."""
         self._source = source
         source.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
-        source.pause_reading()
+
+    def wait_for_client(self) -> None:
+        """Read the source no further until the client is here: a flood waits in the kernel.
+
+        Not done in ``has_source``: uvloop begins to read after ``connection_made``.
+        """
+        self.client_is_full()
 
     def has_client(self, client: asyncio.Transport) -> None:
         """The client's connection is here, with its welcome written."""
@@ -162,10 +164,11 @@ class Relay:
             client.close()
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, client.abort)
             return
+        # First: what is early may fill the client, and then this must not be undone.
+        self.client_has_room()
         early, self._early = self._early, b""
         if early:
             self.from_source(early)
-        self.client_has_room()
 
     # -- the hot path -----------------------------------------------------------------
 

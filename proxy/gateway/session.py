@@ -332,6 +332,7 @@ class Session:
             _, early = await opened.channel.hand_over(relay.source_side)
         except PeerClosed:
             raise Refusal(Reason.SOURCE_LOST, "the data source closed the connection") from None
+        relay.wait_for_client()
         if early:
             relay.from_source(early)
         if relay.is_closing:

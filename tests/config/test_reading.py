@@ -36,7 +36,6 @@ def test_nothing_at_all_gives_one_listener_on_loopback_and_paths_beside_the_file
     assert config.keys.file == FOLDER / "keys/local.key"
     assert config.store.url == "sqlite+aiosqlite:////srv/accode/data/accode.db"
     assert config.egress.allow_private is False
-    assert config.audit.bind_parameters is False
 
 
 def test_the_key_file_is_not_beside_the_store_by_default():
