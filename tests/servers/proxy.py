@@ -62,6 +62,8 @@ class ProxyServer:
     """
 
     host = "127.0.0.1"
+    program = "tests.servers.serve_proxy"
+    """The module that is the process: takes the configuration and where to write its ports."""
 
     def __init__(self, folder: Path, certificates: Certificates, **overrides: Settings) -> None:
         folder.mkdir(mode=0o755)
@@ -116,7 +118,7 @@ class ProxyServer:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "tests.servers.serve_proxy"),
+                    *(sys.executable, "-m", self.program),
                     *(str(self.config_file), str(ready)),
                 ],
                 stdin=subprocess.DEVNULL,
