@@ -90,6 +90,11 @@ _REFUSED_PARSE = (
     + _REFUSED_TEXT
     + b"\0\0"
 )
+# In the place of an unnamed Parse: it makes away with the unnamed statement before it, as
+# any Parse does that fails.
+_REFUSED_UNNAMED = (
+    b"P" + (4 + 1 + len(_REFUSED_TEXT) + 2).to_bytes(4, "big") + b"\0" + _REFUSED_TEXT + b"\0\0"
+)
 
 # Settings that change how statements are read (WIRE: followed, for the policy's sake).
 FOLLOWED = frozenset(
@@ -479,7 +484,9 @@ class PostgresScanner:
         self._coming_statements[name] = entry
         if name:
             self._coming_count += 1
-        return None if refusal is None else _REFUSED_PARSE
+        if refusal is None:
+            return None
+        return _REFUSED_PARSE if name else _REFUSED_UNNAMED
 
     def _has_too_many_statements(self, size: int) -> bool:
         # Parses and Closes that are still on their way count as if they succeed. By bytes

@@ -89,7 +89,16 @@ class ModelServer:
                 self._is_skipping = True
         elif code == b"Q":
             self._query, self._query_rows = body[:-1], 0
-            self._run_query(body[:-1].split(b";"))
+            # A simple query makes away with the unnamed statement, and uses its portal.
+            self._statements.pop(b"", None)
+            parts = [part for part in body[:-1].split(b";") if part]
+            if any(part.startswith((b"bad", b"accode")) for part in parts):
+                # The whole text is parsed before any of it runs.
+                parts = [b"bad"]
+            elif parts:
+                self._portals.pop(b"", None)
+            self.said += b"" if parts else EMPTY
+            self._run_query(parts)
         elif code == b"F":
             self.said += CALLED
             self.ran.append((b"function call of oid %d" % int.from_bytes(body[:4], "big"), 0, "ok"))
@@ -140,9 +149,7 @@ class ModelServer:
                 self.ran.append((self._query, self._query_rows, "failed"))
                 self._ready()
                 return
-            if text == b"":
-                self.said += EMPTY
-            elif word == b"rows":
+            if word == b"rows":
                 self.said += DESCRIBED + ROW * int(number) + complete(b"SELECT " + number)
                 self._query_rows += int(number)
             elif word == b"insert":
@@ -197,7 +204,11 @@ class ModelServer:
     def _extended(self, code: bytes, body: bytes) -> None:
         if code == b"P":
             name, text = body.split(b"\0")[:2]
-            self._check(text)
+            if not name:
+                # Also where its successor fails.
+                self._statements.pop(name, None)
+            if text:
+                self._check(text)
             if name and name in self._statements:
                 raise _Failed("42P05")
             self._statements[name] = text
@@ -215,6 +226,9 @@ class ModelServer:
             is_portal, name = body[:1] == b"P", body[1:-1]
             if name not in (self._portals if is_portal else self._statements):
                 raise _Failed("34000" if is_portal else "26000")
+            text = self._portals[name].text if is_portal else self._statements[name]
+            if self._status == b"E" and text.startswith((b"rows", b"fail")):
+                raise _Failed("25P02")
             self.said += NO_DATA if is_portal else PARAMETERS + DESCRIBED
         elif code == b"C":
             (self._portals if body[:1] == b"P" else self._statements).pop(body[1:-1], None)
@@ -228,10 +242,11 @@ class ModelServer:
             raise _Failed("34000")
         text = portal.text
         word, _, number = text.rpartition(b" ")
-        self._check(text)
+        if text:
+            self._check(text)
         if portal.is_done:
             raise _Failed("55000")
-        portal.is_done = word != b"rows"
+        portal.is_done = word != b"rows" and text != b""
         if text == b"fail":
             self.ran.append((text, 0, "failed"))
             raise _Failed("22012")
