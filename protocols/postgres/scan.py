@@ -849,6 +849,8 @@ class PostgresScanner:
     def _take_ready(self, status: int, now: float) -> None:
         if status != 0x49 and status != 0x54 and status != 0x45:
             raise PeerViolation("the data source sent an invalid ReadyForQuery")
+        if self._is_copy_in:
+            raise PeerViolation("the data source sent ReadyForQuery out of step")
         try:
             entry = self._ledger.ready()
         except LookupError:
@@ -870,8 +872,6 @@ class PostgresScanner:
                 if not statement.code:
                     self._end_refused(entry, now)
                 outcome = Outcome.REFUSED
-            self._is_copy_in = False
-            self._copying_in = False
             self._end(statement, outcome, now)
         self._bytes = 0
         self._rows = 0

@@ -256,6 +256,16 @@ def test_the_end_of_a_copy_that_comes_too_late_is_ignored(slicing: Slicing):
 
 
 @three_slicings
+def test_a_server_may_end_a_copy_before_the_client_does(slicing: Slicing):
+    talk = Talk(slicing)
+    talk.passes(query(b"copy t from stdin"), COPY_IN)
+    talk.server(COPIED, READY)
+    talk.client(data(), COPY_DONE)
+    talk.passes(query(b"select 1"), complete(b"SELECT 0") + READY)
+    talk.finish()
+
+
+@three_slicings
 def test_a_client_that_dies_in_a_copy_leaves_an_interrupted_record(slicing: Slicing):
     talk = Talk(slicing)
     talk.passes(query(b"copy t from stdin"), COPY_IN)

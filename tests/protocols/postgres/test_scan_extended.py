@@ -329,6 +329,60 @@ def test_a_skipped_bind_leaves_the_old_portal_in_place(slicing: Slicing):
     talk.server(error(b"42P03"), ready(b"T"), ROW, DONE, ready(b"T"))
     assert talk.told[-1] == ("execute", b"select old", "succeeded")
     talk.close()
+    assert talk.told[-1] == ("prepare", b"select new", "prepared"), "it has not run"
+
+
+@three_slicings
+def test_a_statement_is_judged_by_the_last_that_was_sent_under_its_name(slicing: Slicing):
+    talk = Talk(slicing)
+    prepared(talk, b"s", b"select old")
+    talk.client(close(b"s") + parse(b"select new", b"s") + FLUSH)
+    talk.server(CLOSED)
+    talk.client(bind(b"", b"s") + execute() + SYNC)
+    assert talk.sink.begun[-1].text == b"select new"
+    talk.server(PARSED, BOUND, DONE, READY)
+    talk.finish()
+
+
+@three_slicings
+def test_a_portal_is_judged_by_the_last_that_was_sent_under_its_name(slicing: Slicing):
+    talk = Talk(slicing)
+    prepared(talk, b"s", b"select old")
+    prepared(talk, b"t", b"select new")
+    talk.client(bind(b"p", b"s") + close(b"p", b"P") + bind(b"p", b"t") + FLUSH)
+    talk.server(BOUND)
+    talk.client(execute(b"p") + SYNC)
+    assert talk.sink.begun[-1].text == b"select new"
+    talk.server(CLOSED, BOUND, DONE, READY)
+    assert talk.told[-1] == ("execute", b"select new", "succeeded")
+    talk.finish()
+
+
+@three_slicings
+def test_what_was_bound_while_the_server_skipped_is_not_there_afterwards(slicing: Slicing):
+    talk = Talk(slicing)
+    prepared(talk, b"s", b"select old")
+    talk.passes(parse(b"bad") + FLUSH, error())
+    talk.client(bind(b"", b"s") + parse(b"select skipped") + SYNC)
+    talk.server(READY)
+    talk.client(execute() + SYNC)
+    assert talk.sink.begun[-1].text == UNKNOWN_TEXT
+    talk.server(error(b"34000"), READY)
+    talk.client(bind() + execute() + SYNC)
+    assert talk.sink.begun[-1].text == UNKNOWN_TEXT
+    talk.server(error(b"26000"), READY)
+    talk.finish()
+
+
+@three_slicings
+def test_the_bytes_of_a_bind_count_for_its_own_execute_only(slicing: Slicing):
+    talk = Talk(slicing)
+    prepared(talk, b"s", b"select 1")
+    talk.passes(bind(b"", b"s", b"x" * 5000) + SYNC, error(b"22P02") + READY)
+    sent = bind(b"", b"s") + execute()
+    talk.passes(sent + SYNC, BOUND + DONE + READY)
+    assert talk.last.bytes_in == len(sent)
+    talk.finish()
 
 
 @three_slicings

@@ -205,13 +205,20 @@ def test_a_server_that_goes_on_after_a_fatal_error_breaks_the_protocol(slicing: 
     assert talk.last.outcome is Outcome.FAILED
 
 
-@pytest.mark.parametrize("answer", [SUSPENDED, EMPTY, COPY_IN])
+@pytest.mark.parametrize("answer", [SUSPENDED, EMPTY, COPY_IN, READY])
 def test_a_copy_ends_as_copies_do(answer: bytes):
     talk = Talk()
     talk.client(unnamed(b"copy t from stdin"), FLUSH)
     talk.server(PARSED, BOUND, COPY_IN)
     with pytest.raises(PeerViolation):
         talk.server(answer)
+    talk.close()
+    assert talk.last.outcome is Outcome.INTERRUPTED
+    talk = Talk()
+    talk.client(query(b"copy t from stdin"))
+    talk.server(COPY_IN)
+    with pytest.raises(PeerViolation):
+        talk.server(READY)
     talk.close()
     assert talk.last.outcome is Outcome.INTERRUPTED
 

@@ -97,6 +97,7 @@ def test_a_refusal_is_a_syntax_error_to_the_server_wherever_it_stands(postgres: 
             (query(b"select secret"), "EZ"),
             (unnamed(b"select 1") + unnamed(b"secret") + unnamed(b"select 2") + SYNC, "12CEZ"),
             (parse(b"secret", b"s") + SYNC + bind(b"", b"s") + SYNC, "EZEZ"),
+            (parse(b"select 1") + SYNC + parse(b"secret") + SYNC + bind() + SYNC, "1ZEZEZ"),
             (query(b"begin") + query(b"secret") + query(b"secret"), "CZEZEZ"),
             (query(b"rollback"), "CZ"),
         ):

@@ -102,6 +102,12 @@ def test_a_refusal_in_a_pipeline_has_its_place(slicing: Slicing):
     talk.finish()
 
 
+def test_a_refused_unnamed_parse_makes_away_with_the_one_before_it_as_any_that_fails():
+    talk = talk_with_rule()
+    sent = talk.client(parse(b"secret"), parse(b"secret", b"s"))
+    assert [part[5:].split(b"\0")[0] for part in messages(sent)] == [b"", b"accode_proxy_refused"]
+
+
 @three_slicings
 def test_a_refused_named_parse_leaves_no_statement(slicing: Slicing):
     talk = talk_with_rule(slicing)
