@@ -14,6 +14,7 @@ from protocols.interface import Arrival, Entropy, WireProtocol
 from proxy.directory import Directory, WorkspaceEntry, fake_verifiers
 from proxy.store.errors import StoreUnavailable
 from proxy.store.records import Source, Token
+from proxy.store.validate import is_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Authenticator:
             private = "unknown workspace" if entry is None else "no live token matches"
             raise Refusal(
                 Reason.AUTHENTICATION_FAILED,
-                f'password authentication failed for user "{arrival.workspace}"',
+                f'password authentication failed for user "{shown_name(arrival.workspace)}"',
                 private,
             )
         self._directory.note_use(token.id)
@@ -76,6 +77,15 @@ class Authenticator:
             return await self._directory.workspace(name)
         except StoreUnavailable as error:
             raise _unavailable(error) from None
+
+
+def shown_name(name: str) -> str:
+    """A workspace's or source's name as it may be written down.
+
+    People put a token or a password into the wrong field; what cannot be a name is not
+    repeated, neither to the log nor to the client, whose own log would keep it.
+    """
+    return name if is_name(name) else "(not a name)"
 
 
 def _unavailable(error: StoreUnavailable) -> Refusal:

@@ -33,7 +33,7 @@ from proxy.audit.events import authenticated as authenticated_event
 from proxy.audit.events import session_failed, session_opened
 from proxy.audit.log import AuditLog
 from proxy.config import LimitsConfig, ListenerConfig
-from proxy.gateway.authenticate import Authenticated, Authenticator
+from proxy.gateway.authenticate import Authenticated, Authenticator, shown_name
 from proxy.gateway.cancel import Cancels
 from proxy.gateway.channel import SocketChannel
 from proxy.gateway.live import LiveSession, LiveSessions
@@ -176,7 +176,7 @@ class Session:
         self._rooms.audit.record(
             authenticated_event(
                 workspace_id=workspace_id,
-                workspace=arrival.workspace,
+                workspace=shown_name(arrival.workspace),
                 token_id=token_id,
                 client_ip=self._client_ip,
                 client_port=self._client_port,
@@ -360,7 +360,7 @@ class Session:
             workspace_id=proved.entry.workspace.id,
             workspace=proved.entry.workspace.name,
             source_id="" if source is None else source.id,
-            source=arrival.source,
+            source=shown_name(arrival.source),
             engine=self._door.protocol.engine,
             database="" if source is None else source.database,
             token_id=proved.token.id,
