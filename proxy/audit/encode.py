@@ -245,6 +245,9 @@ def encode_statement(
         duration = 0.0
     uid = f"{fragments.session_id}/{statement.number}"
     tag = statement.tag
+    if tag and (len(tag) > _TAG_LIMIT or tag.translate(None, _TAG_BYTES)):
+        # Not a command tag of any server's: its bytes are the data source's to choose.
+        tag = b"?"
     return (
         f'{{"metadata":{{"sequence":{sequence},{fragments.head}{front},'
         f'"time":{int((wall_base + started) * 1000)},"duration":{int(duration * 1000)},'
@@ -258,6 +261,9 @@ def encode_statement(
 
 
 EMPTY = '""'
+# COMPLETION_TAG_BUFSIZE; tags are upper-case words and counts ("INSERT 0 5").
+_TAG_LIMIT = 64
+_TAG_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 "
 
 
 def encode_recovered(

@@ -139,3 +139,11 @@ def test_an_event_that_is_not_json_is_refused(value):
     event = Event(EventClass.ENTITY_MANAGEMENT, 1, extra={"value": value})
     with pytest.raises((TypeError, ValueError)):
         encode_event(event, 1, PREV, NOON)
+
+
+def test_what_is_no_command_tag_is_not_written_down():
+    made = finish(statement(b"SELECT 1"))
+    made.tag = b"hunter2-password"
+    assert encoded(made)[1]["unmapped"]["tag"] == "?"
+    made.tag = b"INSERT 0 5"
+    assert encoded(made)[1]["unmapped"]["tag"] == "INSERT 0 5"
