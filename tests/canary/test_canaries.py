@@ -22,7 +22,12 @@ def test_what_was_searched_is_what_there_is(town: Town):
     assert '"event": "session refused"' in text("files/proxy.log")
     assert "Intact" in text("audit verify")
     names = " ".join(town.evidence.names)
-    for part in ("files/audit/audit-", "files/audit/journal", "files/accode.toml", "control session"):
+    for part in (
+        "files/audit/audit-",
+        "files/audit/journal",
+        "files/accode.toml",
+        "control session",
+    ):
         assert part in names, part
     assert all(name.startswith(town.proxy.folder.name) for name in town.evidence.names)
 

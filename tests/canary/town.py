@@ -63,7 +63,9 @@ def furnish(server: PostgresServer) -> None:
 
 def scram_of(server: PostgresServer, role: str) -> tuple[tuple[bytes, int], ...]:
     """Under which salt and count the server knows a role's password."""
-    text = str(server.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", (role,))[0][0])
+    text = str(
+        server.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", (role,))[0][0]
+    )
     found = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$.*", text)
     assert found is not None, text
     return ((base64.b64decode(found[2]), int(found[1])),)
@@ -147,13 +149,13 @@ class Town:
         )
         assert "Added source" in output, output
         url = f"postgresql://127.0.0.1:{self.fake.port}/fakedb"
-        for name, methods in (
-            ("echo", ("--tls", "disable")),
-            ("echo-md5", ("--tls", "disable", "--auth-method", "md5")),
-            ("echo-clear", (*ca, "--auth-method", "cleartext")),
+        for name, options in (
+            ("echo", ["--tls", "disable"]),
+            ("echo-md5", ["--tls", "disable", "--auth-method", "md5"]),
+            ("echo-clear", [*ca, "--auth-method", "cleartext"]),
         ):
             output = run(
-                *("source", "add", "finance", name, url, "--username", "fake_user", *methods),
+                *("source", "add", "finance", name, url, "--username", "fake_user", *options),
                 "--password-stdin",
                 stdin=ECHOED_PASSWORD.encode(),
             )
@@ -226,7 +228,11 @@ class Town:
         certificate = str(self.certificates.certificate("client"))
         rotate = ("source", "rotate", "finance", "cert", "--client-cert", certificate)
         once(*rotate, "--client-key", broken)
-        once(*rotate, "--client-key", private("other.key", self.certificates.key("server").read_bytes()))
+        once(
+            *rotate,
+            "--client-key",
+            private("other.key", self.certificates.key("server").read_bytes()),
+        )
         open_file = private("open", ROTATED_PASSWORD.encode())
         Path(open_file).chmod(0o644)
         once("source", "rotate", "finance", "rotated", "--password-file", open_file)
@@ -300,7 +306,8 @@ class Town:
                    scram_of(server, "canary_scram")),
             Canary("a rotated password", ROTATED_PASSWORD.encode(), ("canary_scram",),
                    scram_of(server, "canary_scram")),
-            Canary("a password that is echoed", ECHOED_PASSWORD.encode(), ("fake_user",), fake_scram),
+            Canary("a password that is echoed", ECHOED_PASSWORD.encode(), ("fake_user",),
+                   fake_scram),
             Canary("the store's password", STORE_PASSWORD.encode(), ("canary_store",),
                    scram_of(server, "canary_store"), at_home=("accode.toml",),
                    also={"in its URL": quote(STORE_PASSWORD, safe="").encode()}),
@@ -371,4 +378,3 @@ def _echo_md5(peer: Peer) -> None:
     peer.send(b"R\0\0\0\x0c\0\0\0\x05salt")
     _, body = peer.message()
     peer.send(error(f"{body!r} is not the hash of {ECHOED_PASSWORD}"))
-

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from protocols.errors import Reason, Refusal
+from proxy.config import LimitsConfig
+from proxy.gateway.live import NUMBER_LIMIT, LiveSessions
+from tests.gateway.fakes import NOW, Wire, session
+from tests.servers.waiting import eventually
+
+CUT = Refusal(Reason.SESSION_ENDED, "cut")
+
+
+def test_a_workspace_has_so_many_places_and_gets_each_back():
+    live = LiveSessions(LimitsConfig(sessions_per_workspace=2))
+    live.take_place("w1")
+    live.take_place("w1")
+    live.take_place("w2")
+    with pytest.raises(Refusal) as caught:
+        live.take_place("w1")
+    assert caught.value.reason is Reason.TOO_MANY_SESSIONS
+    live.leave_place("w1")
+    live.take_place("w1")
+    for _ in range(2):
+        live.leave_place("w1")
+    live.leave_place("w2")
+    live.take_place("w1")
+
+
+def test_keys_are_secret_and_look_like_process_ids():
+    live = LiveSessions(LimitsConfig())
+    keys = [live.new_key() for _ in range(200)]
+    assert len({key.secret for key in keys}) == 200
+    assert all(0 < key.number <= NUMBER_LIMIT and len(key.secret) == 32 for key in keys)
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_a_cut_stops_the_running_statement_and_only_that(is_running: bool):
+    live = LiveSessions(LimitsConfig())
+    stopped = asyncio.Event()
+
+    async def stop() -> None:
+        stopped.set()
+
+    wire = Wire()
+    wire.scanner.has_outstanding = is_running
+    one = session(wire, stop=stop)
+    live.add(one)
+    live.cut(one, CUT)
+    live.cut(one, CUT)
+    assert wire.client.written == b"<session_ended>"
+    wire.lose_both()
+    live.remove(one)
+    await live.settle(10)
+    assert stopped.is_set() == is_running
+
+
+@pytest.mark.parametrize("error", [OSError(), TimeoutError(), CUT])
+async def test_a_server_that_cannot_be_asked_to_stop_harms_nobody(error: Exception):
+    async def stop() -> None:
+        raise error
+
+    live = LiveSessions(LimitsConfig())
+    wire = Wire()
+    wire.scanner.has_outstanding = True
+    one = session(wire, stop=stop)
+    live.add(one)
+    live.cut(one, CUT)
+    wire.lose_both()
+    live.remove(one)
+    await live.settle(10)
+    assert len(live) == 0
+
+
+async def test_those_that_are_meant_are_cut():
+    live = LiveSessions(LimitsConfig())
+    wires = [Wire() for _ in range(3)]
+    for number, wire in enumerate(wires):
+        live.add(session(wire, number + 1))
+    assert live.cut_where(lambda one: one.key.number == 2, CUT) == 1
+    assert [wire.client.closed for wire in wires] == [False, True, False]
+    assert live.by_number(2) is not None
+    assert live.by_number(4) is None
+    for wire in wires:
+        wire.lose_both()
+
+
+async def test_a_drain_waits_for_the_last_session_and_no_longer():
+    live = LiveSessions(LimitsConfig())
+    idle, busy = Wire(), Wire()
+    busy.scanner.is_idle = False
+    sessions = [session(idle, 1), session(busy, 2)]
+    for one in sessions:
+        live.add(one)
+    draining = asyncio.create_task(live.drain(Refusal(Reason.SHUTTING_DOWN, "stop"), 30.0))
+    await eventually(lambda: idle.client.closed, within=10)
+    assert not busy.client.closed
+    busy.scanner.is_idle = True
+    busy.relay.from_source(b"done")
+    assert busy.client.closed
+    for wire, one in zip((idle, busy), sessions, strict=True):
+        wire.lose_both()
+        live.remove(one)
+    async with asyncio.timeout(10):
+        await draining
+
+
+async def test_what_still_runs_at_the_deadline_is_cut():
+    live = LiveSessions(LimitsConfig())
+    busy = Wire()
+    busy.scanner.is_idle = False
+    one = session(busy)
+    live.add(one)
+    draining = asyncio.create_task(live.drain(Refusal(Reason.SHUTTING_DOWN, "stop"), 0.0))
+    await eventually(lambda: busy.client.closed, within=10)
+    assert busy.client.written == b"<shutting_down>"
+    busy.lose_both()
+    live.remove(one)
+    async with asyncio.timeout(10):
+        await draining
+
+
+async def test_a_session_that_opens_during_a_drain_ends_at_once():
+    live = LiveSessions(LimitsConfig())
+    live.drain_refusal = Refusal(Reason.SHUTTING_DOWN, "stop")
+    wire = Wire()
+    live.add(session(wire))
+    assert wire.client.written == b"<shutting_down>"
+    wire.lose_both()
+
+
+async def test_settling_is_bounded_where_a_peer_does_not_take():
+    live = LiveSessions(LimitsConfig())
+    wire = Wire()
+    live.add(session(wire))
+    live.cut_where(lambda one: True, CUT)
+    await live.settle(0.0)
+    assert len(live) == 1
+    wire.lose_both()
+
+
+async def test_the_sweep_cuts_an_expired_token_and_no_other():
+    now = NOW
+
+    live = LiveSessions(LimitsConfig(), clock=lambda: now)
+    expiring, lasting = Wire(), Wire()
+    live.add(session(expiring, 1, expires_at=NOW + timedelta(minutes=1)))
+    live.add(session(lasting, 2, expires_at=NOW + timedelta(days=1)))
+    live.start()
+    now = NOW + timedelta(minutes=2)
+    await eventually(lambda: expiring.client.closed, within=10)
+    assert not lasting.client.closed
+    for wire in (expiring, lasting):
+        wire.lose_both()
+    await live.stop()
+
+
+async def test_a_session_describes_itself_without_its_key():
+    wire = Wire()
+    one = session(wire, 7)
+    told = one.describe(one.started + 1.5)
+    assert (told["state"], told["age_seconds"], told["number"]) == ("idle", 1.5, 7)
+    assert one.key.secret.hex() not in str(told)
+    wire.scanner.is_in_transaction = True
+    assert one.describe(0.0)["state"] == "idle in transaction"
+    wire.scanner.has_outstanding = True
+    assert (one.describe(0.0)["state"], one.describe(0.0)["idle_seconds"]) == ("active", 0.0)
+    wire.lose_both()
