@@ -54,14 +54,18 @@ def replace(line: CommandLine, old: str, new: str) -> None:
 Spoil = Callable[[CommandLine], None]
 
 
+def limits(setting: str) -> Spoil:
+    return lambda line: replace(line, "[limits]\n", f"[limits]\n{setting}\n")
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda line: replace(line, "[limits]\n", "[limits]\nsesions = 5\n"), ("sesions", "sessions")),
+        (limits("sesions = 5"), ("sesions", "sessions")),
         (lambda line: write(line, "\n[limit]\nsessions = 5\n"), ("limit", "limits")),
-        (lambda line: replace(line, "[limits]\n", "[limits]\nsessions = 0\n"), ("limits.sessions",)),
-        (lambda line: replace(line, "[limits]\n", "[limits]\nsessions = 'many'\n"), ("limits.sessions",)),
-        (lambda line: replace(line, "[limits]\n", "[limits]\nidle_timeout = -1\n"), ("limits.idle_timeout",)),
+        (limits("sessions = 0"), ("limits.sessions",)),
+        (limits("sessions = 'many'"), ("limits.sessions",)),
+        (limits("idle_timeout = -1"), ("limits.idle_timeout",)),
         (lambda line: write(line, "\n[limits\n"), ("accode.toml",)),
         (lambda line: line.file.write_bytes(b"\xff\xfe"), ("accode.toml",)),
         (lambda line: line.file.unlink(), ("accode.toml",)),

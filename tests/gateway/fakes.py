@@ -127,6 +127,10 @@ class Wire:
         if has_client:
             self.relay.has_client(self.client)
 
+    def holds_the_client(self) -> bool:
+        """Whether the client is read no further."""
+        return not self.client.is_read
+
     def lose_both(self) -> None:
         self.client.lose()
         self.source.lose()

@@ -69,13 +69,13 @@ async def test_the_client_is_read_no_further_while_the_request_is_on_its_way():
     scene = Scene(Stop())
     cancelling = asyncio.create_task(scene.cancel())
     await scene.stop.has_begun.wait()
-    assert scene.wire.is_client_held
+    assert scene.wire.holds_the_client()
     # One at a time: a second one might hit the next statement.
     await scene.cancel()
     assert scene.stop.count == 1
     scene.stop.may_answer.set()
     await cancelling
-    assert not scene.wire.is_client_held
+    assert not scene.wire.holds_the_client()
     assert scene.session.cancelling is None
     scene.close()
 
@@ -86,7 +86,7 @@ async def test_a_server_that_cannot_be_asked_lets_the_session_go_on(error: Excep
     stop.may_answer.set()
     scene = Scene(stop)
     await scene.cancel()
-    assert not scene.wire.is_client_held
+    assert not scene.wire.holds_the_client()
     assert not scene.wire.client.closed
     scene.close()
 
@@ -105,12 +105,12 @@ async def test_a_client_that_hangs_up_does_not_take_its_request_back():
     await scene.stop.has_begun.wait()
     cancelling.cancel()
     await asyncio.gather(cancelling, return_exceptions=True)
-    assert scene.wire.is_client_held
+    assert scene.wire.holds_the_client()
     under_way = scene.session.cancelling
     assert under_way is not None
     scene.stop.may_answer.set()
     await under_way
-    assert not scene.wire.is_client_held
+    assert not scene.wire.holds_the_client()
     scene.close()
 
 

@@ -97,10 +97,10 @@ async def test_a_drain_waits_for_the_last_session_and_no_longer():
         live.add(one)
     draining = asyncio.create_task(live.drain(Refusal(Reason.SHUTTING_DOWN, "stop"), 30.0))
     await eventually(lambda: idle.client.closed, within=10)
-    assert not busy.client.closed
+    assert busy.client.written == b""
     busy.scanner.is_idle = True
     busy.relay.from_source(b"done")
-    assert busy.client.closed
+    assert busy.client.written == b"done<shutting_down>"
     for wire, one in zip((idle, busy), sessions, strict=True):
         wire.lose_both()
         live.remove(one)
