@@ -1,4 +1,4 @@
-"""The cheap test in front of the redaction: could this text hold a secret at all?
+"""The cheap test in front of the redaction: whether a text could hold a secret at all.
 
 Asked once for every statement, so it is one pass over the bytes and compiled with the
 types in ``stems.pxd`` where there is a C compiler. Knows stems of words, no grammar.
