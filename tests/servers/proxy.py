@@ -71,9 +71,7 @@ class ProxyServer:
         self.certificates = certificates
         self.config_file = folder / "accode.toml"
         self.audit_folder = folder / "audit"
-        self.store_url = overrides.get("store", {}).get(
-            "url", f"sqlite:///{folder / 'store.db'}"
-        )
+        self.store_url = overrides.get("store", {}).get("url", f"sqlite:///{folder / 'store.db'}")
         self.key_file = folder / "local.key"
         self.log = folder / "proxy.log"
         self.process: subprocess.Popen[bytes] | None = None
