@@ -21,6 +21,11 @@ Entropy = Callable[[int], bytes]
 Derive = Callable[[bytes, bytes, int], Awaitable[bytes]]
 """``await derive(password, salt, iterations)`` -> 32 bytes: PBKDF2-HMAC-SHA-256 off the loop."""
 
+Kill = Callable[[int, bool], bool]
+"""``kill(number, only_statement)``: end another session of the same workspace and data
+source, or what it runs; whether there is one. ``number`` is the one its client was given,
+or the data source's own. Returns at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -69,6 +74,9 @@ class UpstreamLogin:
     protocol's own words. ``require_tls`` is False only for TLS mode ``disable``.
     ``is_tls_verified`` tells whether the handshake verifies the server; cleartext
     passwords need it. ``max_iterations`` caps what the server may make us compute.
+    ``server_public_key`` (PEM) is pinned for methods that encrypt the password with it.
+    ``detail`` is the arrival's: what the protocol must agree on with both ends; None
+    where no client waits.
     """
 
     username: str
@@ -80,6 +88,8 @@ class UpstreamLogin:
     is_tls_verified: bool
     version: tuple[int, int]
     max_iterations: int = 100_000
+    server_public_key: bytes | None = None
+    detail: Any = field(repr=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +98,14 @@ class Upstream:
 
     ``detail`` belongs to the protocol (its parameters, cancel key, state).
     ``method`` is the authentication method used, for the audit record.
-    ``server_version`` is as the server reports it.
+    ``server_version`` is as the server reports it. ``number`` is the server's own for
+    the session where clients stop sessions by number, else 0.
     """
 
     method: str
     server_version: str
     version: tuple[int, int]
+    number: int = 0
     detail: Any = field(repr=False, default=None)
 
 
@@ -126,6 +138,10 @@ class Scanner(Protocol):
 
     def from_server(self, data: bytes, now: float) -> bytes:
         """What goes to the client now. Raises PeerViolation for a broken upstream."""
+        ...
+
+    def refusal(self, refusal: Refusal) -> bytes:
+        """The last message to the client, in its place: why its session ends."""
         ...
 
     @property
@@ -171,15 +187,12 @@ class Scanner(Protocol):
         ...
 
 
-class WireProtocol(Protocol):
-    """One protocol, complete: both ends of a login, the scanner, and how to say no."""
+class ClientLeg(Protocol):
+    """We play server to one client, up to its welcome.
 
-    name: str
-    engine: str
-    schemes: tuple[str, ...]
-    default_port: int
-    source_port: int
-    alpn: str | None
+    One for each connection: it may remember what its conversation needs (a scramble, a
+    sequence number).
+    """
 
     async def greet(self, channel: Channel) -> Arrival | CancelArrival:
         """Play server up to knowing who asks for what. TLS happens in here.
@@ -198,8 +211,33 @@ class WireProtocol(Protocol):
         """
         ...
 
-    def welcome(self, arrival: Arrival, upstream: Upstream, key: SessionKey) -> bytes:
+    def welcome(self, arrival: Arrival, upstream: Upstream) -> bytes:
         """All that tells the client that its session is open, in upstream's own words."""
+        ...
+
+    def refusal(self, refusal: Refusal) -> bytes:
+        """A refusal that ends the login, in its place in the conversation."""
+        ...
+
+
+class WireProtocol(Protocol):
+    """One protocol, complete: both ends of a login, the scanner, and how to say no.
+
+    ``upstream_version`` is asked of every data source. ``cancels_as_user``: a cancel
+    request is a session of its own, logged in as the first one was.
+    """
+
+    name: str
+    engine: str
+    schemes: tuple[str, ...]
+    default_port: int
+    source_port: int
+    alpn: str | None
+    upstream_version: tuple[int, int]
+    cancels_as_user: bool
+
+    def client_leg(self, key: SessionKey, entropy: Entropy) -> ClientLeg:
+        """For a connection just accepted, whose session would have this key."""
         ...
 
     async def connect(
@@ -213,7 +251,10 @@ class WireProtocol(Protocol):
         ...
 
     async def cancel(self, channel: Channel, upstream: Upstream, require_tls: bool) -> None:
-        """Ask the data source, over a connection of its own, to stop the statement."""
+        """Ask the data source, over a connection of its own, to stop the statement.
+
+        Where ``cancels_as_user``, the connection has logged in; otherwise it is fresh.
+        """
         ...
 
     def match_cancel(
@@ -227,13 +268,18 @@ class WireProtocol(Protocol):
         ...
 
     def scanner(
-        self, arrival: Arrival, upstream: Upstream, sink: StatementSink, limits: ScanLimits
+        self,
+        arrival: Arrival,
+        upstream: Upstream,
+        sink: StatementSink,
+        limits: ScanLimits,
+        kill: Kill,
     ) -> Scanner:
         """A scanner for a session that has just been welcomed."""
         ...
 
-    def refusal(self, refusal: Refusal, *, is_fatal: bool = True) -> bytes:
-        """A refusal in the protocol's own error message."""
+    def refusal(self, refusal: Refusal) -> bytes:
+        """A refusal to a client that nothing was said to yet."""
         ...
 
     def explain(self, error: UpstreamRefused) -> Refusal:

@@ -7,8 +7,10 @@ from protocols.errors import Refusal, UpstreamRefused
 from protocols.interface import (
     Arrival,
     CancelArrival,
+    ClientLeg,
     Derive,
     Entropy,
+    Kill,
     ScanLimits,
     Scanner,
     SessionKey,
@@ -26,6 +28,31 @@ from protocols.statements import StatementSink
 from protocols.verifiers import TokenVerifiers
 
 
+class PostgresClientLeg:
+    """PostgreSQL's server side for one client: nothing to remember but its key."""
+
+    def __init__(self, key: SessionKey) -> None:
+        self._key = key
+
+    async def greet(self, channel: Channel) -> Arrival | CancelArrival:
+        """See ``ClientLeg.greet``."""
+        return await greet(channel)
+
+    async def authenticate(
+        self, channel: Channel, arrival: Arrival, verifiers: TokenVerifiers, entropy: Entropy
+    ) -> str | None:
+        """See ``ClientLeg.authenticate``: SCRAM-SHA-256 and SCRAM-SHA-256-PLUS."""
+        return await authenticate(channel, arrival, verifiers, entropy)
+
+    def welcome(self, arrival: Arrival, upstream: Upstream) -> bytes:
+        """See ``ClientLeg.welcome``."""
+        return welcome(arrival, upstream, self._key)
+
+    def refusal(self, refusal: Refusal) -> bytes:
+        """See ``ClientLeg.refusal``: a fatal ErrorResponse."""
+        return refusal_message(refusal)
+
+
 class Postgres:
     """PostgreSQL's frontend/backend protocol, 3.0 and 3.2."""
 
@@ -35,20 +62,13 @@ class Postgres:
     default_port = 6432
     source_port = 5432
     alpn: str | None = ALPN.decode("ascii")
+    # Every server takes 3.0; 3.2 adds only longer cancel keys.
+    upstream_version = (3, 0)
+    cancels_as_user = False
 
-    async def greet(self, channel: Channel) -> Arrival | CancelArrival:
-        """See ``WireProtocol.greet``."""
-        return await greet(channel)
-
-    async def authenticate(
-        self, channel: Channel, arrival: Arrival, verifiers: TokenVerifiers, entropy: Entropy
-    ) -> str | None:
-        """See ``WireProtocol.authenticate``: SCRAM-SHA-256 and SCRAM-SHA-256-PLUS."""
-        return await authenticate(channel, arrival, verifiers, entropy)
-
-    def welcome(self, arrival: Arrival, upstream: Upstream, key: SessionKey) -> bytes:
-        """See ``WireProtocol.welcome``."""
-        return welcome(arrival, upstream, key)
+    def client_leg(self, key: SessionKey, entropy: Entropy) -> ClientLeg:
+        """See ``WireProtocol.client_leg``."""
+        return PostgresClientLeg(key)
 
     async def connect(
         self, channel: Channel, login: UpstreamLogin, derive: Derive, entropy: Entropy
@@ -71,14 +91,19 @@ class Postgres:
         return cancel_number(arrival)
 
     def scanner(
-        self, arrival: Arrival, upstream: Upstream, sink: StatementSink, limits: ScanLimits
+        self,
+        arrival: Arrival,
+        upstream: Upstream,
+        sink: StatementSink,
+        limits: ScanLimits,
+        kill: Kill,
     ) -> Scanner:
-        """See ``WireProtocol.scanner``."""
+        """See ``WireProtocol.scanner``. PostgreSQL's clients stop statements by key."""
         return PostgresScanner(sink, limits)
 
-    def refusal(self, refusal: Refusal, *, is_fatal: bool = True) -> bytes:
-        """See ``WireProtocol.refusal``: an ErrorResponse."""
-        return refusal_message(refusal, is_fatal=is_fatal)
+    def refusal(self, refusal: Refusal) -> bytes:
+        """See ``WireProtocol.refusal``: a fatal ErrorResponse."""
+        return refusal_message(refusal)
 
     def explain(self, error: UpstreamRefused) -> Refusal:
         """See ``WireProtocol.explain``."""

@@ -1032,6 +1032,10 @@ class PostgresScanner:
 
     # -- the end ----------------------------------------------------------------------
 
+    def refusal(self, refusal: Refusal) -> bytes:
+        """A fatal ErrorResponse; between two messages it may stand anywhere."""
+        return refusal_message(refusal)
+
     def close(self, now: float) -> None:
         """End every open record: what was running is interrupted, its effect unknown."""
         for entry in self._ledger.drain():

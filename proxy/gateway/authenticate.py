@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from protocols.channel import Channel
 from protocols.errors import Reason, Refusal
-from protocols.interface import Arrival, Entropy, WireProtocol
+from protocols.interface import Arrival, ClientLeg, Entropy
 from proxy.directory import Directory, WorkspaceEntry, fake_verifiers
 from proxy.store.errors import StoreUnavailable
 from proxy.store.records import Source, Token
@@ -34,7 +34,7 @@ class Authenticator:
         self._entropy = entropy
 
     async def authenticate(
-        self, protocol: WireProtocol, channel: Channel, arrival: Arrival
+        self, leg: ClientLeg, channel: Channel, arrival: Arrival
     ) -> Authenticated:
         """Run the protocol's password exchange. Raises Refusal, PeerViolation, PeerClosed."""
         entry = await self._entry(arrival.workspace)
@@ -42,7 +42,7 @@ class Authenticator:
             verifiers = fake_verifiers(arrival.workspace, self._fake_key)
         else:
             verifiers = entry.verifiers
-        token_id = await protocol.authenticate(channel, arrival, verifiers, self._entropy)
+        token_id = await leg.authenticate(channel, arrival, verifiers, self._entropy)
         token = entry.tokens.get(token_id) if entry is not None and token_id is not None else None
         if entry is None or token is None:
             private = "unknown workspace" if entry is None else "no live token matches"

@@ -16,7 +16,7 @@ from time import monotonic
 
 from policies.grant import Grant
 from protocols.errors import Reason, Refusal
-from protocols.interface import Scanner, SessionKey
+from protocols.interface import Kill, Scanner, SessionKey
 from proxy.config import LimitsConfig
 from proxy.gateway.relay import Relay
 from proxy.store.records import Source
@@ -33,6 +33,7 @@ class LiveSession:
 
     id: str
     key: SessionKey
+    upstream_number: int
     version: tuple[int, int]
     grant: Grant
     workspace: str
@@ -86,6 +87,7 @@ class LiveSessions:
         self._limits = limits
         self._clock = clock
         self._sessions: dict[int, LiveSession] = {}
+        self._numbers: set[int] = set()
         self._places: Counter[str] = Counter()
         self._sweeper: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
@@ -132,11 +134,18 @@ class LiveSessions:
             del self._places[workspace_id]
 
     def new_key(self) -> SessionKey:
-        """A number that no open session has, and a random secret."""
+        """A number that no session has, and a random secret. The number is kept until
+        ``forget_key``, so that two logins at once cannot get the same.
+        """
         while True:
             number = secrets.randbelow(NUMBER_LIMIT) + 1
-            if number not in self._sessions:
+            if number not in self._numbers:
+                self._numbers.add(number)
                 return SessionKey(number, secrets.token_bytes(32))
+
+    def forget_key(self, key: SessionKey) -> None:
+        """The connection that had this key is over."""
+        self._numbers.discard(key.number)
 
     def add(self, session: LiveSession) -> None:
         """A session is open."""
@@ -155,6 +164,37 @@ class LiveSessions:
         """The session that a cancel request names."""
         return self._sessions.get(number)
 
+    def killer(self, workspace_id: str, source_id: str) -> Kill:
+        """What ends sessions by number for a session of this workspace and source."""
+
+        def kill(number: int, only_statement: bool) -> bool:
+            session = self._named(number, workspace_id, source_id)
+            if session is None:
+                return False
+            if not only_statement:
+                self.cut(session, Refusal(Reason.SESSION_ENDED, "this session was killed"))
+            elif session.scanner.has_outstanding:
+                self._stop_statement(session)
+            return True
+
+        return kill
+
+    def _named(self, number: int, workspace_id: str, source_id: str) -> LiveSession | None:
+        """By our number first; a client may also have asked its server for its own."""
+        session = self._sessions.get(number)
+        if session is not None and session.grant.workspace_id == workspace_id:
+            return session
+        return next(
+            (
+                one
+                for one in self._sessions.values()
+                if one.upstream_number == number
+                and one.source.id == source_id
+                and one.grant.workspace_id == workspace_id
+            ),
+            None,
+        )
+
     # -- ends -------------------------------------------------------------------------
 
     def cut(self, session: LiveSession, refusal: Refusal) -> None:
@@ -162,10 +202,13 @@ class LiveSessions:
         if session.relay.is_closing:
             return
         if session.scanner.has_outstanding:
-            task = asyncio.create_task(_quietly(session.stop_statement), name="stop a statement")
-            self._stopping.add(task)
-            task.add_done_callback(self._stopping.discard)
+            self._stop_statement(session)
         session.relay.cut(refusal)
+
+    def _stop_statement(self, session: LiveSession) -> None:
+        task = asyncio.create_task(_quietly(session.stop_statement), name="stop a statement")
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
 
     def cut_where(self, is_meant: Callable[[LiveSession], bool], refusal: Refusal) -> int:
         """End every session that is meant; how many."""

@@ -57,7 +57,7 @@ async def probe(
         upstream_user=source.username,
     )
     try:
-        opened = await upstreams.open(protocol, workspace, source, {}, (3, 0), context)
+        opened = await upstreams.open(protocol, workspace, source, None, context)
     except Refusal as refusal:
         # Whoever tests a source administers it: the private reason is for them.
         return ProbeResult(False, refusal.private, milliseconds=_since(started))

@@ -4,7 +4,7 @@ cdef class Relay:
     cdef public object scanner, client_side, source_side, finished, reason
     cdef public double active
     cdef public long long bytes_from_client, bytes_from_source
-    cdef object _say, _congestion, _metrics, _client, _source, _cutting, _timer, __weakref__
+    cdef object _congestion, _metrics, _client, _source, _cutting, _timer, __weakref__
     cdef bytes _early
     cdef str _word
     cdef int _held

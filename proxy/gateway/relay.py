@@ -114,7 +114,6 @@ class Relay:
     def __init__(
         self,
         scanner: Scanner,
-        say: Callable[[Refusal], bytes],
         congestion: Congestion,
         metrics: Metrics,
     ) -> None:
@@ -127,7 +126,6 @@ class Relay:
         self.bytes_from_client = 0
         self.bytes_from_source = 0
         self.reason: Refusal | None = None
-        self._say = say
         self._congestion = congestion
         self._metrics = metrics
         self._client: asyncio.Transport | None = None
@@ -335,7 +333,7 @@ class Relay:
     def _speak(self, refusal: Refusal) -> None:
         self._metrics.refused(refusal.reason)
         if self._client is not None and not self._client.is_closing():
-            self._client.write(self._say(refusal))
+            self._client.write(self.scanner.refusal(refusal))
 
     def client_is_gone(self) -> None:
         """The client's connection is closed."""

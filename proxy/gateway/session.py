@@ -8,6 +8,7 @@ back. Knows no protocol but through its interface.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -82,6 +83,8 @@ class Session:
         self._rooms = rooms
         self._client_ip, self._client_port = address
         self._channel = SocketChannel(sock, door.tls, is_server=True)
+        self._key = rooms.live.new_key()
+        self._leg = door.protocol.client_leg(self._key, os.urandom)
         self._id = uuid4().hex
         self._began = monotonic()
         self._state: SessionState | None = None
@@ -114,13 +117,14 @@ class Session:
             log.exception("session failed", session=self._id)
             await self._refuse(Refusal(Reason.INTERNAL, "internal error of the proxy"))
         finally:
+            self._rooms.live.forget_key(self._key)
             self._move(None)
 
     async def _run(self, logged_in: Callable[[], None]) -> None:
         rooms = self._rooms
         protocol = self._door.protocol
         async with asyncio.timeout(rooms.limits.login_deadline):
-            arrival = await protocol.greet(self._channel)
+            arrival = await self._leg.greet(self._channel)
         if isinstance(arrival, CancelArrival):
             logged_in()
             await rooms.cancels.handle(protocol, arrival)
@@ -156,9 +160,7 @@ class Session:
         rooms = self._rooms
         try:
             async with asyncio.timeout(rooms.limits.login_deadline):
-                proved = await rooms.authenticator.authenticate(
-                    self._door.protocol, self._channel, arrival
-                )
+                proved = await rooms.authenticator.authenticate(self._leg, self._channel, arrival)
         except Refusal as refusal:
             rooms.metrics.logins.add(Login.FAILED)
             self._record_login(arrival, "", "", refusal.private)
@@ -222,8 +224,7 @@ class Session:
                 self._door.protocol,
                 proved.entry.workspace,
                 source,
-                arrival.parameters,
-                (3, 0),
+                arrival,
                 context,
             )
             rooms.metrics.connect_seconds.observe(monotonic() - started)
@@ -255,13 +256,18 @@ class Session:
             raise
         word = "not started"
         relay = Relay(
-            self._door.protocol.scanner(arrival, opened.upstream, recorder, rooms.scan_limits),
-            self._door.protocol.refusal,
+            self._door.protocol.scanner(
+                arrival,
+                opened.upstream,
+                recorder,
+                rooms.scan_limits,
+                rooms.live.killer(proved.entry.workspace.id, source.id),
+            ),
             rooms.audit,
             rooms.metrics,
         )
         try:
-            word = await self._relay(arrival, proved, grant, source, opened, relay)
+            word = await self._relay(arrival, proved, grant, source, opened, relay, context)
         except asyncio.CancelledError:
             word = "the proxy stopped"
             raise
@@ -285,13 +291,15 @@ class Session:
         source: Source,
         opened: Opened,
         relay: Relay,
+        context: SessionContext,
     ) -> str:
         """From the welcome to the end; returns why it ended."""
         rooms = self._rooms
         protocol = self._door.protocol
         live = LiveSession(
             id=self._id,
-            key=rooms.live.new_key(),
+            key=self._key,
+            upstream_number=opened.upstream.number,
             version=arrival.version,
             grant=grant,
             workspace=arrival.workspace,
@@ -301,7 +309,9 @@ class Session:
             started=monotonic(),
             started_at=rooms.clock(),
             relay=relay,
-            stop_statement=rooms.upstreams.stopper(protocol, source, opened),
+            stop_statement=rooms.upstreams.stopper(
+                protocol, proved.entry.workspace, source, opened, context
+            ),
             is_encrypted=arrival.is_encrypted,
             is_local=ip_address(self._client_ip).is_loopback,
         )
@@ -309,7 +319,7 @@ class Session:
             rooms.live.add(live)
             # A change between the login and this line found no session to cut.
             await self._still_granted(arrival, proved, source)
-            welcome = protocol.welcome(arrival, opened.upstream, live.key)
+            welcome = self._leg.welcome(arrival, opened.upstream)
             early = await self._connect_relay(opened, relay, welcome)
             rooms.metrics.setup_seconds.observe(monotonic() - self._began)
             self._move(SessionState.OPEN)
@@ -395,7 +405,7 @@ class Session:
         except asyncio.CancelledError:
             self._channel.abandon()
             raise
-        await self._channel.close(b"" if is_told else self._door.protocol.refusal(refusal))
+        await self._channel.close(b"" if is_told else self._leg.refusal(refusal))
 
     def _move(self, state: SessionState | None) -> None:
         self._rooms.metrics.move_session(self._state, state)

@@ -18,7 +18,7 @@ from ipaddress import ip_address
 
 from policies.egress import UNREACHABLE, EgressRules
 from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal, UpstreamRefused
-from protocols.interface import Derive, Entropy, Upstream, UpstreamLogin, WireProtocol
+from protocols.interface import Arrival, Derive, Entropy, Upstream, UpstreamLogin, WireProtocol
 from proxy.audit.context import SessionContext
 from proxy.audit.events import credential_unsealed
 from proxy.audit.log import AuditLog
@@ -80,11 +80,10 @@ class Upstreams:
         protocol: WireProtocol,
         workspace: Workspace,
         source: Source,
-        parameters: dict[str, str],
-        version: tuple[int, int],
+        arrival: Arrival | None,
         context: SessionContext,
     ) -> Opened:
-        """Open a source for a session that was granted it.
+        """Open a source for a session that was granted it; None: for no client.
 
         Raises Refusal with a public sentence that tells no more than the tenant knows.
         """
@@ -99,9 +98,7 @@ class Upstreams:
         try:
             async with asyncio.timeout(self._timeout):
                 sock = await dial(source.host, source.port, self._rules, self._resolve)
-                return await self._log_in(
-                    sock, protocol, workspace, source, parameters, version, context
-                )
+                return await self._log_in(sock, protocol, workspace, source, arrival, context)
         except TimeoutError:
             raise Refusal(
                 Reason.SOURCE_UNREACHABLE, UNREACHABLE, "the data source did not answer in time"
@@ -140,8 +137,7 @@ class Upstreams:
         protocol: WireProtocol,
         workspace: Workspace,
         source: Source,
-        parameters: dict[str, str],
-        version: tuple[int, int],
+        arrival: Arrival | None,
         context: SessionContext,
     ) -> Opened:
         channel: SocketChannel | None = None
@@ -155,12 +151,13 @@ class Upstreams:
                 username=source.username,
                 database=source.database,
                 password=password,
-                parameters=parameters,
+                parameters={} if arrival is None else arrival.parameters,
                 methods=source.auth_methods,
                 require_tls=source.tls.mode != "disable",
                 is_tls_verified=source.tls.is_verified,
-                version=version,
+                version=protocol.upstream_version,
                 max_iterations=MAX_ITERATIONS,
+                detail=None if arrival is None else arrival.detail,
             )
             upstream = await protocol.connect(channel, login, self._derive(source), self._entropy)
             return Opened(channel, upstream, address, tls)
@@ -249,11 +246,29 @@ class Upstreams:
         return derive
 
     def stopper(
-        self, protocol: WireProtocol, source: Source, opened: Opened
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        opened: Opened,
+        context: SessionContext,
     ) -> Callable[[], Awaitable[None]]:
-        """How to stop what a session runs: a connection of its own, same address and TLS."""
+        """How to stop what a session runs: a connection of its own, same address and TLS.
+
+        Where the protocol asks for a login, that is one more use of the credential, with
+        its own record.
+        """
         address, tls, upstream = opened.address, opened.tls, opened.upstream
         require_tls = source.tls.mode != "disable"
+
+        async def stop_as_user() -> None:
+            second = await self.open(protocol, workspace, source, None, context)
+            try:
+                await protocol.cancel(second.channel, upstream, require_tls)
+            except (PeerClosed, PeerViolation):
+                return
+            finally:
+                second.channel.abandon()
 
         async def stop() -> None:
             sock = await connect_to(ip_address(address[0]), address[1])
@@ -266,4 +281,4 @@ class Upstreams:
             finally:
                 channel.abandon()
 
-        return stop
+        return stop_as_user if protocol.cancels_as_user else stop

@@ -94,6 +94,9 @@ class FakeScanner:
             raise self.error
         return data
 
+    def refusal(self, refusal: Refusal) -> bytes:
+        return f"<{refusal.reason}>".encode()
+
     def close(self, now: float) -> None:
         self.closed += 1
 
@@ -109,17 +112,13 @@ class FakeCongestion:
         self.waiting.append(callback)
 
 
-def say(refusal: Refusal) -> bytes:
-    return f"<{refusal.reason}>".encode()
-
-
 class Wire:
     """A relay between two fake transports."""
 
     def __init__(self, *, has_client: bool = True) -> None:
         self.scanner = FakeScanner()
         self.congestion = FakeCongestion()
-        self.relay = Relay(self.scanner, say, self.congestion, Metrics())
+        self.relay = Relay(self.scanner, self.congestion, Metrics())
         self.client = FakeTransport(self.relay.client_side)
         self.source = FakeTransport(self.relay.source_side)
         self.relay.has_source(self.source)
@@ -180,6 +179,7 @@ def session(
     values: dict[str, Any] = {
         "id": f"session-{number}",
         "key": SessionKey(number, bytes(32)),
+        "upstream_number": 0,
         "version": (3, 0),
         "grant": grant(expires_at, workspace),
         "workspace": "finance",

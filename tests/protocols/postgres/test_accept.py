@@ -274,7 +274,8 @@ def test_a_welcome_has_upstream_words_and_our_key(version: tuple[int, int], leng
         (notice[5:],),
     )
     key = SessionKey(7, bytes(range(32)))
-    channel = MemoryChannel(welcome(arrival(version), Upstream("md5", "15.8", (3, 0), detail), key))
+    upstream = Upstream("md5", "15.8", (3, 0), detail=detail)
+    channel = MemoryChannel(welcome(arrival(version), upstream, key))
     read = []
     while channel.has_unread():
         message = run(read_server_message(channel))

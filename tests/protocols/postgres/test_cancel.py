@@ -22,7 +22,7 @@ KEY = SessionKey(2**31 - 1, bytes(range(32)))
 
 
 def upstream(cancel_key: bytes) -> Upstream:
-    return Upstream("md5", "15.8", (3, 0), UpstreamDetail((), -7, cancel_key, b"I"))
+    return Upstream("md5", "15.8", (3, 0), detail=UpstreamDetail((), -7, cancel_key, b"I"))
 
 
 def presented(number: int, secret: bytes) -> CancelArrival:

@@ -36,21 +36,22 @@ BEHIND = Upstream(
     "scram-sha-256",
     "15.8",
     (3, 0),
-    UpstreamDetail(((b"server_version", b"15.8"),), 4711, b"them", b"I", (b"Mhi\0\0",)),
+    detail=UpstreamDetail(((b"server_version", b"15.8"),), 4711, b"them", b"I", (b"Mhi\0\0",)),
 )
 
 
 async def serve(channel: TwinChannel, against: TokenVerifiers) -> Arrival:
     """What the gateway does with one client, without the gateway."""
+    leg = PROTOCOL.client_leg(KEY, entropy)
     try:
-        arrival = await PROTOCOL.greet(channel)
+        arrival = await leg.greet(channel)
         assert isinstance(arrival, Arrival)
-        token_id = await PROTOCOL.authenticate(channel, arrival, against, entropy)
+        token_id = await leg.authenticate(channel, arrival, against, entropy)
         if token_id is None:
             refusal = Refusal(Reason.AUTHENTICATION_FAILED, "password authentication failed")
-            channel.write(PROTOCOL.refusal(refusal))
+            channel.write(leg.refusal(refusal))
         else:
-            channel.write(PROTOCOL.welcome(arrival, BEHIND, KEY))
+            channel.write(leg.welcome(arrival, BEHIND))
         return arrival
     finally:
         channel.close()
@@ -116,7 +117,7 @@ async def test_the_key_in_our_welcome_cancels_its_session_and_no_other():
 
         async def answer(channel: TwinChannel = server) -> Arrival | CancelArrival:
             try:
-                return await PROTOCOL.greet(channel)
+                return await PROTOCOL.client_leg(KEY, entropy).greet(channel)
             finally:
                 channel.close()
 
@@ -135,9 +136,10 @@ async def test_a_client_that_leaves_at_any_byte_is_a_closed_connection():
     whole = bytes(server.received)
 
     async def accept(channel: MemoryChannel) -> str | None:
-        arrival = await PROTOCOL.greet(channel)
+        leg = PROTOCOL.client_leg(KEY, entropy)
+        arrival = await leg.greet(channel)
         assert isinstance(arrival, Arrival)
-        return await PROTOCOL.authenticate(channel, arrival, verifiers(b"pencil"), entropy)
+        return await leg.authenticate(channel, arrival, verifiers(b"pencil"), entropy)
 
     assert run(accept(MemoryChannel(whole))) == "pencil"
     for end in range(len(whole)):
@@ -160,5 +162,9 @@ async def test_a_server_that_leaves_at_any_byte_is_a_closed_connection():
 
 def test_a_scanner_is_made_for_a_session():
     arrival = Arrival("finance", "orders", "", {}, (3, 0), True)
-    scanner = PROTOCOL.scanner(arrival, BEHIND, AllowAll(), ScanLimits())
+
+    def kill(number: int, only_statement: bool) -> bool:
+        raise AssertionError("PostgreSQL's clients stop statements by key")
+
+    scanner = PROTOCOL.scanner(arrival, BEHIND, AllowAll(), ScanLimits(), kill)
     assert scanner.is_idle

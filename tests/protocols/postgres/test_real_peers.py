@@ -184,6 +184,7 @@ class Door:
         self.port: int = self._listener.getsockname()[1]
         self.outcome: Arrival | CancelArrival | Exception | None = None
         self.token_id: str | None = None
+        self.leg = PROTOCOL.client_leg(KEY, os.urandom)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -192,16 +193,16 @@ class Door:
         sock.settimeout(WAIT)
         channel = SocketChannel(sock, self._context, self._certificate)
         try:
-            self.outcome = run(PROTOCOL.greet(channel))
+            self.outcome = run(self.leg.greet(channel))
             if isinstance(self.outcome, Arrival):
                 self.token_id = run(
-                    PROTOCOL.authenticate(channel, self.outcome, verifiers(b"pencil"), os.urandom)
+                    self.leg.authenticate(channel, self.outcome, verifiers(b"pencil"), os.urandom)
                 )
-                channel.write(PROTOCOL.welcome(self.outcome, BEHIND, KEY))
+                channel.write(self.leg.welcome(self.outcome, BEHIND))
                 run(channel.read_exactly(5))  # Terminate
         except Refusal as error:
             self.outcome = error
-            channel.write(PROTOCOL.refusal(error))
+            channel.write(self.leg.refusal(error))
         except (PeerViolation, PeerClosed) as error:
             self.outcome = error
         finally:

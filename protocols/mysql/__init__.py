@@ -1,0 +1,4 @@
+"""MySQL and MariaDB on the wire.
+
+``crypto``: the public-key operations that logins need, brought by the gateway.
+"""
