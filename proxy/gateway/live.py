@@ -188,7 +188,8 @@ class LiveSessions:
             (
                 one
                 for one in self._sessions.values()
-                if one.upstream_number == number
+                if number
+                and one.upstream_number == number
                 and one.source.id == source_id
                 and one.grant.workspace_id == workspace_id
             ),

@@ -108,6 +108,9 @@ class Upstreams:
                 Reason.SOURCE_UNREACHABLE, UNREACHABLE, "the data source closed the connection"
             ) from None
         except UpstreamRefused as error:
+            # SQLSTATE class 28, in every protocol: invalid authorization specification.
+            if error.code.startswith("28") and source.credential is not None:
+                self._metrics.credentials.add(Credential.REJECTED)
             raise protocol.explain(error) from None
         except PeerViolation as violation:
             raise Refusal(

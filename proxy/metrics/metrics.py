@@ -28,14 +28,13 @@ LAG_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 class SessionState(StrEnum):
     """Where a connection stands.
 
-    LOGIN: not yet authenticated. CONNECTING: its source is being opened. DRAINING: told
-    to end at its next idle point.
+    LOGIN: not yet authenticated. CONNECTING: its source is being opened. OPEN: welcomed,
+    until its last byte.
     """
 
     LOGIN = "login"
     CONNECTING = "connecting"
     OPEN = "open"
-    DRAINING = "draining"
 
 
 class Direction(StrEnum):
@@ -54,7 +53,10 @@ class Login(StrEnum):
 
 
 class Credential(StrEnum):
-    """What became of the use of a stored credential."""
+    """What became of the use of a stored credential.
+
+    UNUSABLE: it could not be unsealed. REJECTED: the data source did not accept it.
+    """
 
     USED = "used"
     UNUSABLE = "unusable"

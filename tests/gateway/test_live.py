@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -169,3 +170,76 @@ async def test_a_session_describes_itself_without_its_key():
     wire.scanner.has_outstanding = True
     assert (one.describe(0.0)["state"], one.describe(0.0)["idle_seconds"]) == ("active", 0.0)
     wire.lose_both()
+
+
+def killable(live: LiveSessions, number: int, *, upstream_number: int = 0, **changes: Any):
+    """An open session with a statement running, and what tells that it was stopped."""
+    stopped = asyncio.Event()
+
+    async def stop() -> None:
+        stopped.set()
+
+    wire = Wire()
+    wire.scanner.has_outstanding = True
+    one = session(wire, number, stop=stop, upstream_number=upstream_number, **changes)
+    live.add(one)
+    return wire, one, stopped
+
+
+async def test_a_statement_is_killed_by_the_number_its_client_was_given():
+    live = LiveSessions(LimitsConfig())
+    wire, one, stopped = killable(live, 7)
+    assert live.killer("w1", "s1")(7, True)
+    await asyncio.wait_for(stopped.wait(), 10)
+    assert not one.relay.is_closing
+    assert wire.client.written == b""
+
+
+async def test_a_statement_is_killed_by_the_number_the_data_source_gave():
+    live = LiveSessions(LimitsConfig())
+    _, _, stopped = killable(live, 7, upstream_number=99)
+    assert live.killer("w1", "s1")(99, True)
+    await asyncio.wait_for(stopped.wait(), 10)
+
+
+async def test_a_session_is_killed_and_told_why():
+    live = LiveSessions(LimitsConfig())
+    wire, one, stopped = killable(live, 7)
+    assert live.killer("w1", "s1")(7, False)
+    await asyncio.wait_for(stopped.wait(), 10)
+    assert wire.client.written == b"<session_ended>"
+    assert one.relay.is_closing
+
+
+async def test_an_idle_session_has_no_statement_to_kill():
+    live = LiveSessions(LimitsConfig())
+    wire, one, stopped = killable(live, 7)
+    wire.scanner.has_outstanding = False
+    assert live.killer("w1", "s1")(7, True)
+    await live.settle(0)
+    assert not stopped.is_set()
+    assert not one.relay.is_closing
+
+
+@pytest.mark.parametrize("number", [7, 99])
+@pytest.mark.parametrize("workspace", ["w2"])
+async def test_nobody_kills_another_workspaces_session(number: int, workspace: str):
+    live = LiveSessions(LimitsConfig())
+    _, one, stopped = killable(live, 7, upstream_number=99)
+    assert not live.killer(workspace, "s1")(number, False)
+    assert not stopped.is_set()
+    assert not one.relay.is_closing
+
+
+async def test_the_data_sources_number_means_nothing_at_another_data_source():
+    live = LiveSessions(LimitsConfig())
+    _, one, _ = killable(live, 7, upstream_number=99)
+    assert not live.killer("w1", "s2")(99, False)
+    assert not one.relay.is_closing
+
+
+async def test_no_session_is_named_by_zero():
+    live = LiveSessions(LimitsConfig())
+    _, one, _ = killable(live, 7)
+    assert not live.killer("w1", "s1")(0, False)
+    assert not one.relay.is_closing

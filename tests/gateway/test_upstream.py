@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from proxy.store import SealedCredential, Store, TlsSettings, draft_source, seal_credential
+from proxy.store.records import Workspace
 from tests.faults.office import Office
 from tests.servers.fixtures import ProxyFactory
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Record
-from tests.servers.roles import CERT
+from tests.servers.roles import CERT, SCRAM
 from vault import Secret
 
 
@@ -60,3 +61,29 @@ def test_every_use_of_a_password_is_recorded(start_proxy: ProxyFactory, postgres
     for _ in range(2):
         office.session().close()
     assert len(uses(office, "password")) == 2
+
+
+def test_a_credential_that_the_source_does_not_accept_is_counted(
+    start_proxy: ProxyFactory, postgres: PostgresServer
+):
+    office = Office(start_proxy(), postgres)
+
+    async def add(store: Store, found: Workspace) -> None:
+        draft = draft_source(
+            found,
+            "stale",
+            engine="postgresql",
+            host=postgres.host,
+            port=postgres.port,
+            database=postgres.database,
+            username=SCRAM.name,
+            tls=TlsSettings(ca_pem=office.proxy.certificates.ca.read_text()),
+        )
+        sealed = seal_credential(office.proxy.vault, found, draft, Secret(b"of last year"))
+        await store.add_source(draft, SealedCredential(sealed))
+
+    office.change(add)
+    assert office.refusal(source="stale").code == "08004"
+    found = office.proxy.metrics()
+    assert found["credential_uses_total{outcome=used}"] == 1
+    assert found["credential_uses_total{outcome=rejected}"] == 1
