@@ -1,0 +1,126 @@
+# cython: annotation_typing=False
+"""The scanner of one MySQL session: both directions, and what they agree on.
+
+``scan_client`` reads commands, ``scan_server`` answers; what ties them together is the
+``ledger`` of answers still owed and the prepared statements. This file puts them
+together for the relay. It must never know sockets, rules, or how a record looks.
+"""
+
+from __future__ import annotations
+
+from protocols.errors import Refusal
+from protocols.interface import Kill, ScanLimits
+from protocols.mysql.in_place import last_word
+from protocols.mysql.ledger import Ledger
+from protocols.mysql.prepared import PreparedStatements
+from protocols.mysql.scan_client import ClientScan
+from protocols.mysql.scan_server import ServerScan
+from protocols.statements import Outcome, Statement, StatementSink
+
+_DEPRECATE_EOF = 0x01000000  # CLIENT_DEPRECATE_EOF
+_IN_TRANS = 0x0001  # SERVER_STATUS_IN_TRANS
+_AUTOCOMMIT = 0x0002  # SERVER_STATUS_AUTOCOMMIT
+
+
+class MysqlScanner:
+    """Both directions of one session, from its welcome to its end.
+
+    ``capabilities`` are those in force on both legs; ``status`` is the status flags of
+    the server's OK to our login. ``local_infile``: LOAD DATA LOCAL is relayed.
+    """
+
+    def __init__(
+        self,
+        sink: StatementSink,
+        limits: ScanLimits,
+        kill: Kill,
+        *,
+        capabilities: int,
+        is_mariadb: bool,
+        local_infile: bool,
+        status: int = _AUTOCOMMIT,
+    ) -> None:
+        self._sink = sink
+        self._ledger = Ledger(status)
+        self._prepared = PreparedStatements(limits.prepared, limits.prepared_bytes)
+        self._client = ClientScan(
+            sink, limits, kill, self._ledger, self._prepared, is_mariadb, local_infile
+        )
+        self._server = ServerScan(
+            sink,
+            limits,
+            self._ledger,
+            self._prepared,
+            bool(capabilities & _DEPRECATE_EOF),
+        )
+
+    def from_client(self, data: bytes, now: float) -> bytes:
+        """Judge what is whole enough; return what goes upstream now."""
+        return self._client.read(data, now)
+
+    def from_server(self, data: bytes, now: float) -> bytes:
+        """Account for the server's answers; return what goes to the client now."""
+        return self._server.read(data, now, self._client.next_sequence())
+
+    def refusal(self, refusal: Refusal) -> bytes:
+        """An ERR packet with the number that the client expects next."""
+        return last_word(refusal, self._server.next_sequence(self._client.next_sequence()))
+
+    @property
+    def has_outstanding(self) -> bool:
+        """Whether the server still owes an answer."""
+        return self._ledger.count > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs, nothing is half sent and no transaction is open."""
+        ledger = self._ledger
+        return (
+            ledger.count == 0
+            and not ledger.status & _IN_TRANS
+            and self._client.is_between()
+            and self._server.is_between()
+        )
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open, by the status flags of the last OK or EOF."""
+        return self._ledger.status & _IN_TRANS != 0
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether the client is to be read no further until the server has answered."""
+        return self._client.is_crowded()
+
+    @property
+    def has_said_goodbye(self) -> bool:
+        """Whether COM_QUIT has passed."""
+        return self._client.has_said_goodbye()
+
+    @property
+    def client_message_remaining(self) -> int:
+        """How much of the message now going to the client is still to come."""
+        return self._server.remaining()
+
+    @property
+    def is_ended_by_server(self) -> bool:
+        """Whether the server has said that it ends the session, and why."""
+        return self._ledger.is_fatal
+
+    def close(self, now: float) -> None:
+        """End every open record: what was running is interrupted, its effect unknown."""
+        for entry in self._ledger.drain():
+            statement = entry.statement
+            if statement is None or statement.outcome is not Outcome.PENDING:
+                continue
+            answer = entry.in_place
+            if answer is None:
+                self._end(statement, Outcome.INTERRUPTED, "", now)
+            else:
+                self._end(statement, answer.outcome, answer.sqlstate, now)
+
+    def _end(self, statement: Statement, outcome: Outcome, sqlstate: str, now: float) -> None:
+        statement.outcome = outcome
+        statement.code = sqlstate
+        statement.ended = now
+        self._sink.end(statement)
