@@ -25,6 +25,11 @@ class Channel(Protocol):
         ...
 
     @property
+    def offers_tls(self) -> bool:
+        """Whether ``start_tls`` can work: there is a certificate, or a TLS mode that asks."""
+        ...
+
+    @property
     def channel_binding(self) -> bytes | None:
         """The tls-server-end-point value (RFC 5929), or None where it is undefined.
 
@@ -82,7 +87,9 @@ class MemoryChannel:
         *,
         binding: bytes | None = None,
         encrypted: bool = False,
+        offers_tls: bool = True,
     ) -> None:
+        self.offers_tls = offers_tls
         self.incoming = bytearray(incoming)
         self.sent = bytearray()
         self.tls_started_after: int | None = 0 if encrypted else None

@@ -77,10 +77,12 @@ class UpstreamRefused(Exception):
 
     ``code`` is the server's own code (a five-character SQLSTATE, checked, or "").
     ``detail`` is the server's text, for nobody but tests: a hostile server may put
-    the credential into it, so it is never shown, logged or recorded.
+    the credential into it, so it is never shown, logged or recorded. ``number`` is the
+    server's error number, where the protocol has one beside the SQLSTATE.
     """
 
-    def __init__(self, code: str, detail: str = "") -> None:
+    def __init__(self, code: str, detail: str = "", *, number: int = 0) -> None:
         super().__init__(f"the data source refused the login ({code or 'no code'})")
         self.code = code
+        self.number = number
         self.detail = detail

@@ -37,6 +37,7 @@ from protocols.postgres.upstream import UpstreamDetail
 from protocols.verifiers import TokenVerifiers
 
 _TLS_ACCEPTED = b"S"
+_TLS_DECLINED = b"N"
 _GSSAPI_DECLINED = b"N"
 
 
@@ -135,7 +136,11 @@ def _check_quiet(channel: Channel, text: str) -> None:
         raise PeerViolation(text)
 
 
-async def _accept_tls(channel: Channel) -> None:
+async def _accept_tls(channel: Channel) -> bool:
     _check_quiet(channel, "received unencrypted data after SSL request")
+    if not channel.offers_tls:
+        channel.write(_TLS_DECLINED)
+        return False
     channel.write(_TLS_ACCEPTED)
     await channel.start_tls()
+    return True

@@ -121,6 +121,7 @@ class TwinChannel:
 
     def __init__(self, binding: bytes | None) -> None:
         self.is_encrypted = False
+        self.offers_tls = True
         self.peer: TwinChannel
         self.received = bytearray()
         self.is_closed = False

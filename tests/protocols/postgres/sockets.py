@@ -26,6 +26,10 @@ class SocketChannel:
         self._outgoing = bytearray()
 
     @property
+    def offers_tls(self) -> bool:
+        return True
+
+    @property
     def is_encrypted(self) -> bool:
         return isinstance(self._socket, ssl.SSLSocket)
 

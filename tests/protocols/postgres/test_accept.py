@@ -293,3 +293,19 @@ def test_a_welcome_has_upstream_words_and_our_key(version: tuple[int, int], leng
 def test_a_startup_message_may_be_as_long_as_postgresql_lets_it():
     message = StartupMessage((3, 0), ((b"user", b"u"), (b"search_path", b"x" * 9_970))).encode()
     assert isinstance(run(greet(MemoryChannel(message))), Arrival)
+
+
+def test_without_a_certificate_tls_is_declined_and_the_client_may_go_on():
+    channel = Script(SSL, startup())
+    channel.offers_tls = False
+    found = run(greet(channel))
+    assert isinstance(found, Arrival)
+    assert not found.is_encrypted
+    assert channel.sent == b"N"
+
+
+def test_a_declined_encryption_is_settled():
+    channel = Script(SSL, SSL, startup())
+    channel.offers_tls = False
+    with pytest.raises(PeerViolation, match="already settled"):
+        run(greet(channel))

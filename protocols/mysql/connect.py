@@ -1,0 +1,119 @@
+"""We play client to a data source: its greeting, TLS, our login, up to its OK.
+
+MySQL manual, "Connection Phase". TLS is decided by the source's settings and verified
+before any authentication byte leaves (BACKRONYM, CVE-2015-3152; Riddle, CVE-2017-3305).
+The server is asked for exactly what the client took, since that gives every answer of
+the session its shape.
+"""
+
+from __future__ import annotations
+
+import re
+
+from protocols.channel import Channel
+from protocols.errors import PeerViolation, Reason, Refusal
+from protocols.interface import Entropy, Upstream, UpstreamLogin
+from protocols.mysql import capabilities as flags
+from protocols.mysql.accept import UTF8MB4
+from protocols.mysql.arrive import VERSION
+from protocols.mysql.crypto import Crypto
+from protocols.mysql.framing import Packets
+from protocols.mysql.log_in import Login, refused
+from protocols.mysql.messages import (
+    ERR,
+    ClientSettings,
+    Greeting,
+    HandshakeResponse,
+    SslRequest,
+    UpstreamSettings,
+)
+
+MAX_PACKET = 1 << 30
+"""Bytes of the largest packet we say we take: the scanner's own limit."""
+
+_OURS = ClientSettings(flags.PLAIN_SESSION, UTF8MB4, MAX_PACKET)
+# MariaDB before 11 puts this in front, for replicas that took 10.x for MySQL 1.x.
+_REPLICATION_PREFIX = b"5.5.5-"
+_VERSION_NUMBER = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){0,3}(?:-MariaDB)?")
+
+
+async def connect(
+    channel: Channel, login: UpstreamLogin, crypto: Crypto, entropy: Entropy
+) -> Upstream:
+    """Play client up to the server's OK: see ``WireProtocol.connect``."""
+    packets = Packets(channel)
+    payload = await packets.receive()
+    if payload[:1] == bytes((ERR,)):
+        raise refused(payload)
+    greeting = Greeting.decode(payload)
+    wanted: ClientSettings = login.detail or _OURS
+    capabilities = _agree(greeting, wanted)
+    database = login.parameters.get("database") or login.database
+    if not database:
+        capabilities &= ~flags.CONNECT_WITH_DB
+    if login.require_tls and not channel.is_encrypted:
+        capabilities |= flags.SSL
+        request = SslRequest(capabilities, wanted.max_packet, wanted.collation)
+        await _encrypt(channel, packets, greeting, request)
+    attempt = Login(channel, packets, login, crypto, entropy)
+    plugin, response = attempt.begin(greeting.plugin.decode("latin-1"), greeting.scramble)
+    try:
+        answer = HandshakeResponse(
+            capabilities,
+            wanted.max_packet,
+            wanted.collation,
+            login.username.encode("utf-8"),
+            response,
+            database.encode("utf-8"),
+            plugin.encode("ascii"),
+        ).encode()
+    except ValueError as error:
+        raise Refusal(
+            Reason.CREDENTIAL_UNUSABLE, "the data source's login cannot be sent", str(error)
+        ) from None
+    packets.send(answer)
+    ok = await attempt.finish()
+    version = _version_number(greeting.server_version)
+    return Upstream(
+        method=attempt.method,
+        server_version=version,
+        version=VERSION,
+        number=greeting.thread_id,
+        detail=UpstreamSettings(capabilities, ok.status, _is_mariadb(greeting)),
+    )
+
+
+def _agree(greeting: Greeting, wanted: ClientSettings) -> int:
+    """The session's capabilities. Raises Refusal where the server lacks what shapes answers."""
+    asked = wanted.capabilities & flags.SESSION_WIDE
+    if asked & flags.ANSWER_SHAPING & ~greeting.capabilities:
+        raise Refusal(
+            Reason.UNSUPPORTED,
+            "the data source's server is too old for what the client's driver asked for"
+            " (MySQL before 5.7, MariaDB before 10.2)",
+            "the server lacks capabilities that the client took",
+        )
+    return (asked | flags.LOGIN_WIDE) & greeting.capabilities | flags.REQUIRED
+
+
+async def _encrypt(
+    channel: Channel, packets: Packets, greeting: Greeting, request: SslRequest
+) -> None:
+    if not greeting.capabilities & flags.SSL:
+        raise Refusal(Reason.SOURCE_UNTRUSTED, "the data source's server does not offer TLS")
+    if channel.has_unread():
+        raise PeerViolation("the server sent plaintext behind its greeting")
+    packets.send(request.encode())
+    await channel.start_tls()
+
+
+def _is_mariadb(greeting: Greeting) -> bool:
+    return not greeting.capabilities & flags.LONG_PASSWORD or b"MariaDB" in greeting.server_version
+
+
+def _version_number(reported: bytes) -> str:
+    """The number alone, or nothing: it goes into records, and a hostile server could put
+    the password behind the number.
+    """
+    match = _VERSION_NUMBER.match(reported.removeprefix(_REPLICATION_PREFIX))
+    return "" if match is None else match[0].decode("ascii")
