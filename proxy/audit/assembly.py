@@ -11,16 +11,19 @@ from collections import deque
 from dataclasses import dataclass
 
 from protocols.statements import Statement
+from proxy.audit.batch import Batch
 from proxy.audit.chain import MAXIMUM_UNSIGNED, Chain
 from proxy.audit.encode import encode_statement
 from proxy.audit.files import day_of, next_name
 from proxy.audit.ocsf import Event
+from proxy.audit.pressure import RECORD_COST
 from proxy.audit.recorder import SessionRecorder
 from proxy.audit.settings import AuditSettings, Clock
-from proxy.audit.writer import Batch
 
 _BATCH = 1024 * 1024
 """Bytes handed to the writer at once; bounds how long one write keeps a waiter waiting."""
+_DAY = 86_400.0
+"""Seconds: a UTC day has no others on this clock (POSIX time, IEEE 1003.1 section 4.19)."""
 _CHECKPOINT_RECORDS = MAXIMUM_UNSIGNED - 1024
 
 
@@ -54,6 +57,8 @@ class Assembly:
         self._clock = clock
         self.chain = chain
         self._batches: deque[Batch] = deque([Batch(file)])
+        self._rotate_bytes = settings.rotate_bytes
+        self._day_begins = 0.0
         self._file_bytes = file_bytes
         self.unwritten = 0
         """Bytes encoded and not yet reported written by the log."""
@@ -95,19 +100,20 @@ class Assembly:
         self._sign(self._open_batch())
 
     def encode(self, pending: deque[Queued], most: int) -> int:
-        """Chain at most ``most`` items of the queue; how many bytes of text they held."""
+        """Chain at most ``most`` items of the queue; how many bytes of it are free again."""
         chain = self.chain
         with_parameters = self._settings.with_parameters
-        texts = 0
+        freed = 0
         batch = self._open_batch()
         while pending and most:
             most -= 1
             item = pending.popleft()
+            freed += RECORD_COST
             if not batch.records:
                 batch.oldest = queued_at(item)
             if isinstance(item, tuple):
                 recorder, statement = item
-                texts += len(statement.text)
+                freed += len(statement.text)
                 line = chain.seal(
                     encode_statement(
                         recorder.fragments,
@@ -129,14 +135,12 @@ class Assembly:
             self._add(batch, line)
             if chain.sequence - chain.signed >= _CHECKPOINT_RECORDS:
                 self._add(batch, chain.checkpoint(self._clock.time()))
-            if batch.size >= _BATCH or self._file_bytes >= self._settings.rotate_bytes:
+            if batch.size >= _BATCH or self._file_bytes >= self._rotate_bytes:
                 batch = self._open_batch(is_full=True)
-        return texts
+        return freed
 
     def _add(self, batch: Batch, line: bytes) -> None:
-        batch.lines.append(line)
-        batch.size += len(line)
-        batch.records += 1
+        batch.add(line)
         self._file_bytes += len(line)
         self.unwritten += len(line)
 
@@ -149,12 +153,20 @@ class Assembly:
         batch.head = line
         self.last_checkpoint = self._clock.monotonic()
 
-    def _open_batch(self, *, is_full: bool = False) -> Batch:
+    def _open_batch(self, is_full: bool = False) -> Batch:
         """The batch to add to, after a rotation if one is due."""
         batch = self._batches[-1]
         now = self._clock.time()
+        day_begins = now // _DAY * _DAY
+        is_another_day = day_begins != self._day_begins
+        if not is_another_day and self._file_bytes < self._rotate_bytes:
+            if is_full:
+                batch = Batch(batch.file)
+                self._batches.append(batch)
+            return batch
+        self._day_begins = day_begins
         name = next_name(batch.file, now)
-        if self._file_bytes >= self._settings.rotate_bytes or day_of(name) > day_of(batch.file):
+        if self._file_bytes >= self._rotate_bytes or day_of(name) > day_of(batch.file):
             self._sign(batch)
             previous, batch = batch.file, Batch(name)
             self._batches.append(batch)

@@ -113,8 +113,6 @@ def key_id(key: Ed25519PublicKey) -> str:
 class Chain:
     """The growing end of the chain: gives each line its sequence number and ``prev``."""
 
-    __slots__ = ("_key", "_key_id", "file", "instance", "prev", "sequence", "signed")
-
     def __init__(self, key: Ed25519PrivateKey, instance: str, sequence: int, prev: str) -> None:
         self._key = key
         self._key_id = key_id(key.public_key())

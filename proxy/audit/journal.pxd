@@ -9,5 +9,5 @@ cdef class Journal:
     cdef public long long cursor, limit
 
     @cython.locals(place="long long", end="long long", stored=Py_ssize_t)
-    cpdef begin(self, owner, session, long long number, double time, bytes text, Py_ssize_t length)
+    cpdef begin(self, owner, long long session, long long number, double time, bytes text, Py_ssize_t length)
     cpdef settle(self, owner)

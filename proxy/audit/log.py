@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from proxy.audit.assembly import Assembly, Queued, QueuedEvent, queued_at
+from proxy.audit.batch import Batch
 from proxy.audit.context import SessionContext
 from proxy.audit.encode import check_event
 from proxy.audit.events import finding
@@ -28,13 +29,12 @@ from proxy.audit.files import AuditFolderError, FolderLock
 from proxy.audit.journal import Journal, JournalFullError
 from proxy.audit.ocsf import Event, Severity
 from proxy.audit.opening import new_journal, prepare
+from proxy.audit.pressure import RECORD_COST, Pressure
 from proxy.audit.recorder import SessionRecorder, unavailable
 from proxy.audit.settings import SYSTEM_CLOCK, AuditSettings, Clock
-from proxy.audit.writer import Batch, ChainFile, Disk, WriterThread
+from proxy.audit.writer import ChainFile, Disk, WriterThread
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_RECORD_COST = 1024
-"""Bytes counted for a queued record beside its text: about its line's constant part."""
 _UNWRITTEN = 4 * 1024 * 1024
 """Encoded bytes waiting for the writer before encoding pauses: what is not encoded yet
 can still be dropped at the bound, what is chained cannot."""
@@ -47,7 +47,7 @@ _SHORTEST_WAIT = 0.05
 """Seconds until housekeeping looks again while what is due has to wait for a batch."""
 
 
-class AuditLog:
+class AuditLog(Pressure):
     """One folder's audit log. Made by ``open``; all methods belong to its event loop.
 
     Counters for metrics are plain attributes and may be read at any time.
@@ -63,6 +63,7 @@ class AuditLog:
         file: ChainFile,
         fingerprint_key: bytes,
     ) -> None:
+        super().__init__(settings.high_mark, settings.maximum_queued)
         self._settings = settings
         self._clock = clock
         self._assembly = assembly
@@ -89,11 +90,6 @@ class AuditLog:
         self._is_closed = False
         self.instance = assembly.chain.instance
         """A random name of this run of the proxy, as in its files' headers."""
-        self.is_awake = False
-        self.is_failed = False
-        """Whether nothing can be recorded now: no session opens, no statement starts."""
-        self.failure = ""
-        self.queued_text = 0
         self.records = 0
         """Records written by this process."""
         self.bytes = 0
@@ -185,7 +181,13 @@ class AuditLog:
         self._sessions += 1
         session = self._sessions
         recorder = SessionRecorder(
-            context, session, self._journal, self, self._pending.append, self._fingerprint_key
+            context,
+            session,
+            self._journal,
+            self,
+            self._pending.append,
+            self._record_closing,
+            self._fingerprint_key,
         )
         try:
             self._journal.begin_session(recorder, session, context.started, context.to_bytes())
@@ -218,26 +220,16 @@ class AuditLog:
         except TimeoutError:
             raise unavailable("an audit record was not durable in time") from None
 
-    def record_closing(self, recorder: SessionRecorder, event: Event) -> None:
+    def _record_closing(self, recorder: SessionRecorder, event: Event) -> None:
         """A session's last event: once it is written the journal lets the session go."""
         if not self._queue(event, recorder=recorder) and not self._is_closed:
             self._journal.settle(recorder)
-
-    @property
-    def queued_bytes(self) -> int:
-        """An estimate of what is queued and not yet written."""
-        return self.queued_text + len(self._pending) * _RECORD_COST + self._assembly.unwritten
 
     @property
     def queue_depth(self) -> int:
         """Records queued and not yet written."""
         in_flight = self._in_flight.records if self._in_flight else 0
         return len(self._pending) + self._assembly.records + in_flight
-
-    @property
-    def is_congested(self) -> bool:
-        """Whether clients should be read no further until ``on_drained`` calls."""
-        return self.queued_bytes > self._settings.high_mark
 
     @property
     def lag(self) -> float:
@@ -258,18 +250,15 @@ class AuditLog:
 
     def on_drained(self, callback: Callable[[], None]) -> None:
         """Call once when the queue is below its low mark; soon, if it is already."""
-        if self.queued_bytes < self._settings.low_mark:
+        if self.queued_bytes() < self._settings.low_mark:
             self._loop.call_soon(callback)
         else:
             self._drained.append(callback)
 
-    def overflow(self) -> bool:
-        """Whether the queue is past its bound; then what was to be queued is counted lost."""
-        if self.queued_bytes <= self._settings.maximum_queued:
-            return False
+    def count_lost(self) -> None:
+        """A record was dropped at the queue's bound."""
         self.lost += 1
         self._lost_in_outage += 1
-        return True
 
     def wake(self) -> None:
         """Have the queue looked at soon."""
@@ -307,9 +296,11 @@ class AuditLog:
         if self._is_closed:
             self.lost += 1
             return False
-        if self.overflow():
+        if self.queued_bytes() > self.maximum_queued:
+            self.count_lost()
             return False
         now = self._clock
+        self.pending_bytes += RECORD_COST
         self._pending.append(QueuedEvent(event, now.time(), now.monotonic(), waiter, recorder))
         if not self.is_awake:
             self.wake()
@@ -319,7 +310,7 @@ class AuditLog:
         """The log is closed: what could not be written is counted; the journal keeps it."""
         self.lost += len(self._pending)
         self._pending.clear()
-        self.queued_text = 0
+        self.pending_bytes = 0
         self.is_awake = False
 
     def _wake_now(self) -> None:
@@ -334,7 +325,7 @@ class AuditLog:
         self._slice_timer = None
         has_room = self._assembly.unwritten <= _UNWRITTEN
         if has_room:
-            self.queued_text -= self._assembly.encode(self._pending, self._settings.slice_records)
+            self.pending_bytes -= self._assembly.encode(self._pending, self._settings.slice_records)
             self._dispatch()
         if self._pending and has_room:
             self._slice_timer = self._loop.call_later(_NEXT_SLICE, self._slice)
@@ -344,6 +335,7 @@ class AuditLog:
 
     def _dispatch(self) -> None:
         """Give the oldest batch to the writer, if it is free and there is something to do."""
+        self.unwritten_bytes = self._assembly.unwritten
         if self._in_flight is not None or not self._assembly.has_work():
             return
         batch = self._assembly.take()
@@ -378,6 +370,7 @@ class AuditLog:
         self._in_flight = None
         self._retry_delay = _RETRY_FIRST
         self._assembly.unwritten -= batch.size
+        self.unwritten_bytes = self._assembly.unwritten
         self.records += batch.records
         self.bytes += batch.size
         for owner in batch.placed:
@@ -390,7 +383,7 @@ class AuditLog:
         was_dirty, self._is_dirty = self._is_dirty, not batch.sync
         if self.is_failed:
             self._recovered()
-        if self._drained and self.queued_bytes < self._settings.low_mark:
+        if self._drained and self.queued_bytes() < self._settings.low_mark:
             callbacks, self._drained = self._drained, []
             for callback in callbacks:
                 self._loop.call_soon(callback)
@@ -430,6 +423,7 @@ class AuditLog:
         self.failure = ""
         self._lost_in_outage = 0
         # Past the bound or not: this record is the count of what the bound cost.
+        self.pending_bytes += RECORD_COST
         self._pending.append(QueuedEvent(event, now.time(), now.monotonic()))
 
     def _rest_if_idle(self) -> None:

@@ -10,13 +10,13 @@ import uuid
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from proxy.audit.batch import Batch
 from proxy.audit.chain import Chain
 from proxy.audit.events import finding
 from proxy.audit.files import FolderLock, next_name, resume
 from proxy.audit.journal import Journal, read_journal
 from proxy.audit.recovery import recover
 from proxy.audit.settings import AuditSettings, Clock
-from proxy.audit.writer import Batch
 
 
 def new_journal(settings: AuditSettings) -> Journal:

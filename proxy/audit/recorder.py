@@ -7,7 +7,6 @@ journal and an append to the queue; encoding and hashing happen later, in batche
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from policies.redaction import fingerprint_if_secret, may_hold_secret
 from protocols.errors import Reason, Refusal
@@ -17,6 +16,7 @@ from proxy.audit.encode import SessionFragments
 from proxy.audit.events import session_closed
 from proxy.audit.journal import Journal, JournalFullError
 from proxy.audit.ocsf import Event
+from proxy.audit.pressure import RECORD_COST, Pressure
 
 
 def unavailable(private: str) -> Refusal:
@@ -24,28 +24,9 @@ def unavailable(private: str) -> Refusal:
     return Refusal(Reason.AUDIT_UNAVAILABLE, "the audit log cannot be written", private)
 
 
-class Queue(Protocol):
-    """What a recorder needs of the log."""
-
-    is_failed: bool
-    is_awake: bool
-    failure: str
-    queued_text: int
-
-    def wake(self) -> None:
-        """Something was appended and nobody is scheduled to look."""
-        ...
-
-    def record_closing(self, recorder: SessionRecorder, event: Event) -> None:
-        """Queue a session's last event."""
-        ...
-
-    def overflow(self) -> bool:
-        """Whether the queue is past its bound: the item is counted lost."""
-        ...
-
-
 Append = Callable[[tuple["SessionRecorder", Statement]], None]
+RecordClosing = Callable[["SessionRecorder", Event], None]
+"""Queues a session's last event."""
 
 
 class SessionRecorder:
@@ -56,8 +37,9 @@ class SessionRecorder:
         context: SessionContext,
         session: int,
         journal: Journal,
-        queue: Queue,
+        queue: Pressure,
         append: Append,
+        record_closing: RecordClosing,
         fingerprint_key: bytes,
     ) -> None:
         self.context = context
@@ -70,6 +52,7 @@ class SessionRecorder:
         self._journal = journal
         self._queue = queue
         self._append = append
+        self._record_closing = record_closing
         self._fingerprint_key = fingerprint_key
         self._is_closed = False
 
@@ -104,11 +87,12 @@ class SessionRecorder:
     def end(self, statement: Statement) -> None:
         """Queue an ended statement's record. Never raises; what is lost is counted."""
         queue = self._queue
-        queue.queued_text += len(statement.text)
-        if queue.queued_text > _CHECK_BOUND and queue.overflow():
-            queue.queued_text -= len(statement.text)
+        cost = len(statement.text) + RECORD_COST
+        if queue.pending_bytes + queue.unwritten_bytes + cost > queue.maximum_queued:
+            queue.count_lost()
             self._journal.settle(statement)
             return
+        queue.pending_bytes += cost
         self._append((self, statement))
         if not queue.is_awake:
             queue.wake()
@@ -126,7 +110,4 @@ class SessionRecorder:
             bytes_out=bytes_out,
             duration=duration,
         )
-        self._queue.record_closing(self, event)
-
-
-_CHECK_BOUND = 1024 * 1024
+        self._record_closing(self, event)

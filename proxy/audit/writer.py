@@ -1,4 +1,4 @@
-"""The one thread that touches the chain's files, and the batches it is given.
+"""The one thread that touches the chain's files.
 
 Knows bytes, offsets and the disk. Must never know events: a batch is whole lines,
 already chained. A batch is written at a known offset, so trying again after an error
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import threading
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 
+from proxy.audit.batch import Batch
 from proxy.audit.files import sync_folder, write_head
-from proxy.audit.journal import Placed
 
 _REWRITE = 1024 * 1024
 
@@ -54,35 +54,6 @@ class Disk:
     def write_head(self, folder: Path, line: bytes) -> None:
         """Replace the head file."""
         write_head(folder, line)
-
-
-class Batch:
-    """Lines that go to the disk together, and who waits for them."""
-
-    __slots__ = (
-        "file",
-        "head",
-        "is_written",
-        "lines",
-        "oldest",
-        "placed",
-        "records",
-        "size",
-        "sync",
-        "waiters",
-    )
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.lines: list[bytes] = []
-        self.size = 0
-        self.records = 0
-        self.placed: list[Placed] = []
-        self.waiters: list[Future[None]] = []
-        self.sync = False
-        self.head = b""
-        self.oldest = 0.0
-        self.is_written = False
 
 
 class ChainFile:

@@ -1,7 +1,11 @@
 # The types with which this module is compiled; it runs without them too.
+from protocols.statements cimport Statement
+from proxy.audit.recorder cimport SessionRecorder
+from proxy.metrics.metrics cimport Metrics
 
 cdef class MeteredRecorder:
     cdef readonly object begin
-    cdef object _count, _metrics, _record, _recorder
+    cdef Metrics _metrics
+    cdef SessionRecorder _recorder
 
-    cpdef end(self, statement)
+    cpdef end(self, Statement statement)

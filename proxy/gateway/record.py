@@ -5,7 +5,9 @@ from __future__ import annotations
 from protocols.errors import Reason
 from protocols.statements import Outcome, Statement
 from proxy.audit.recorder import SessionRecorder
-from proxy.metrics import Metrics
+from proxy.metrics.metrics import Metrics
+
+_REFUSED = Outcome.REFUSED
 
 
 class MeteredRecorder:
@@ -14,16 +16,15 @@ class MeteredRecorder:
     def __init__(self, recorder: SessionRecorder, metrics: Metrics) -> None:
         self._recorder = recorder
         self._metrics = metrics
-        self._record = recorder.end
-        self._count = metrics.statement
         # The log's own method: a call less for every statement.
         self.begin = recorder.begin
 
     def end(self, statement: Statement) -> None:
         """Record and count a statement that has ended."""
-        self._record(statement)
-        self._count(statement.kind, statement.outcome, statement.ended - statement.started)
-        if statement.outcome is Outcome.REFUSED:
+        outcome = statement.outcome
+        self._recorder.end(statement)
+        self._metrics.statement(statement.kind, outcome, statement.ended - statement.started)
+        if outcome is _REFUSED:
             self._metrics.refused(Reason.NOT_PERMITTED)
 
     def close(self, reason: str, *, bytes_in: int, bytes_out: int, duration: float) -> None:

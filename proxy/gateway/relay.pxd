@@ -1,10 +1,14 @@
 # The types with which this module is compiled; it runs without them too.
+from proxy.audit.pressure cimport Pressure
+from proxy.metrics.metrics cimport Metrics
 
 cdef class Relay:
     cdef public object scanner, client_side, source_side, finished, reason
     cdef public double active
     cdef public long long bytes_from_client, bytes_from_source
-    cdef object _congestion, _metrics, _client, _source, _cutting, _timer, __weakref__
+    cdef Pressure _congestion
+    cdef Metrics _metrics
+    cdef object _client, _source, _cutting, _timer, __weakref__
     cdef bytes _early
     cdef str _word
     cdef int _held

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 from time import monotonic
-from typing import Protocol, cast
+from typing import cast
 
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import Scanner
+from proxy.audit.pressure import Pressure
 from proxy.gateway.channel import WRITE_HIGH, WRITE_LOW
-from proxy.metrics import Metrics
+from proxy.metrics.metrics import Metrics
 
 # How long a session that was cut in the middle of a message waits for that message's
 # end, to put its reason behind it; and how long a peer has to take what is buffered.
@@ -31,19 +31,6 @@ SOURCE_FULL = 1
 CROWDED = 2
 AUDIT_FULL = 4
 CANCELLING = 8
-
-
-class Congestion(Protocol):
-    """What tells the relay to wait: the audit log, when its queue is full."""
-
-    @property
-    def is_congested(self) -> bool:
-        """Whether sessions must be read no further."""
-        ...
-
-    def on_drained(self, callback: Callable[[], None]) -> None:
-        """Call back once, when the queue is short again."""
-        ...
 
 
 class ClientSide(asyncio.Protocol):
@@ -114,7 +101,7 @@ class Relay:
     def __init__(
         self,
         scanner: Scanner,
-        congestion: Congestion,
+        congestion: Pressure,
         metrics: Metrics,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -189,7 +176,7 @@ class Relay:
             source.write(data)
         if scanner.is_crowded:
             self.hold(CROWDED)
-        if self._congestion.is_congested:
+        if self._congestion.is_congested():
             self._wait_for_audit()
         if scanner.has_said_goodbye and not scanner.has_outstanding:
             self._close(_BY_CLIENT)

@@ -8,7 +8,6 @@ copies in one operation that holds the interpreter's lock (``list.copy``).
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
@@ -26,8 +25,15 @@ class Histogram:
 
     def observe(self, value: float) -> None:
         """Count one observation; an edge belongs to the bucket below it."""
+        # From the small end: most observations are small, and compiled this is a few
+        # comparisons where a call of bisect costs a tenth of a microsecond.
+        index = 0
+        for edge in self.edges:
+            if value <= edge:
+                break
+            index += 1
         cells = self._cells
-        cells[bisect_left(self.edges, value)] += 1
+        cells[index] += 1
         cells[-1] += value
 
     def read(self) -> tuple[list[tuple[str, float]], float]:

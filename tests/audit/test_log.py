@@ -50,7 +50,7 @@ async def test_everything_recorded_is_there_in_order_and_valid(tmp_path):
         recorder.close("client_left", duration=2.0)
         await log.flush()
         assert log.queue_depth == 0
-        assert log.queued_bytes == 0
+        assert log.queued_bytes() == 0
         assert log.lag == 0.0
     assert queries(tmp_path) == [f"SELECT {n}" for n in range(300)]
     assert [p for r in records(tmp_path) for p in problems(r)] == []
@@ -318,7 +318,7 @@ async def test_a_queue_past_its_high_mark_is_congested_until_it_has_drained(tmp_
         await until(lambda: called)
         recorder = log.recorder(context())
         disk.gate.clear()
-        while not log.is_congested:
+        while not log.is_congested():
             run_statement(recorder, b"x" * 1000)
         log.on_drained(lambda: called.append("drained"))
         await asyncio.sleep(0)
@@ -326,7 +326,7 @@ async def test_a_queue_past_its_high_mark_is_congested_until_it_has_drained(tmp_
         disk.gate.set()
         await until(lambda: "drained" in called)
         await log.flush()
-        assert log.queued_bytes < 50_000
+        assert log.queued_bytes() < 50_000
         recorder.close("done", duration=1.0)
     assert verify(tmp_path, PUBLIC).is_intact
 

@@ -18,6 +18,7 @@ from policies.grant import (
 )
 from protocols.errors import Reason, Refusal
 from protocols.interface import SessionKey
+from proxy.audit.pressure import Pressure
 from proxy.gateway.live import LiveSession
 from proxy.gateway.relay import Relay
 from proxy.metrics import Metrics
@@ -101,11 +102,11 @@ class FakeScanner:
         self.closed += 1
 
 
-class FakeCongestion:
+class FakeCongestion(Pressure):
     """An audit log that is as full as a test says."""
 
     def __init__(self) -> None:
-        self.is_congested = False
+        super().__init__(high_mark=100, maximum_queued=200)
         self.waiting: list[Callable[[], None]] = []
 
     def on_drained(self, callback: Callable[[], None]) -> None:

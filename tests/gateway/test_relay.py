@@ -64,7 +64,7 @@ async def test_a_crowded_session_is_read_again_when_the_server_has_answered():
 
 async def test_a_full_audit_queue_holds_the_client_until_it_has_drained():
     wire = Wire()
-    wire.congestion.is_congested = True
+    wire.congestion.pending_bytes = 101
     wire.relay.from_client(b"one")
     wire.relay.from_client(b"two")
     assert not wire.client.is_read

@@ -1,0 +1,53 @@
+"""How full the audit queue is and whether it works: what every statement asks.
+
+Knows numbers. Its own module, compiled with types, because the recorder and the relay
+read it for each statement: C fields instead of properties of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+RECORD_COST = 1024
+"""Bytes counted for a queued record beside its text: about its line's constant part."""
+
+
+class Pressure:
+    """The part of the audit log that sessions look at. Sizes in bytes.
+
+    Records are dropped, and counted, where they would lie above ``maximum_queued``.
+    """
+
+    def __init__(self, high_mark: int, maximum_queued: int) -> None:
+        self.is_failed = False
+        """Whether nothing can be recorded now: no session opens, no statement starts."""
+        self.failure = ""
+        """Why, in words without a secret."""
+        self.is_awake = False
+        """Whether somebody is scheduled to look at the queue."""
+        self.pending_bytes = 0
+        """An estimate of what is queued and not encoded."""
+        self.unwritten_bytes = 0
+        """What is encoded and not written."""
+        self.high_mark = high_mark
+        self.maximum_queued = maximum_queued
+
+    def queued_bytes(self) -> int:
+        """An estimate of what is queued and not yet written."""
+        return self.pending_bytes + self.unwritten_bytes
+
+    def is_congested(self) -> bool:
+        """Whether clients should be read no further until ``on_drained`` calls."""
+        return self.pending_bytes + self.unwritten_bytes > self.high_mark
+
+    def on_drained(self, callback: Callable[[], None]) -> None:
+        """Call back once, when the queue is short again."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """Something was queued and nobody is scheduled to look."""
+        raise NotImplementedError
+
+    def count_lost(self) -> None:
+        """A record was dropped at the queue's bound."""
+        raise NotImplementedError

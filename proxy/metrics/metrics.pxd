@@ -1,0 +1,15 @@
+# The types with which this module is compiled; it runs without them too.
+from proxy.metrics.tallies cimport Histogram
+
+cdef class Metrics:
+    cdef public object sessions, sessions_ended, logins, refusals, credentials, tls, cancels
+    cdef public Histogram connect_seconds, setup_seconds, loop_lag_seconds
+    cdef public double loop_lag
+    cdef public long long bytes_from_client, bytes_from_source
+    cdef public object read_audit, read_store_is_current, read_log_lines_lost
+    cdef dict _statements, _durations
+    cdef object _kind
+    cdef dict _counts
+    cdef Histogram _duration
+
+    cpdef statement(self, kind, outcome, double seconds)
