@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from protocols.errors import Refusal
 from protocols.interface import Kill, ScanLimits
+from protocols.mysql import capabilities as capabilities_
 from protocols.mysql.in_place import last_word
 from protocols.mysql.ledger import Ledger
 from protocols.mysql.prepared import PreparedStatements
@@ -17,7 +18,7 @@ from protocols.mysql.scan_client import ClientScan
 from protocols.mysql.scan_server import ServerScan
 from protocols.statements import Outcome, Statement, StatementSink
 
-_DEPRECATE_EOF = 0x01000000  # CLIENT_DEPRECATE_EOF
+_DEPRECATE_EOF = capabilities_.DEPRECATE_EOF
 _IN_TRANS = 0x0001  # SERVER_STATUS_IN_TRANS
 _AUTOCOMMIT = 0x0002  # SERVER_STATUS_AUTOCOMMIT
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import Kill, ScanLimits
 from protocols.mysql import commands, expected
+from protocols.mysql.framing import MAX_PAYLOAD
 from protocols.mysql.in_place import (
     TOO_MANY_STATEMENTS,
     UNKNOWN_STATEMENT,
@@ -56,7 +57,7 @@ _FILE_COMING = expected.FILE_COMING
 _FILE_SENT = expected.FILE_SENT
 
 # A packet of this length is continued by the next one.
-_FULL = 0xFFFFFF
+_FULL = MAX_PAYLOAD
 
 # Names of databases, tables and columns have 64 characters, of four bytes at most.
 _NAME_LIMIT = 1024

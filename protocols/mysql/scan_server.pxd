@@ -32,7 +32,7 @@ cdef class ServerScan:
     cpdef bytes read(self, bytes data, double now, int idle)
     @cython.locals(limit=Py_ssize_t)
     cdef Py_ssize_t _needed(self, int first, Py_ssize_t total) except -1
-    @cython.locals(ledger=Ledger, entry=Expected)
+    @cython.locals(ledger=Ledger, entry=Expected, is_row=bint)
     cdef _take(self, int first, bytes data, Py_ssize_t at, Py_ssize_t total, int sequence, double now)
     @cython.locals(code=int)
     cdef _take_first(self, Expected entry, int first, bytes data, Py_ssize_t at, Py_ssize_t total, double now)

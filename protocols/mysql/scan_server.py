@@ -14,6 +14,7 @@ from __future__ import annotations
 from protocols.errors import PeerViolation
 from protocols.interface import ScanLimits
 from protocols.mysql import expected, local_file
+from protocols.mysql.framing import MAX_PAYLOAD
 from protocols.mysql.in_place import error_packet
 from protocols.mysql.ledger import Expected, Ledger
 from protocols.mysql.prepared import PreparedStatements
@@ -39,7 +40,7 @@ _COLUMNS_DEFINED = 5  # at the EOF behind its columns
 _FIELD_LIST = 6  # in definitions up to an EOF
 _AFTER_FILE = 7  # before the OK or ERR for a file that the client sent
 
-_FULL = 0xFFFFFF
+_FULL = MAX_PAYLOAD
 
 _MORE_RESULTS = 0x0008  # SERVER_MORE_RESULTS_EXISTS
 _CURSOR_EXISTS = 0x0040  # SERVER_STATUS_CURSOR_EXISTS
@@ -282,16 +283,8 @@ class ServerScan:
         if not entry.is_whole or ledger.file_state == _FILE_COMING:
             raise PeerViolation(_OUT_OF_STEP)
         self._is_untouched = False
-        if entry.code == _FETCH and self._state == _FIRST:
-            self._state = _ROWS
-            self._is_binary = True
-            if first == 0:
-                self._rows = 1
-                if total == _FULL + 4:
-                    self._is_continued = True
-                    self._size = _FULL
-                return None
-        if total >= _FULL + 4 or total > self._message_limit:
+        is_row = entry.code == _FETCH and self._state == _FIRST and first == 0
+        if (total == _FULL + 4 and not is_row) or total - 4 > self._message_limit:
             raise PeerViolation(_INVALID_LENGTH)
         if entry.is_replaced:
             self._end_result(entry, first, data, at, total, now)
@@ -337,6 +330,15 @@ class ServerScan:
                 self._state = _DEFINITIONS
             else:
                 self._begin_columns(now)
+        elif code == _FETCH:
+            self._state = _ROWS
+            self._is_binary = True
+            if first == 0:
+                self._rows = 1
+                self._is_continued = total == _FULL + 4
+                self._size = _FULL
+            else:
+                self._end_result(entry, first, data, at, total, now)
         elif code == _FIELDS:
             self._state = _FIELD_LIST
             if first == 0xFE:
