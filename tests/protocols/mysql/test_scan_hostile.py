@@ -181,7 +181,7 @@ moves = st.tuples(st.booleans(), client_parts, st.lists(server_bodies, max_size=
     st.integers(0, 2),
 )
 def test_only_violations_are_raised_and_every_record_ends_once(
-    said_in_turn: list[tuple[bool, bytes, list[bytes]]], deprecates: bool, is_mariadb: bool, shift: int
+    turns: list[tuple[bool, bytes, list[bytes]]], deprecates: bool, is_mariadb: bool, shift: int
 ):
     talk = Talk(
         deprecates=deprecates,
@@ -191,7 +191,7 @@ def test_only_violations_are_raised_and_every_record_ends_once(
         limits=ScanLimits(text=20, prepared=3),
         sessions=frozenset({1}),
     )
-    for is_client, sent, bodies in said_in_turn:
+    for is_client, sent, bodies in turns:
         said = answer(*bodies, sequence=talk.scanner.refusal(REFUSAL)[3])
         try:
             if is_client:

@@ -56,9 +56,7 @@ def test_a_long_refused_statement_leaves_nothing_behind(size: int):
     talk = Talk(refused=b"DROP")
     stream = query(b"DROP".ljust(size, b"x")) + PING
     places = sorted([0, 1000, 1000 + FULL, len(stream) - 7, len(stream)])
-    sent = b"".join(
-        talk.client(stream[start:stop]) for start, stop in itertools.pairwise(places)
-    )
+    sent = b"".join(talk.client(stream[start:stop]) for start, stop in itertools.pairwise(places))
     assert sent == PING + PING
     said = talk.server(answer(ok()) + answer(ok()))
     assert numbers(said) == [((size + 1) // FULL + 1, 255), (1, 0)]
