@@ -1,5 +1,14 @@
 # The types with which statements.py is compiled; it runs without them too.
+cimport cython
 
+cdef object _OTHER, _PENDING
+cdef dict _QUICK
+
+cpdef kind_of_text(bytes text)
+
+# It refers to nothing that could refer to it.
+@cython.no_gc
+@cython.freelist(512)
 cdef class Statement:
     cdef public object via, text, kind, name, outcome, tag, code, parameters
     cdef public Py_ssize_t text_length, rows, bytes_in, bytes_out

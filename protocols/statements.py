@@ -160,6 +160,11 @@ def kind_of_text(text: bytes) -> Kind:
     return _WORDS.get(match[1].upper(), Kind.OTHER) if match else Kind.OTHER
 
 
+# Looking up a member of an Enum walks its class; these are read for every statement.
+_OTHER = Kind.OTHER
+_PENDING = Outcome.PENDING
+
+
 class Statement:
     """One statement on its way: made by a scanner, ended once, then recorded.
 
@@ -178,9 +183,9 @@ class Statement:
         self.text_length = text_length
         self.started = started
         self.ended = 0.0
-        self.kind = Kind.OTHER
+        self.kind = _OTHER
         self.name = b""
-        self.outcome = Outcome.PENDING
+        self.outcome = _PENDING
         self.rows = 0
         self.bytes_in = 0
         self.bytes_out = 0

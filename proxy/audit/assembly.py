@@ -20,6 +20,8 @@ from proxy.audit.pressure import RECORD_COST
 from proxy.audit.recorder import SessionRecorder
 from proxy.audit.settings import AuditSettings, Clock
 
+_WRITE = 256 * 1024
+"""Bytes that are handed to the writer while there is more to encode."""
 _BATCH = 1024 * 1024
 """Bytes handed to the writer at once; bounds how long one write keeps a waiter waiting."""
 _DAY = 86_400.0
@@ -69,6 +71,11 @@ class Assembly:
         first = self._batches[0]
         return bool(first.records) or first.sync
 
+    def is_urgent(self) -> bool:
+        """Whether the writer's next batch is large enough, or somebody waits for it."""
+        first = self._batches[0]
+        return first.sync or first.size >= _WRITE
+
     @property
     def records(self) -> int:
         """Encoded records the writer has not been given."""
@@ -114,7 +121,7 @@ class Assembly:
             if isinstance(item, tuple):
                 recorder, statement = item
                 freed += len(statement.text)
-                line = chain.seal(
+                line = chain.link(
                     encode_statement(
                         recorder.fragments,
                         statement,
@@ -124,7 +131,10 @@ class Assembly:
                         with_parameters,
                     )
                 )
+                batch.add_unbroken(line)
                 batch.placed.append(statement)
+                self._file_bytes += len(line) + 1
+                self.unwritten += len(line) + 1
             else:
                 line = chain.event(item.event, item.time)
                 if item.waiter is not None:
@@ -132,7 +142,7 @@ class Assembly:
                     batch.sync = True
                 if item.recorder is not None:
                     batch.placed.append(item.recorder)
-            self._add(batch, line)
+                self._add(batch, line)
             if chain.sequence - chain.signed >= _CHECKPOINT_RECORDS:
                 self._add(batch, chain.checkpoint(self._clock.time()))
             if batch.size >= _BATCH or self._file_bytes >= self._rotate_bytes:

@@ -6,9 +6,12 @@ from asyncio import Future
 
 from proxy.audit.journal import Placed
 
+_BREAK = b"\n"
+
 
 class Batch:
-    """Whole lines of one file, already chained. ``size`` is their bytes.
+    """Whole lines of one file, already chained. ``size`` is their bytes;
+    ``lines`` joined are what is written.
 
     ``oldest`` is when the first of them was queued (monotonic seconds).
     """
@@ -29,4 +32,11 @@ class Batch:
         """Add one line."""
         self.lines.append(line)
         self.size += len(line)
+        self.records += 1
+
+    def add_unbroken(self, line: bytes) -> None:
+        """Add one line whose line break is still missing, without copying it."""
+        self.lines.append(line)
+        self.lines.append(_BREAK)
+        self.size += len(line) + 1
         self.records += 1

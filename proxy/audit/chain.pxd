@@ -8,4 +8,5 @@ cdef class Chain:
     cdef public long long sequence, signed
 
     @cython.locals(data=bytes)
+    cpdef bytes link(self, str line)
     cpdef bytes seal(self, str line)

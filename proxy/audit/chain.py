@@ -44,6 +44,7 @@ with 16 KiB of parameters: far below; a longer line is not ours."""
 FILE_NAME = re.compile(r"audit-(\d{8})-(\d{4,9})\.jsonl")
 HEAD_NAME = "head"
 _SIGNATURE_LENGTH = 88
+_sha256 = hashlib.sha256
 
 _FRONT = re.compile(rb'\{"metadata":\{"sequence":(\d{1,18}),')
 _BACK = re.compile(
@@ -125,12 +126,16 @@ class Chain:
         """The sequence number of the newest signed line of this process."""
         self.file = ""
 
-    def seal(self, line: str) -> bytes:
-        """Take a line encoded for ``sequence + 1`` and ``prev``; its bytes with a break."""
+    def link(self, line: str) -> bytes:
+        """Take a line encoded for ``sequence + 1`` and ``prev``; its bytes, no break."""
         data = line.encode("ascii")
-        self.prev = hashlib.sha256(data).hexdigest()
+        self.prev = _sha256(data).hexdigest()
         self.sequence += 1
-        return data + b"\n"
+        return data
+
+    def seal(self, line: str) -> bytes:
+        """As ``link``, with the line break."""
+        return self.link(line) + b"\n"
 
     def event(self, event: Event, time: float) -> bytes:
         """Encode and seal an event."""

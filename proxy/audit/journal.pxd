@@ -11,3 +11,5 @@ cdef class Journal:
     @cython.locals(place="long long", end="long long", stored=Py_ssize_t)
     cpdef begin(self, owner, long long session, long long number, double time, bytes text, Py_ssize_t length)
     cpdef settle(self, owner)
+    @cython.locals(unsettled=dict)
+    cpdef settle_all(self, list owners)

@@ -146,7 +146,7 @@ class Journal:
             self._append(owner, _STATEMENT, session, number, time, text, length)
             return
         head = _pack(0, _STATEMENT, stored, self._epoch, session, number, time, length)
-        self._map[place:end] = head + _pack_check(crc32(text, crc32(head))) + text
+        self._map[place:end] = head + _pack_check(crc32(head + text)) + text
         self.cursor = end
         owner.place = place
         self.unsettled[place] = owner
@@ -156,6 +156,14 @@ class Journal:
         place = owner.place
         if self.unsettled.pop(place, None) is not None:
             self._map[place] = 1
+
+    def settle_all(self, owners: list[Placed]) -> None:
+        """Settle each of them: a whole batch is written."""
+        unsettled, mapped = self.unsettled, self._map
+        for owner in owners:
+            place = owner.place
+            if unsettled.pop(place, None) is not None:
+                mapped[place] = 1
 
     def _append(
         self,

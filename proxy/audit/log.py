@@ -326,7 +326,11 @@ class AuditLog(Pressure):
         has_room = self._assembly.unwritten <= _UNWRITTEN
         if has_room:
             self.pending_bytes -= self._assembly.encode(self._pending, self._settings.slice_records)
-            self._dispatch()
+            # One write for several slices: the hand-over to the thread costs more than it.
+            if not self._pending or self._assembly.is_urgent():
+                self._dispatch()
+            else:
+                self.unwritten_bytes = self._assembly.unwritten
         if self._pending and has_room:
             self._slice_timer = self._loop.call_later(_NEXT_SLICE, self._slice)
         # Without room the batch under way wakes the queue when it is done.
@@ -373,8 +377,7 @@ class AuditLog(Pressure):
         self.unwritten_bytes = self._assembly.unwritten
         self.records += batch.records
         self.bytes += batch.size
-        for owner in batch.placed:
-            self._journal.settle(owner)
+        self._journal.settle_all(batch.placed)
         if batch.sync:
             self.last_sync = self._clock.monotonic()
             for waiter in batch.waiters:

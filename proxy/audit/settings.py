@@ -42,7 +42,9 @@ class AuditSettings:
     """A write that takes longer counts as a failed disk until it comes back."""
     sync_seconds: float = 1.0
     slice_records: int = 256
-    slice_delay: float = 0.02
+    slice_delay: float = 0.05
+    """How long records gather before they are encoded: each batch costs hand-overs
+    between two threads, and the journal already holds what a crash must not lose."""
     high_mark: int = 16 * 1024 * 1024
     low_mark: int = 4 * 1024 * 1024
     maximum_queued: int = 64 * 1024 * 1024
