@@ -19,6 +19,7 @@ import structlog
 
 from protocols.errors import Reason, Refusal
 from protocols.interface import ScanLimits, WireProtocol
+from protocols.mysql.protocol import DEFAULT_SERVER_VERSION, MySQL
 from protocols.postgres import PROTOCOL as POSTGRES
 from proxy import parts
 from proxy.administration.probing import probe_handlers
@@ -30,6 +31,7 @@ from proxy.control import ControlError, Handler, serve_control
 from proxy.directory import Directory
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.cancel import Cancels
+from proxy.gateway.crypto import ThreadedCrypto
 from proxy.gateway.listener import Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.probe import ProbeResult, probe
@@ -47,7 +49,23 @@ from vault import Vault, harden_process
 
 log = structlog.get_logger("proxy")
 
-PROTOCOLS: dict[str, WireProtocol] = {POSTGRES.name: POSTGRES}
+
+def _postgres(config: ListenerConfig, crypto: ThreadedCrypto) -> WireProtocol:
+    return POSTGRES
+
+
+def _mysql(config: ListenerConfig, crypto: ThreadedCrypto) -> WireProtocol:
+    return MySQL(
+        crypto,
+        server_version=config.server_version or DEFAULT_SERVER_VERSION,
+        local_infile=config.local_infile,
+    )
+
+
+PROTOCOLS: dict[str, Callable[[ListenerConfig, ThreadedCrypto], WireProtocol]] = {
+    "postgres": _postgres,
+    "mysql": _mysql,
+}
 """The protocols a listener can be told to speak."""
 
 # How long the end waits for peers that are slow to take their last bytes.
@@ -97,7 +115,8 @@ async def running(config: Config) -> AsyncIterator[App]:
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         vault = parts.open_vault(config)
-        doors = [_door(listener) for listener in config.listeners]
+        crypto = ThreadedCrypto()
+        doors = [_door(listener, crypto) for listener in config.listeners]
         sockets = []
         for listener in config.listeners:
             sock = bind_tcp(listener.host, listener.port, "listeners")
@@ -241,7 +260,8 @@ async def probe_source(
 
 
 async def _probe(upstreams: Upstreams, workspace: Workspace, source: Source) -> ProbeResult:
-    protocol = next((one for one in PROTOCOLS.values() if one.engine == source.engine), None)
+    made = (make(ListenerConfig(), ThreadedCrypto()) for make in PROTOCOLS.values())
+    protocol = next((one for one in made if one.engine == source.engine), None)
     if protocol is None:
         return ProbeResult(False, f"no protocol of this proxy speaks {source.engine}")
     return await probe(protocol, upstreams, workspace, source)
@@ -258,8 +278,8 @@ def _settle_garbage() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _door(config: ListenerConfig) -> Door:
-    protocol = PROTOCOLS[config.protocol]
+def _door(config: ListenerConfig, crypto: ThreadedCrypto) -> Door:
+    protocol = PROTOCOLS[config.protocol](config, crypto)
     if config.tls_certificate is None or config.tls_key is None:
         return Door(protocol, config, NoTls())
     tls = ServerTls(config.tls_certificate, config.tls_key, config.tls_profile, protocol.alpn)

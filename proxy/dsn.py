@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from proxy.config import ListenerConfig
 
-SCHEMES = {"postgres": "postgresql"}
+SCHEMES = {"postgres": "postgresql", "mysql": "mysql"}
+"""A listener's protocol as a DSN's scheme, which is also its sources' engine."""
 
 
 def dsn(
@@ -22,7 +23,9 @@ def dsn(
     """A DSN for one source. ``port`` is the real one where the listener's is 0."""
     host = _reachable(listener.host)
     # The password goes over TLS wherever there is any; libpq's default would try plaintext.
-    mode = "?sslmode=require" if listener.tls_certificate is not None else ""
+    # MySQL's drivers share no word for it, and their token never crosses the wire as it is.
+    has_mode = listener.tls_certificate is not None and listener.protocol == "postgres"
+    mode = "?sslmode=require" if has_mode else ""
     return (
         f"{SCHEMES[listener.protocol]}://{quote(workspace)}:{quote(token)}@{host}:"
         f"{port or listener.port}/{quote(source)}{mode}"

@@ -57,6 +57,8 @@ class Login:
         self._crypto = crypto
         self._entropy = entropy
         self._password = login.password or b""
+        # Without a stored secret there is nothing to give away to the wrong method.
+        self._methods = login.methods | (set() if self._password else set(_BY_SCRAMBLE))
         self.method = ""
         self._scramble = b""
         self._is_proved = not self._password
@@ -68,10 +70,10 @@ class Login:
         otherwise nothing is proved yet and the server switches to the user's.
         """
         self._scramble = scramble
-        allowed = [name for name in _BY_SCRAMBLE if name in self._login.methods]
+        allowed = [name for name in _BY_SCRAMBLE if name in self._methods]
         if plugin not in allowed:
             plugin = allowed[0] if allowed else NATIVE
-            if plugin not in self._login.methods:
+            if plugin not in self._methods:
                 self.method = ""
                 return plugin, b""
         self.method = plugin
@@ -119,7 +121,7 @@ class Login:
                 "the data source's server asks for a login method that this proxy does not speak",
                 "unknown authentication plug-in",
             )
-        if plugin not in self._login.methods:
+        if plugin not in self._methods:
             raise Refusal(
                 Reason.SOURCE_UNTRUSTED,
                 f"the data source does not allow the login method {plugin}",

@@ -33,6 +33,8 @@ def source() -> None:
     examples=(
         "accode-proxy source add finance orders postgresql://db.example.com:5432/orders \\",
         "    --username app --password-stdin < password.txt",
+        "accode-proxy source add finance shop mysql://db.example.com/shop --username app \\",
+        "    --password-file FILE --ca ca.pem",
         "accode-proxy source add finance ledger postgresql://10.0.0.7/ledger --username app \\",
         "    --password-file password.txt --tls verify-ca --ca company-ca.pem",
         "accode-proxy source add finance old postgresql://old.example.com/db --username app \\",
@@ -52,7 +54,7 @@ def source() -> None:
     "methods",
     multiple=True,
     help="Authentication methods the server may ask for; may be repeated."
-    "  [default: scram-sha-256-plus, scram-sha-256]",
+    "  [default: those of the engine that never send the password as it is]",
 )
 @everywhere
 def add(
@@ -95,7 +97,7 @@ def add(
                 database=place_of_source.database,
                 username=username,
                 tls=settings,
-                auth_methods=auth_methods_for(methods, secrets),
+                auth_methods=auth_methods_for(place_of_source.engine, methods, secrets),
             )
             return await sources.add_source(place, found, draft, secrets)
 

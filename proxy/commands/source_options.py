@@ -17,11 +17,16 @@ from proxy.administration.sources import NewSecrets
 from proxy.commands.secrets import read_public_file
 from proxy.config import parse_duration
 from proxy.store import TlsSettings
+from proxy.store.engines import ENGINES
 from proxy.store.records import TlsMode, TlsProfile
-from proxy.store.tls import CA_LIMIT, CHAIN_LIMIT
-from proxy.store.validate import DEFAULT_AUTH_METHODS
+from proxy.store.tls import CA_LIMIT, CHAIN_LIMIT, SERVER_KEY_LIMIT
 
-_ENGINES = {"postgresql": ("postgresql", 5432), "postgres": ("postgresql", 5432)}
+_ENGINES = {
+    "postgresql": ("postgresql", 5432),
+    "postgres": ("postgresql", 5432),
+    "mysql": ("mysql", 3306),
+    "mariadb": ("mysql", 3306),
+}
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -49,6 +54,7 @@ class TlsChoice:
     owner: str | None
     reason: str | None
     until: str | None
+    server_public_key: Path | None
 
     def settings(self) -> TlsSettings:
         """The settings to store. Raises CommandError, UsageError."""
@@ -74,6 +80,11 @@ class TlsChoice:
             owner=self.owner,
             reason=self.reason,
             expires_at=expires_at,
+            server_key_pem=(
+                read_public_file(self.server_public_key, "server's public key", SERVER_KEY_LIMIT)
+                if self.server_public_key
+                else None
+            ),
         )
 
 
@@ -85,7 +96,8 @@ def parse_url(url: str) -> SourcePlace:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _ENGINES:
         raise click.UsageError(
-            "The source must be ENGINE://HOST:PORT/DATABASE, and ENGINE must be postgresql."
+            "The source must be ENGINE://HOST:PORT/DATABASE,"
+            " and ENGINE must be postgresql or mysql."
         )
     if "@" in rest:
         raise click.UsageError(
@@ -106,12 +118,12 @@ def parse_url(url: str) -> SourcePlace:
     return SourcePlace(engine, host, default_port if port is None else port, database)
 
 
-def auth_methods_for(given: tuple[str, ...], secrets: NewSecrets) -> frozenset[str]:
+def auth_methods_for(engine: str, given: tuple[str, ...], secrets: NewSecrets) -> frozenset[str]:
     """The methods chosen, or what fits the secrets that are stored."""
     if given:
         return frozenset(given)
     if secrets.password is not None:
-        return DEFAULT_AUTH_METHODS
+        return ENGINES[engine].default
     return frozenset({"cert" if secrets.client_key is not None else "trust"})
 
 
@@ -152,6 +164,11 @@ def tls_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--server-name", help="The name in the certificate, where it is not the host.")
     @click.option(
         "--pin", "pins", multiple=True, help="sha256/BASE64 of a server key; two or more."
+    )
+    @click.option(
+        "--server-public-key",
+        type=_FILE,
+        help="MySQL without TLS: the server's RSA key (PEM), to encrypt the password with.",
     )
     @click.option("--owner", help="Who answers for a weak profile.")
     @click.option("--reason", help="Why a weak profile is needed.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -13,8 +14,8 @@ from proxy.administration.workplace import open_reading, open_workplace
 from proxy.commands import display
 from proxy.commands.frame import Group, Invocation, everywhere
 from proxy.config import Config, parse_duration
-from proxy.dsn import dsn
-from proxy.store import Token
+from proxy.dsn import SCHEMES, dsn
+from proxy.store import Source, Token
 
 
 @click.group(cls=Group)
@@ -48,7 +49,7 @@ def create(
     config = invocation.config()
     ends = datetime.now(UTC) + timedelta(seconds=expires) if expires is not None else None
 
-    async def work() -> tuple[str, Token, list[str]]:
+    async def work() -> tuple[str, Token, Sequence[Source]]:
         async with open_workplace(config, invocation.note) as place:
             text, made = await tokens.create_token(
                 place,
@@ -57,10 +58,10 @@ def create(
                 expires_at=ends,
             )
             found = await place.store.workspace(workspace)
-            return text, made, [entry.name for entry in await place.store.list_sources(found)]
+            return text, made, await place.store.list_sources(found)
 
     text, made, sources = asyncio.run(work())
-    dsns = _dsns(config, workspace, text, sources or ["SOURCE"])
+    dsns = _dsns(config, workspace, text, sources)
     value = token_value(made, datetime.now(UTC)) | {"token": text, "dsns": dsns}
     lines = [
         text,
@@ -125,9 +126,16 @@ def revoke(invocation: Invocation, workspace: str, token_id: str, yes: bool) -> 
     invocation.show(token_value(ended, datetime.now(UTC)), f"Revoked token {ended.id}.")
 
 
-def _dsns(config: Config, workspace: str, text: str, sources: list[str]) -> list[str]:
+def _dsns(config: Config, workspace: str, text: str, sources: Sequence[Source]) -> list[str]:
+    if not sources:
+        return [dsn(config.listeners[0], workspace, text, "SOURCE")]
     # More than ten lines of the same help nobody.
-    return [dsn(config.listeners[0], workspace, text, source) for source in sources[:10]]
+    return [
+        dsn(listener, workspace, text, source.name)
+        for source in sources[:10]
+        for listener in config.listeners
+        if SCHEMES[listener.protocol] == source.engine
+    ]
 
 
 def token_value(entry: Token, now: datetime) -> dict[str, object]:

@@ -28,6 +28,8 @@ _OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "ACCODE_PROXY_PURE"})
 # A megabyte of settings is a mistake, not a configuration.
 _LARGEST_FILE = 1024 * 1024
 _MOST_LISTENERS = 64
+# Beside PostgreSQL's 6432, so that both may run with nothing but their names.
+MYSQL_PORT = 6433
 # Kubernetes puts these into every container near a Service called accode-proxy
 # ("Service environment variables" in its manual); they are not ours.
 _SERVICE_LINK = re.compile(
@@ -148,9 +150,16 @@ def _listeners(raw: Any, place: str, folder: Path) -> tuple[ListenerConfig, ...]
     if not 1 <= len(raw) <= _MOST_LISTENERS:
         raise ConfigError(f"{place}: there must be from 1 to {_MOST_LISTENERS} listeners.")
     return tuple(
-        _section(ListenerConfig, entry, f"listeners.{number}", place, folder)
+        _section(ListenerConfig, _with_port(entry), f"listeners.{number}", place, folder)
         for number, entry in enumerate(raw)
     )
+
+
+def _with_port(listener: dict[str, Any]) -> dict[str, Any]:
+    """Each protocol has its own default port."""
+    protocol = listener.get("protocol")
+    name = protocol.text if isinstance(protocol, _Text) else protocol
+    return {"port": MYSQL_PORT} | listener if name == "mysql" else listener
 
 
 def _section(kind: type[Any], raw: Any, name: str, place: str, folder: Path) -> Any:
@@ -238,6 +247,11 @@ def _check_together(config: Config, place: str) -> None:
             raise ConfigError(
                 f"{place}: {name} allows no plaintext and has no tls_certificate, "
                 "so that nobody could log in."
+            )
+        if listener.protocol != "mysql" and (listener.server_version or listener.local_infile):
+            raise ConfigError(
+                f"{place}: {name} speaks {listener.protocol}; server_version and local_infile "
+                "are settings of a mysql listener."
             )
         address = (listener.host, listener.port)
         if listener.port and address in seen:

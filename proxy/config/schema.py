@@ -18,6 +18,7 @@ from proxy.config.values import (
     Ports,
     Reader,
     Seconds,
+    ServerVersion,
     StoreUrl,
     Whole,
 )
@@ -40,9 +41,14 @@ class ListenerConfig:
     ``plaintext`` says who may log in without TLS: clients on loopback, nobody, or
     everybody. ``tls_certificate`` and ``tls_key`` are PEM files; both or neither.
     ``max_sessions`` is this listener's share of ``limits.sessions``; 0: all of it.
+    ``server_version`` and ``local_infile`` are MySQL's: the version that its greeting shows
+    ("": the protocol's own choice), and whether clients may be asked for their files by
+    their own LOAD DATA LOCAL.
     """
 
-    protocol: Literal["postgres"] = field(default="postgres", metadata=_read(Choice(("postgres",))))
+    protocol: Literal["postgres", "mysql"] = field(
+        default="postgres", metadata=_read(Choice(("postgres", "mysql")))
+    )
     host: str = field(default="127.0.0.1", metadata=_read(Host()))
     port: int = field(default=6432, metadata=_read(Whole(0, 65_535)))
     tls_certificate: Path | None = field(default=None, metadata=_read(FilePath(may_be_absent=True)))
@@ -54,6 +60,8 @@ class ListenerConfig:
         default="loopback", metadata=_read(Choice(("loopback", "never", "always")))
     )
     max_sessions: int = field(default=0, metadata=_read(Whole(0, 1_000_000)))
+    server_version: str = field(default="", metadata=_read(ServerVersion()))
+    local_infile: bool = field(default=False, metadata=_read(Flag()))
 
 
 @dataclass(frozen=True, slots=True)

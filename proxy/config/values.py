@@ -157,6 +157,22 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerVersion:
+    """What a MySQL greeting says: a version number, and printable text behind it."""
+
+    def read(self, raw: object, folder: Path) -> str:
+        """The text; empty means the protocol's own choice."""
+        text = _plain_text(raw)
+        if text and not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+~_-]{0,60}", text):
+            raise SettingError("must begin with three numbers, as 8.0.36")
+        return text
+
+    def from_text(self, text: str) -> object:
+        """As it stands."""
+        return text.strip()
+
+
+@dataclass(frozen=True, slots=True)
 class FilePath:
     """A path; a relative one is relative to the configuration file's folder.
 

@@ -160,6 +160,7 @@ class Upstreams:
                 is_tls_verified=source.tls.is_verified,
                 version=protocol.upstream_version,
                 max_iterations=MAX_ITERATIONS,
+                server_public_key=_encoded(source.tls.server_key_pem),
                 detail=None if arrival is None else arrival.detail,
             )
             upstream = await protocol.connect(channel, login, self._derive(source), self._entropy)
@@ -285,3 +286,7 @@ class Upstreams:
                 channel.abandon()
 
         return stop_as_user if protocol.cancels_as_user else stop
+
+
+def _encoded(pem: str | None) -> bytes | None:
+    return None if pem is None else pem.encode()

@@ -75,6 +75,8 @@ class TlsSettings:
     ``server_name``: the name to expect, where it is not the host. ``pins``: SPKI pins,
     ``sha256/`` and base64, of which the server's key must match one. ``owner``,
     ``reason`` and ``expires_at`` answer for profile ``compat`` or ``legacy``.
+    ``server_key_pem``: the server's RSA key, where a protocol encrypts the password with
+    it instead of TLS.
     """
 
     mode: TlsMode = "verify-full"
@@ -86,6 +88,7 @@ class TlsSettings:
     owner: str | None = None
     reason: str | None = None
     expires_at: datetime | None = None
+    server_key_pem: str | None = field(default=None, repr=False)
 
     @property
     def is_verified(self) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import secrets
 
 from proxy.store import tls as tls_settings
+from proxy.store.engines import ENGINES
 from proxy.store.records import CredentialField, SealedField, Source, TlsSettings, Workspace
-from proxy.store.validate import DEFAULT_AUTH_METHODS
 from vault import Binding, Destination, SealedRecord, Secret, UnsealError, Vault
 
 PURPOSE = "upstream-login"
@@ -30,9 +30,14 @@ def draft_source(
     database: str,
     username: str,
     tls: TlsSettings | None = None,
-    auth_methods: frozenset[str] = DEFAULT_AUTH_METHODS,
+    auth_methods: frozenset[str] | None = None,
 ) -> Source:
-    """A source that is not stored yet, to seal secrets for; ``Store.add_source`` checks it."""
+    """A source that is not stored yet, to seal secrets for; ``Store.add_source`` checks it.
+
+    ``auth_methods`` None: the engine's default.
+    """
+    if auth_methods is None:
+        auth_methods = ENGINES[engine].default if engine in ENGINES else frozenset()
     return Source(
         id=new_id(),
         workspace_id=workspace.id,

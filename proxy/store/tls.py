@@ -9,11 +9,14 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from policies.egress import check_host
 from proxy.store.errors import InvalidSetting, StoreCorrupt
@@ -23,6 +26,10 @@ CA_LIMIT = 64 * 1024
 """Bytes of a source's CA bundle: some thirty certificates, and all that a seal may bind."""
 CHAIN_LIMIT = 16 * 1024
 """Bytes of a client certificate with its chain."""
+SERVER_KEY_LIMIT = 4 * 1024
+"""Bytes of a server's public key: 8192 bits of RSA and the armour."""
+SERVER_KEY_BITS = range(2_048, 8_193)
+"""What a server's RSA key may have; MySQL makes 2048."""
 PIN_COUNTS = range(2, 9)
 """At least two pins, so that the server's key can change; at most eight."""
 EXCEPTION_LIMIT = timedelta(days=366)
@@ -40,7 +47,7 @@ def check_tls(tls: TlsSettings, now: datetime) -> None:
         raise InvalidSetting("tls.mode", f"use one of {', '.join(get_args(TlsMode))}")
     if tls.profile not in get_args(TlsProfile):
         raise InvalidSetting("tls.profile", f"use one of {', '.join(get_args(TlsProfile))}")
-    if tls.mode == "disable" and tls != TlsSettings(mode="disable"):
+    if tls.mode == "disable" and replace(tls, server_key_pem=None) != TlsSettings(mode="disable"):
         raise InvalidSetting("tls.mode", "with disable there is nothing else to set for TLS")
     _check_identity(tls)
     if tls.profile in _WEAK_PROFILES:
@@ -79,6 +86,9 @@ def identity(tls: TlsSettings) -> str:
     for part in parts:
         data = b"" if part is None else b"=" + part.encode()
         digest.update(len(data).to_bytes(8, "big") + data)
+    if tls.server_key_pem is not None:
+        # Not a part like the others: credentials sealed before it was known stay readable.
+        digest.update(b"server key" + tls.server_key_pem.encode())
     return digest.hexdigest()
 
 
@@ -95,6 +105,7 @@ def to_json(tls: TlsSettings) -> str:
             "owner": tls.owner,
             "reason": tls.reason,
             "expires_at": tls.expires_at.timestamp() if tls.expires_at else None,
+            "server_key_pem": tls.server_key_pem,
         }
     )
 
@@ -121,6 +132,8 @@ def _check_identity(tls: TlsSettings) -> None:
         _certificates(tls.ca_pem, "tls.ca", CA_LIMIT)
     if tls.client_cert_pem is not None:
         _certificates(tls.client_cert_pem, "tls.client_cert", CHAIN_LIMIT)
+    if tls.server_key_pem is not None:
+        _check_server_key(tls.server_key_pem)
     if tls.server_name is not None:
         refusal = check_host(tls.server_name)
         if refusal is not None:
@@ -135,6 +148,17 @@ def _check_identity(tls: TlsSettings) -> None:
             raise InvalidSetting(
                 "tls.pins", "a pin is sha256/ and the base64 SHA-256 of the public key"
             )
+
+
+def _check_server_key(pem: str) -> None:
+    if len(pem.encode()) > SERVER_KEY_LIMIT:
+        raise InvalidSetting("tls.server_key", f"the key has more than {SERVER_KEY_LIMIT} bytes")
+    try:
+        key = serialization.load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise InvalidSetting("tls.server_key", "this is no public key in PEM") from None
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size not in SERVER_KEY_BITS:
+        raise InvalidSetting("tls.server_key", "give an RSA key of 2048 to 8192 bits")
 
 
 def _check_exception(tls: TlsSettings, now: datetime) -> None:

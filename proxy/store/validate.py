@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import get_args
 
 from policies.egress import check_host
+from proxy.store.engines import ENGINES
 from proxy.store.errors import InvalidName, InvalidSetting
 from proxy.store.records import CredentialField, Source
 from proxy.store.tls import check_tls
@@ -29,20 +30,6 @@ ITERATIONS_LIMIT = 100_000
 
 TOKEN_LIFETIME_LIMIT = timedelta(days=3660)
 """Ten years: more is a mistyped date."""
-
-ENGINES = frozenset({"postgresql"})
-
-AUTH_METHODS = frozenset(
-    {"scram-sha-256-plus", "scram-sha-256", "md5", "cleartext", "cert", "trust"}
-)
-DEFAULT_AUTH_METHODS = frozenset({"scram-sha-256-plus", "scram-sha-256"})
-"""Only what gives a hostile server nothing to replay or to crack in seconds.
-
-md5 sends a fast hash over a 4 byte salt that the server chooses, and PostgreSQL 18
-deprecates it; it, ``cleartext``, ``cert`` and ``trust`` are chosen by name.
-"""
-
-_PASSWORD_METHODS = frozenset({"scram-sha-256-plus", "scram-sha-256", "md5", "cleartext"})
 
 
 def is_name(name: str) -> bool:
@@ -98,6 +85,8 @@ def check_source(source: Source, now: datetime) -> None:
     _check_upstream_name(source.database, "database")
     _check_upstream_name(source.username, "username")
     check_tls(source.tls, now)
+    if source.tls.server_key_pem is not None and not ENGINES[source.engine].has_server_key:
+        raise InvalidSetting("tls.server_key", f"{source.engine} has no use for a server key")
     _check_methods(source)
 
 
@@ -106,7 +95,7 @@ def check_secrets(source: Source, secrets: frozenset[CredentialField]) -> None:
     if not secrets <= set(get_args(CredentialField)):
         raise InvalidSetting("credential", "only a password and a client key are known")
     methods = source.auth_methods
-    if "password" in secrets and not methods & _PASSWORD_METHODS:
+    if "password" in secrets and not methods & ENGINES[source.engine].password:
         raise InvalidSetting("password", "no authentication method of this source uses a password")
     if "trust" in methods and secrets:
         raise InvalidSetting("auth_methods", "trust is only for a source that stores no secret")
@@ -124,12 +113,13 @@ def _check_upstream_name(name: str, field: str) -> None:
 
 
 def _check_methods(source: Source) -> None:
-    methods = source.auth_methods
-    unknown = methods - AUTH_METHODS
-    if not methods or unknown:
-        raise InvalidSetting("auth_methods", f"use some of {', '.join(sorted(AUTH_METHODS))}")
-    if "cleartext" in methods and not source.tls.is_verified:
-        raise InvalidSetting("auth_methods", "cleartext needs TLS mode verify-ca or verify-full")
+    methods, engine = source.auth_methods, ENGINES[source.engine]
+    if not methods or methods - engine.methods:
+        raise InvalidSetting("auth_methods", f"use some of {', '.join(sorted(engine.methods))}")
+    if engine.cleartext in methods and not source.tls.is_verified:
+        raise InvalidSetting(
+            "auth_methods", f"{engine.cleartext} needs TLS mode verify-ca or verify-full"
+        )
     if "scram-sha-256-plus" in methods and methods == {"scram-sha-256-plus"}:
         if source.tls.mode == "disable":
             raise InvalidSetting("auth_methods", "scram-sha-256-plus needs TLS")

@@ -78,7 +78,7 @@ def main() -> None:
     """Serve with the leak that was asked for."""
     folder = Path(sys.argv[1]).parent
     place, form = (folder / "leak").read_text().split()
-    app.PROTOCOLS["postgres"] = Leaking(place, form, folder)
+    app.PROTOCOLS["postgres"] = lambda config, crypto: Leaking(place, form, folder)
     serve_proxy.main()
 
 

@@ -22,8 +22,8 @@ from proxy.audit.pressure import Pressure
 from proxy.gateway.live import LiveSession
 from proxy.gateway.relay import Relay
 from proxy.metrics import Metrics
+from proxy.store.engines import ENGINES
 from proxy.store.records import Source, TlsSettings
-from proxy.store.validate import DEFAULT_AUTH_METHODS
 
 CUT_REFUSAL = Refusal(Reason.SOURCE_UNTRUSTED, "no")
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -159,7 +159,7 @@ def source(**changes: Any) -> Source:
         "database": "orders",
         "username": "app",
         "tls": TlsSettings(),
-        "auth_methods": DEFAULT_AUTH_METHODS,
+        "auth_methods": ENGINES["postgresql"].default,
     }
     return Source(**(values | changes))
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.mysql.log_in import METHODS as MYSQL_METHODS
 from protocols.postgres.log_in import METHODS
+from proxy.store.engines import ENGINES
 from proxy.store.errors import InvalidName, InvalidSetting
 from proxy.store.records import CredentialField, Source, TlsSettings
 from proxy.store.validate import (
-    AUTH_METHODS,
-    DEFAULT_AUTH_METHODS,
     check_name,
     check_secrets,
     check_source,
@@ -31,7 +31,7 @@ GOOD = Source(
     database="orders",
     username="app",
     tls=TlsSettings(),
-    auth_methods=DEFAULT_AUTH_METHODS,
+    auth_methods=ENGINES["postgresql"].default,
 )
 
 
@@ -90,8 +90,10 @@ def test_a_bad_value_is_refused_by_the_name_of_its_field(field: str, value: Any)
 
 
 def test_methods_are_those_the_protocol_knows_and_the_defaults_are_scram():
-    assert AUTH_METHODS == METHODS
-    assert {"scram-sha-256", "scram-sha-256-plus"} == DEFAULT_AUTH_METHODS
+    assert ENGINES["postgresql"].methods == METHODS
+    assert ENGINES["postgresql"].default == {"scram-sha-256", "scram-sha-256-plus"}
+    assert ENGINES["mysql"].password == MYSQL_METHODS
+    assert ENGINES["mysql"].default == MYSQL_METHODS - {"mysql_clear_password"}
 
 
 @pytest.mark.parametrize("mode", ["disable", "require"])

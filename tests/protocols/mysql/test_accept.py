@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from protocols.channel import MemoryChannel, run
@@ -272,9 +274,13 @@ def test_a_refusal_of_a_silent_client_has_no_sqlstate():
     assert Err.decode(leg().refusal(NO)[4:]).sqlstate == b""
 
 
+def counting(start: int, count: int) -> bytes:
+    return bytes(range(start, start + count))
+
+
 def test_scrambles_hold_neither_nul_nor_dollar():
     for start in range(237):
-        scramble = make_scramble(lambda count, start=start: bytes(range(start, start + count)))
+        scramble = make_scramble(partial(counting, start))
         assert len(scramble) == 20
         assert not set(scramble) & {0, ord("$")}
         assert max(scramble) < 128
