@@ -66,7 +66,7 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(finance: CommandLine)
 
 @pytest.mark.parametrize(
     "url",
-    ["db.example.com", "mysql://db/orders", "postgresql://", "postgresql://db", "postgresql:///x",
+    ["db.example.com", "oracle://db/orders", "postgresql://", "postgresql://db", "postgresql:///x",
      "postgresql://db:x/orders", "postgresql://db/orders?sslmode=disable", "postgresql://a,b/c",
      "postgresql://a b/c", "postgresql://[::1/c"],
 )  # fmt: skip
