@@ -469,7 +469,7 @@ class ServerScan:
             status = self._ledger.status.to_bytes(2, "little")
             return b"\7\0\0" + bytes((entry.sequence,)) + b"\0\0\0" + status + b"\0\0"
         self._finish(answer.outcome, answer.sqlstate, now)
-        return error_packet(entry.sequence, answer.number, answer.sqlstate, answer.text)
+        return error_packet(entry.sequence, answer)
 
     def _take_error(
         self, entry: Expected, data: bytes, at: int, total: int, sequence: int, now: float

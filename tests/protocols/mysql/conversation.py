@@ -119,12 +119,11 @@ def prepared(number: int, parameters: int = 0, columns: int = 0) -> bytes:
 
 def answer(*bodies: bytes, sequence: int = 1) -> bytes:
     """Bodies as the packets of one answer."""
-    parts = b""
+    parts = []
     for body in bodies:
-        part = message(sequence, body)
-        parts += part
-        sequence += len(list(packets(part)))
-    return parts
+        parts.append(message(sequence, body))
+        sequence += len(body) // FULL + 1
+    return b"".join(parts)
 
 
 def packets(stream: bytes) -> Iterator[bytes]:
