@@ -167,6 +167,8 @@ class SessionFragments:
         self.via: Via | None = None
         self.outcome: Outcome | None = None
         self.front = self.back = ""
+        self.tag = b""
+        self.shown_tag = EMPTY
 
     @classmethod
     def of(cls, context: SessionContext) -> SessionFragments:
@@ -199,6 +201,14 @@ def _take_variant(fragments: SessionFragments, statement: Statement) -> None:
     fragments.kind = statement.kind
     fragments.via = statement.via
     fragments.outcome = statement.outcome
+
+
+def _take_tag(fragments: SessionFragments, tag: bytes) -> None:
+    fragments.tag = tag
+    if len(tag) > _TAG_LIMIT or tag.translate(None, _TAG_BYTES):
+        # Not a command tag of any server's: its bytes are the data source's to choose.
+        tag = b"?"
+    fragments.shown_tag = quote(tag.decode())
 
 
 def _variant(statement: Statement) -> tuple[str, str]:
@@ -267,10 +277,8 @@ def encode_statement(
     milliseconds = int(duration * 1000.0)
     microseconds = int(duration * 1e6)
     uid = f"{fragments.session_id}/{statement.number}"
-    tag = statement.tag
-    if tag and (len(tag) > _TAG_LIMIT or tag.translate(None, _TAG_BYTES)):
-        # Not a command tag of any server's: its bytes are the data source's to choose.
-        tag = b"?"
+    if statement.tag != fragments.tag:
+        _take_tag(fragments, statement.tag)
     return (
         f'{{"metadata":{{"sequence":{sequence},{fragments.head}{front},'
         f'"time":{time},"duration":{milliseconds},'
@@ -278,7 +286,7 @@ def encode_statement(
         f'"bytes":{statement.bytes_out}}},"unmapped":{{{fragments.tail}{back},'
         f'"rows":{statement.rows},"bytes_in":{statement.bytes_in},'
         f'"duration_us":{microseconds},"text_length":{statement.text_length},'
-        f'"tag":{quote(text_of(tag)[0]) if tag else EMPTY},{more}'
+        f'"tag":{fragments.shown_tag},{more}'
         f'"statement":"{uid}","prev":"{prev}"}}}}'
     )
 

@@ -92,6 +92,8 @@ class Journal:
 
     def __init__(self, mapped: mmap.mmap, segment_size: int, segments: int) -> None:
         self._map = mapped
+        # For single bytes: compiled, an index is one store.
+        self._view = memoryview(mapped)
         self._segment_size = segment_size
         self._segments = segments
         self._epoch = 0
@@ -125,6 +127,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the mapping; the file stays."""
+        self._view = memoryview(bytearray(1))
         self._map.close()
 
     def begin_session(self, owner: Placed, session: int, time: float, data: bytes) -> None:
@@ -159,11 +162,11 @@ class Journal:
 
     def settle_all(self, owners: list[Placed]) -> None:
         """Settle each of them: a whole batch is written."""
-        unsettled, mapped = self.unsettled, self._map
+        unsettled, view = self.unsettled, self._view
         for owner in owners:
             place = owner.place
             if unsettled.pop(place, None) is not None:
-                mapped[place] = 1
+                view[place] = 1
 
     def _append(
         self,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from time import monotonic
-from typing import cast
+from typing import Protocol, cast
 
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import Scanner
@@ -33,21 +33,29 @@ AUDIT_FULL = 4
 CANCELLING = 8
 
 
+class Receive(Protocol):
+    """What an event loop calls with the bytes it has read."""
+
+    def __call__(self, data: bytes) -> None:
+        """Take them."""
+        ...
+
+
 class ClientSide(asyncio.Protocol):
     """What the client's connection calls."""
 
-    __slots__ = ("_relay",)
+    __slots__ = ("_relay", "data_received")
+
+    data_received: Receive
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
+        # The relay's own method: no frame between the event loop and it.
+        self.data_received = relay.from_client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The client's connection is the relay's from now on."""
         self._relay.has_client(cast(asyncio.Transport, transport))
-
-    def data_received(self, data: bytes) -> None:
-        """Judge and send on."""
-        self._relay.from_client(data)
 
     def pause_writing(self) -> None:
         """The client does not take: read the source no further."""
@@ -65,18 +73,17 @@ class ClientSide(asyncio.Protocol):
 class SourceSide(asyncio.Protocol):
     """What the data source's connection calls."""
 
-    __slots__ = ("_relay",)
+    __slots__ = ("_relay", "data_received")
+
+    data_received: Receive
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
+        self.data_received = relay.from_source
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The data source's connection is the relay's from now on."""
         self._relay.has_source(cast(asyncio.Transport, transport))
-
-    def data_received(self, data: bytes) -> None:
-        """Account and send on."""
-        self._relay.from_source(data)
 
     def pause_writing(self) -> None:
         """The source does not take: read the client no further."""
