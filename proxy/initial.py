@@ -41,6 +41,7 @@ class Choices:
     allow_private: bool = False
     certificate: Path | None = None
     certificate_key: Path | None = None
+    mysql_port: int = 6433
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,13 @@ tls_certificate = {_toml(str(certificate))}
 tls_key = {_toml(str(key))}
 tls_profile = "intermediate"      # or "modern": TLS 1.3 only
 plaintext = "loopback"            # who may log in without TLS: loopback, never, always
+
+[[listeners]]
+protocol = "mysql"                # MySQL and MariaDB
+host = {_toml(choices.host)}
+port = {choices.mysql_port}
+tls_certificate = {_toml(str(certificate))}
+tls_key = {_toml(str(key))}
 
 [store]
 url = "sqlite:///{_STORE}"        # or postgresql://..., for several proxies

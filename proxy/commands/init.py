@@ -31,6 +31,13 @@ from proxy.preflight import examine
     help="The port for PostgreSQL clients.",
 )
 @click.option(
+    "--mysql-port",
+    type=click.IntRange(0, 65_535),
+    default=6433,
+    show_default=True,
+    help="The port for MySQL and MariaDB clients.",
+)
+@click.option(
     "--metrics-port",
     type=click.IntRange(0, 65_535),
     default=9432,
@@ -57,6 +64,7 @@ def init(
     invocation: Invocation,
     host: str,
     port: int,
+    mysql_port: int,
     metrics_port: int,
     allow_private: bool | None,
     tls_certificate: Path | None,
@@ -71,7 +79,7 @@ def init(
             default=False,
             err=True,
         )
-    choices = Choices(host, port, metrics_port, allow_private, tls_certificate, tls_key)
+    choices = Choices(host, port, metrics_port, allow_private, tls_certificate, tls_key, mysql_port)
     file = invocation.file
     made = asyncio.run(initialise(file.absolute().parent, choices, file.name))
     errors = [finding for finding in examine(load_config(made.config, {})) if finding.is_error]

@@ -163,7 +163,8 @@ class ServerVersion:
     def read(self, raw: object, folder: Path) -> str:
         """The text; empty means the protocol's own choice."""
         text = _plain_text(raw)
-        if text and not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+~_-]{0,60}", text):
+        number = r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}"
+        if text and not re.fullmatch(number + "[0-9A-Za-z.+~_-]{0,60}", text):
             raise SettingError("must begin with three numbers, as 8.0.36")
         return text
 

@@ -46,7 +46,7 @@ async def demo(*, once: bool) -> None:
         with embedded_postgres(folder, password) as port:
             # Port 0: free ones are picked, so that the demo is in nobody's way.
             made = await initialise(
-                folder / "proxy", Choices(port=0, metrics_port=0, allow_private=True)
+                folder / "proxy", Choices(port=0, mysql_port=0, metrics_port=0, allow_private=True)
             )
             config = load_config(made.config, {})
             async with running(config) as app:

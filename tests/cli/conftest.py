@@ -68,7 +68,9 @@ def line() -> Iterator[CommandLine]:
     """The command line after ``init``, on free ports; a short path, for its socket."""
     with tempfile.TemporaryDirectory(prefix="accode-") as folder:
         made = CommandLine(Path(folder))
-        made.ok("init", "--port", "0", "--metrics-port", "0", "--allow-private")
+        made.ok(
+            *("init", "--port", "0", "--mysql-port", "0", "--metrics-port", "0"), "--allow-private"
+        )
         yield made
 
 

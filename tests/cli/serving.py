@@ -43,7 +43,11 @@ class Served:
     @property
     def port(self) -> int:
         """The port it announced."""
-        (listening,) = [entry for entry in self.events() if entry["event"] == "listening"]
+        (listening,) = [
+            entry
+            for entry in self.events()
+            if entry["event"] == "listening" and entry["protocol"] == "postgres"
+        ]
         port = listening["port"]
         assert isinstance(port, int)
         return port

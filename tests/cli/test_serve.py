@@ -76,14 +76,10 @@ def test_without_a_running_proxy_sessions_cannot_be_asked_for(line: CommandLine)
 
 def test_metrics_and_health_are_on_their_own_port(line: CommandLine):
     port = free_port()
-    line.file.write_text(
-        line.file.read_text()
-        .replace('"127.0.0.1"\nport = 0', f'"127.0.0.1"\nport = {port}')
-        .replace(
-            f'protocol = "postgres"\nhost = "127.0.0.1"\nport = {port}',
-            'protocol = "postgres"\nhost = "127.0.0.1"\nport = 0',
-        )
-    )
+    metrics = '[metrics]\nhost = "127.0.0.1"\nport = '
+    text = line.file.read_text()
+    assert f"{metrics}0" in text
+    line.file.write_text(text.replace(f"{metrics}0", f"{metrics}{port}"))
     with serving(line):
         for path in ("metrics", "healthz", "readyz"):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:

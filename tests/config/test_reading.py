@@ -38,6 +38,28 @@ def test_nothing_at_all_gives_one_listener_on_loopback_and_paths_beside_the_file
     assert config.egress.allow_private is False
 
 
+def test_a_mysql_listener_has_a_port_of_its_own():
+    settings = {"listeners": [{"protocol": "postgres"}, {"protocol": "mysql"}]}
+    assert [one.port for one in parsed(settings).listeners] == [6432, 6433]
+    assert parsed({"listeners": [{"protocol": "mysql", "port": 7000}]}).listeners[0].port == 7000
+    assert parsed(ACCODE_PROXY_LISTENERS__0__PROTOCOL="mysql").listeners[0].port == 6433
+
+
+def test_a_mysql_listener_has_a_version_to_show():
+    (listener,) = parsed(
+        {"listeners": [{"protocol": "mysql", "server_version": "5.7.44-x", "local_infile": True}]}
+    ).listeners
+    assert (listener.server_version, listener.local_infile) == ("5.7.44-x", True)
+    for wrong in ("eight", "8.0", "8.0.36 x", "8.0.1" + "x" * 99):
+        listener_with = {"protocol": "mysql", "server_version": wrong}
+        assert "must begin with three numbers" in refused({"listeners": [listener_with]})
+
+
+@pytest.mark.parametrize("setting", [{"server_version": "8.0.36"}, {"local_infile": True}])
+def test_what_is_mysqls_is_refused_elsewhere(setting: dict[str, Any]):
+    assert "are settings of a mysql listener" in refused({"listeners": [setting]})
+
+
 def test_the_key_file_is_not_beside_the_store_by_default():
     assert parsed().keys.file.parent != FOLDER / "data"
 

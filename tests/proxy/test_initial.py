@@ -37,6 +37,9 @@ async def test_the_choices_are_in_the_file(tmp_path: Path):
     )
     config = load_config(made.config, {})
     assert (config.listeners[0].host, config.listeners[0].port) == ("::1", 7000)
+    mysql = config.listeners[1]
+    assert (mysql.protocol, mysql.host, mysql.port) == ("mysql", "::1", 6433)
+    assert mysql.tls_certificate == config.listeners[0].tls_certificate
     assert config.metrics.port == 7001
     assert config.egress.allow_private is True
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from proxy.store.errors import InvalidSetting, StoreCorrupt
 from proxy.store.records import TlsSettings
@@ -147,10 +149,34 @@ def test_anything_else_in_their_place_is_corrupt(text: str):
         {"ca_pem": "a"},
         {"client_cert_pem": "a"},
         {"pins": PINS},
+        {"server_key_pem": "a"},
     ],
 )
 def test_all_that_recognises_the_server_is_its_identity(changes: dict[str, Any]):
     assert identity(replace(TlsSettings(), **changes)) != identity(TlsSettings())
+
+
+def test_settings_of_before_there_were_server_keys_are_read():
+    text = to_json(TlsSettings()).replace(', "server_key_pem": null', "")
+    assert from_json(text) == TlsSettings()
+
+
+def public_key(bits: int) -> str:
+    key = rsa.generate_private_key(65_537, bits).public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+def test_a_servers_key_may_be_pinned_without_tls():
+    settings = TlsSettings(mode="disable", server_key_pem=public_key(2_048))
+    check_tls(settings, NOW)
+    assert from_json(to_json(settings)) == settings
+
+
+@pytest.mark.parametrize("pem", ["", "no key", public_key(1_024), "x" * 5_000])
+def test_a_servers_key_is_an_rsa_key_of_a_size_that_protects(pem: str):
+    with pytest.raises(InvalidSetting, match=r"tls\.server_key"):
+        check_tls(TlsSettings(server_key_pem=pem), NOW)
 
 
 def test_neither_the_profile_nor_the_order_of_pins_is():

@@ -3,6 +3,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,6 +104,37 @@ def test_cleartext_needs_a_verified_server(mode: Any):
     with pytest.raises(InvalidSetting, match="cleartext needs TLS mode"):
         check_source(source, NOW)
     check_source(replace(source, tls=TlsSettings()), NOW)
+
+
+SERVER_KEY = (
+    rsa.generate_private_key(65_537, 2_048)
+    .public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+MYSQL = replace(GOOD, engine="mysql", port=3306, auth_methods=ENGINES["mysql"].default)
+
+
+def test_mysql_has_methods_of_its_own():
+    check_source(MYSQL, NOW)
+    with pytest.raises(InvalidSetting, match="auth_methods"):
+        check_source(replace(MYSQL, auth_methods=frozenset({"scram-sha-256"})), NOW)
+    with pytest.raises(InvalidSetting, match="auth_methods"):
+        check_source(replace(GOOD, auth_methods=ENGINES["mysql"].default), NOW)
+
+
+@pytest.mark.parametrize("mode", ["disable", "require"])
+def test_mysqls_cleartext_needs_a_verified_server(mode: Any):
+    methods = frozenset({"mysql_clear_password"})
+    source = replace(MYSQL, tls=TlsSettings(mode=mode), auth_methods=methods)
+    with pytest.raises(InvalidSetting, match="mysql_clear_password needs TLS mode"):
+        check_source(source, NOW)
+    check_source(replace(source, tls=TlsSettings()), NOW)
+
+
+def test_a_servers_key_is_for_engines_that_encrypt_with_it():
+    with pytest.raises(InvalidSetting, match="postgresql has no use"):
+        check_source(replace(GOOD, tls=TlsSettings(server_key_pem=SERVER_KEY)), NOW)
 
 
 def test_channel_binding_alone_needs_tls():
