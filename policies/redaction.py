@@ -48,6 +48,11 @@ _PASSWORD_PARAMETER = re.compile(
     rb"""(?:passw(?:or)?d|pwd)["`\]]?\s*(?:=|\bto\b)\s*(?:\$[0-9]+|\?|%s)\s*(?=[,;)\s]|$)""",
     re.VERBOSE,
 )
+# The column of mysql.user and the key in MariaDB's mysql.global_priv that hold an account's
+# password as its plug-in keeps it; beside a literal or a comparison it may be one.
+_STORED_PASSWORD = b"authentication_string"
+_LITERAL = re.compile(rb"['\"=]|\b0x")
+
 # What begins a literal that may hold a whole connection string. "" and `` quote names.
 _QUOTE = re.compile(rb"""['\\]|\$[^0-9]""")
 
@@ -121,6 +126,8 @@ def _reads_as_secret(lower: bytes) -> bool:
     if b"uescape" in lower or _URI_PASSWORD.search(lower) or _USER_MAPPING.search(lower):
         return True
     if _SUBSCRIPTION_OR_SERVER.search(lower) or _IDENTIFIED.search(lower):
+        return True
+    if _STORED_PASSWORD in lower and _LITERAL.search(lower):
         return True
     has_password = b"passw" in lower
     if has_password and _ACCOUNT.search(lower):

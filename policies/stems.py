@@ -16,6 +16,7 @@ _STEMS: tuple[bytes, ...] = (
     b"server",
     b"://",
     b"uescape",
+    b"authentication_string",
 )
 _LONGEST = max(len(stem) for stem in _STEMS)
 # Any escape may spell a letter of the words above.
