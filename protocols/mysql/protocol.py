@@ -99,6 +99,7 @@ class MySQL:
             capabilities=settings.capabilities,
             is_mariadb=settings.is_mariadb,
             local_infile=self._local_infile,
+            status=settings.status,
         )
 
     def refusal(self, refusal: Refusal) -> bytes:

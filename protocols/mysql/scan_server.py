@@ -46,6 +46,9 @@ _MORE_RESULTS = 0x0008  # SERVER_MORE_RESULTS_EXISTS
 _CURSOR_EXISTS = 0x0040  # SERVER_STATUS_CURSOR_EXISTS
 _LAST_ROW_SENT = 0x0080  # SERVER_STATUS_LAST_ROW_SENT
 
+# In an OK of ours: SERVER_SESSION_STATE_CHANGED announces text that is not there.
+_NOT_OURS = 0x4000 | _MORE_RESULTS
+
 # Of a packet whose content matters, this much is looked at: two integers of nine bytes
 # and two of two are the most in front of an OK's text.
 _LOOK_LIMIT = 32
@@ -466,7 +469,8 @@ class ServerScan:
         answer = entry.in_place
         if answer is None:
             self._finish(Outcome.SUCCEEDED, "", now)
-            status = self._ledger.status.to_bytes(2, "little")
+            # Nothing of the session has changed for the client, and nothing follows.
+            status = (self._ledger.status & ~_NOT_OURS).to_bytes(2, "little")
             return b"\7\0\0" + bytes((entry.sequence,)) + b"\0\0\0" + status + b"\0\0"
         self._finish(answer.outcome, answer.sqlstate, now)
         return error_packet(entry.sequence, answer)

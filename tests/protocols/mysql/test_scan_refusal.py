@@ -184,6 +184,13 @@ def test_process_kill_is_carried_out_here():
     assert talk.told == [("function", b"KILL 5", "succeeded"), ("function", b"KILL 6", "failed")]
 
 
+def test_an_ok_of_ours_announces_nothing_that_does_not_follow():
+    talk = Talk(sessions=frozenset({5}))
+    talk.client(query(b"KILL 5"))
+    assert talk.server(answer(ok(0, 0x400B) + b"\5\1\3abc")) == answer(ok(0, 3))
+    assert talk.is_in_transaction()
+
+
 def test_a_refused_kill_kills_nobody():
     talk = Talk(refused=b"KILL", sessions=frozenset({5}))
     assert talk.client(query(b"KILL 5"), command(0x0C, b"\5\0\0\0")) == PING + PING
