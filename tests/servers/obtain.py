@@ -11,12 +11,14 @@ import shutil
 import subprocess
 import sys
 
+from tests.servers.mariadb import is_installed
 from tests.servers.programs import machine_postgres
 
 
 def missing_packages() -> list[str]:
     """Return the Debian packages whose programs the tests need and the machine lacks."""
-    return [] if machine_postgres() else ["postgresql"]
+    found = {"postgresql": machine_postgres() is not None, "mariadb-server": is_installed()}
+    return [name for name, is_there in found.items() if not is_there]
 
 
 def main() -> int:

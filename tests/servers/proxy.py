@@ -81,7 +81,7 @@ class ProxyServer:
         LocalKeyFile.create(self.key_file)
         self.vault = Vault(LocalKeyFile.load(self.key_file))
         self.log.touch()
-        self._with_store(_nothing)
+        self.with_store(_nothing)
 
     def _write_config(self, overrides: dict[str, Settings]) -> None:
         listener = {
@@ -205,7 +205,7 @@ class ProxyServer:
         async def work(store: Store) -> None:
             await store.create_workspace(name, self.vault.new_root_key(new_id()))
 
-        self._with_store(work)
+        self.with_store(work)
         return self.create_token(name)
 
     def create_token(self, workspace: str, label: str = "test") -> str:
@@ -218,7 +218,7 @@ class ProxyServer:
             await store.create_token(found, label, None, verifier)
             return text
 
-        return self._with_store(work)
+        return self.with_store(work)
 
     def add_source(
         self,
@@ -260,7 +260,7 @@ class ProxyServer:
             sealed = SealedCredential(seal_credential(self.vault, found, draft, secret))
             return await store.add_source(draft, sealed)
 
-        return self._with_store(work)
+        return self.with_store(work)
 
     def remove_source(self, workspace: str, name: str) -> None:
         """Delete a source."""
@@ -268,7 +268,7 @@ class ProxyServer:
         async def work(store: Store) -> None:
             await store.remove_source(await store.source(await store.workspace(workspace), name))
 
-        self._with_store(work)
+        self.with_store(work)
 
     def revoke_token(self, workspace: str, token: str) -> None:
         """End a token, given as its text or its id."""
@@ -277,7 +277,7 @@ class ProxyServer:
         async def work(store: Store) -> None:
             await store.revoke_token(await store.workspace(workspace), token_id)
 
-        self._with_store(work)
+        self.with_store(work)
 
     def suspend(self, workspace: str) -> None:
         """Refuse a workspace's logins and end its sessions."""
@@ -285,7 +285,7 @@ class ProxyServer:
         async def work(store: Store) -> None:
             await store.suspend_workspace(await store.workspace(workspace))
 
-        self._with_store(work)
+        self.with_store(work)
 
     def resume(self, workspace: str) -> None:
         """Allow its logins again."""
@@ -293,13 +293,13 @@ class ProxyServer:
         async def work(store: Store) -> None:
             await store.resume_workspace(await store.workspace(workspace))
 
-        self._with_store(work)
+        self.with_store(work)
 
     def workspace(self, name: str) -> Workspace:
         """What is stored of a workspace."""
-        return self._with_store(lambda store: store.workspace(name))
+        return self.with_store(lambda store: store.workspace(name))
 
-    def _with_store(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+    def with_store(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
         """Run ``work`` in a thread with a loop of its own: a test may have one running."""
 
         async def run() -> T:

@@ -1,0 +1,221 @@
+"""What the proxy adds: who may log in, what is recorded, who may end what."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from tests.mysql.conftest import WORKSPACE, Route, add_source
+from tests.servers.fixtures import ProxyFactory
+from tests.servers.mariadb import ACCOUNTS, MariadbServer
+from tests.servers.proxy import ProxyServer, Record
+from tests.servers.waiting import wait_until
+
+
+def connect(route: Route, **changes: Any) -> Any:
+    tls = {"ssl_ca": route.ca} if route.is_encrypted else {"ssl_disabled": True}
+    return pymysql.connect(**route.through(**changes), **tls, autocommit=True)
+
+
+def error_of(route: Route, **changes: Any) -> tuple[int, str]:
+    with pytest.raises(pymysql.err.MySQLError) as caught:
+        connect(route, **changes).close()
+    number, text = caught.value.args
+    return number, text
+
+
+def value(connection: Any, sql: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        ((found,),) = cursor.fetchall()
+        return found
+
+
+def records_of(proxy: ProxyServer, text: str) -> list[Record]:
+    """The records of the statements whose text contains ``text``, once there are some."""
+
+    def matching(records: list[Record]) -> list[Record]:
+        return [r for r in records if text in r.get("query_info", {}).get("query_string", "")]
+
+    return matching(proxy.audit_events(lambda records: bool(matching(records))))
+
+
+def test_a_wrong_token_and_an_unknown_workspace_get_one_answer(route: Route):
+    wrong = error_of(route, password="acp_wrong")
+    assert wrong == (1045, f'password authentication failed for user "{WORKSPACE}"')
+    assert error_of(route, user="nobody")[0] == 1045
+
+
+def test_an_unknown_source_is_told_to_who_has_proved_a_token(route: Route):
+    assert error_of(route, database="missing")[0] == 1049
+    assert error_of(route, database="missing", password="acp_wrong")[0] == 1045
+    assert "which data source?" in error_of(route, database=None)[1]
+
+
+def test_a_data_source_that_refuses_the_credential_is_explained(
+    start_proxy: ProxyFactory, mariadb: MariadbServer
+):
+    proxy = start_proxy(listener={"protocol": "mysql"})
+    token = proxy.create_workspace(WORKSPACE)
+    add_source(proxy, WORKSPACE, mariadb, "native")
+    assert mariadb.administer("SET PASSWORD FOR native@'%' = PASSWORD('another')") is not None
+    try:
+        route = Route(proxy, mariadb, "native", token, is_encrypted=True)
+        number, text = error_of(route)
+        assert number == 1429
+        assert "refused the stored credential" in text
+        assert proxy.metrics()["credential_uses_total{outcome=rejected}"] == 1
+    finally:
+        mariadb.administer(
+            f"SET PASSWORD FOR native@'%' = PASSWORD('{ACCOUNTS['native'][1]}')"
+        )
+
+
+def test_a_revoked_token_cuts_its_session(route: Route):
+    token = route.proxy.create_token(WORKSPACE)
+    made: list[Any] = []
+
+    def is_known() -> bool:
+        # A token made by another process is known when the change feed has told of it.
+        try:
+            made.append(connect(route, password=token))
+        except pymysql.err.OperationalError:
+            return False
+        return True
+
+    wait_until(is_known, what="the new token to be known")
+    (connection,) = made
+    assert value(connection, "SELECT 1") == 1
+    route.proxy.revoke_token(WORKSPACE, token)
+
+    def is_cut() -> bool:
+        try:
+            value(connection, "SELECT 1")
+        except pymysql.err.MySQLError:
+            return True
+        return False
+
+    wait_until(is_cut, what="the session's end")
+    assert error_of(route, password=token)[0] == 1045
+
+
+def test_every_statement_is_recorded_with_its_end(route: Route):
+    with connect(route) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT 'recorded by {route.account}' UNION SELECT 'twice'")
+        with pytest.raises(pymysql.err.ProgrammingError):
+            cursor.execute(f"SELECT * FROM missing_{route.account}")
+    (good,) = records_of(route.proxy, f"recorded by {route.account}")
+    assert good["unmapped"]["rows"] == 2
+    assert good["unmapped"]["outcome"] == "succeeded"
+    (bad,) = records_of(route.proxy, f"missing_{route.account}")
+    assert (bad["unmapped"]["outcome"], bad["status_code"]) == ("failed", "42S02")
+
+
+def test_a_statement_with_a_password_is_recorded_without_it(route: Route):
+    name = f"redacted_{route.account}"
+    with connect(route) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE USER {name} IDENTIFIED BY 'hunter2 of {name}'")
+        cursor.execute(f"DROP USER {name}")
+    assert records_of(route.proxy, f"DROP USER {name}")
+    for file in route.proxy.audit_folder.rglob("*"):
+        if file.is_file():
+            assert f"hunter2 of {name}".encode() not in file.read_bytes()
+
+
+def test_a_statement_is_killed_by_its_drivers_number(route: Route):
+    victim = connect(route)
+    outcome: list[Any] = []
+
+    def sleep() -> None:
+        try:
+            outcome.append(value(victim, "SELECT SLEEP(60) + 1"))
+        except pymysql.err.MySQLError as error:
+            outcome.append(error.args[0])
+
+    thread = threading.Thread(target=sleep)
+    thread.start()
+    running = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP(60)%'"
+    wait_until(
+        lambda: (route.server.administer(running) or "0").strip() > "1", what="the statement"
+    )
+    with connect(route) as other, other.cursor() as cursor:
+        cursor.execute(f"KILL QUERY {victim.thread_id()}")
+    thread.join(20)
+    # MariaDB ends SLEEP() early with 1, or the statement with an error.
+    assert outcome in ([2], [1317])
+    assert value(victim, "SELECT 7") == 7
+    victim.close()
+
+
+def test_nobody_elses_session_can_be_killed(route: Route):
+    token = route.proxy.create_workspace(f"other-{route.account}")
+    add_source(route.proxy, f"other-{route.account}", route.server, route.account)
+    mine = connect(route)
+    with connect(route, user=f"other-{route.account}", password=token) as other:
+        cursor = other.cursor()
+        with pytest.raises(pymysql.err.MySQLError, match="Unknown thread id"):
+            cursor.execute(f"KILL {mine.thread_id()}")
+        with pytest.raises(pymysql.err.MySQLError, match="Unknown thread id"):
+            cursor.execute(f"KILL {value(mine, 'SELECT CONNECTION_ID()')}")
+        assert value(other, "SELECT 1") == 1
+    assert value(mine, "SELECT 1") == 1
+    mine.close()
+
+
+def test_a_file_is_loaded_where_the_listener_allows_it(route: Route, tmp_path: Path):
+    file = tmp_path / "rows.csv"
+    file.write_text("".join(f"{number},row {number}\n" for number in range(5_000)))
+    with connect(route, local_infile=True) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE TABLE loaded (a INT, b TEXT)")
+        cursor.execute(
+            f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE loaded FIELDS TERMINATED BY ','"
+        )
+        assert cursor.rowcount == 5_000
+        assert value(connection, "SELECT SUM(a) FROM loaded") == sum(range(5_000))
+
+
+def test_no_file_is_asked_for_where_the_listener_does_not(
+    start_proxy: ProxyFactory, mariadb: MariadbServer, tmp_path: Path
+):
+    proxy = start_proxy(listener={"protocol": "mysql"})
+    token = proxy.create_workspace(WORKSPACE)
+    add_source(proxy, WORKSPACE, mariadb, "native")
+    route = Route(proxy, mariadb, "native", token, is_encrypted=True)
+    file = tmp_path / "rows.csv"
+    file.write_text("1\n")
+    with connect(route, local_infile=True) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE TABLE unloaded (a INT)")
+        with pytest.raises(pymysql.err.MySQLError):
+            cursor.execute(f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE unloaded")
+        assert value(connection, "SELECT COUNT(*) FROM unloaded") == 0
+
+
+def test_a_refused_command_leaves_the_session_usable(route: Route):
+    with connect(route) as connection:
+        # COM_CHANGE_USER: the client's own name and token would be sent to the data source.
+        connection._execute_command(0x11, b"root\0\0\0")
+        with pytest.raises(pymysql.err.MySQLError):
+            connection._read_packet()
+        assert value(connection, "SELECT 1") == 1
+
+
+def test_the_credential_is_seen_nowhere(route: Route):
+    with connect(route) as connection:
+        assert value(connection, "SELECT 1") == 1
+    password = ACCOUNTS[route.account][1].encode()
+    forms = [
+        password,
+        password.hex().encode(),
+        hashlib.sha1(password).hexdigest().encode(),
+        hashlib.sha256(password).hexdigest().encode(),
+        route.token.encode(),
+    ]
+    for file in route.proxy.folder.rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            assert not any(form in data for form in forms), file.name
