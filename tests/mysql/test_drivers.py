@@ -94,8 +94,11 @@ def test_pymysql_takes_several_results(route: Route):
             found.append(cursor.fetchall())
             while cursor.nextset():
                 found.append(cursor.fetchall())
-            found.append(failure(lambda: cursor.execute("SELECT 1; SELECT * FROM missing")
-                         and cursor.nextset()))
+            found.append(
+                failure(
+                    lambda: cursor.execute("SELECT 1; SELECT * FROM missing") and cursor.nextset()
+                )
+            )
             connection.ping(reconnect=False)
             connection.select_db("information_schema")
             cursor.execute("SELECT DATABASE()")
@@ -164,9 +167,7 @@ async def test_asyncmy(route: Route):
 
 def connector(place: dict[str, Any], route: Route) -> Any:
     tls = {"ssl_ca": route.ca} if route.is_encrypted else {"ssl_disabled": True}
-    return mysql.connector.connect(
-        **place, **tls, use_pure=True, collation="utf8mb4_general_ci"
-    )
+    return mysql.connector.connect(**place, **tls, use_pure=True, collation="utf8mb4_general_ci")
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated function stored_results")
@@ -271,10 +272,13 @@ def test_the_command_line_client(route: Route):
 
 
 def test_mariadb_dump(route: Route):
-    assert route.server.administer(
-        "USE shop; CREATE OR REPLACE TABLE dumped AS SELECT seq, REPEAT('d', 100) AS v"
-        " FROM seq_1_to_5000"
-    ) is not None
+    assert (
+        route.server.administer(
+            "USE shop; CREATE OR REPLACE TABLE dumped AS SELECT seq, REPEAT('d', 100) AS v"
+            " FROM seq_1_to_5000"
+        )
+        is not None
+    )
     arguments = ("--skip-comments", "--single-transaction", "shop", "dumped")
     direct = command(route, route.direct(), "mariadb-dump", *arguments)
     place = route.through(user=f"drivers/{route.account}")

@@ -71,9 +71,7 @@ def test_a_data_source_that_refuses_the_credential_is_explained(
         assert "refused the stored credential" in text
         assert proxy.metrics()["credential_uses_total{outcome=rejected}"] == 1
     finally:
-        mariadb.administer(
-            f"SET PASSWORD FOR native@'%' = PASSWORD('{ACCOUNTS['native'][1]}')"
-        )
+        mariadb.administer(f"SET PASSWORD FOR native@'%' = PASSWORD('{ACCOUNTS['native'][1]}')")
 
 
 def test_a_revoked_token_cuts_its_session(route: Route):
