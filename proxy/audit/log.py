@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -63,14 +63,20 @@ class AuditLog(Pressure):
         file: ChainFile,
         fingerprint_key: bytes,
     ) -> None:
-        super().__init__(settings.high_mark, settings.maximum_queued)
+        self._loop = asyncio.get_running_loop()
+        super().__init__(
+            settings.high_mark,
+            settings.low_mark,
+            settings.maximum_queued,
+            wake=self._look_soon,
+            soon=self._loop.call_soon,
+        )
         self._settings = settings
         self._clock = clock
         self._assembly = assembly
         self._journal = journal
         self._lock = lock
         self._fingerprint_key = fingerprint_key
-        self._loop = asyncio.get_running_loop()
         self._writer = WriterThread(file, self._loop, self._completed)
         self._pending: deque[Queued] = deque()
         self._sessions = 0
@@ -82,8 +88,6 @@ class AuditLog(Pressure):
         self._house_timer: asyncio.TimerHandle | None = None
         self._retry_delay = _RETRY_FIRST
         self._failed_since = 0.0
-        self._lost_in_outage = 0
-        self._drained: list[Callable[[], None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_closing = False
@@ -94,8 +98,6 @@ class AuditLog(Pressure):
         """Records written by this process."""
         self.bytes = 0
         """Bytes written by this process."""
-        self.lost = 0
-        """Records dropped at the queue's bound, during an outage or after the close."""
         self.failures = 0
         """Writes and syncs that failed or stalled."""
         self.last_sync = clock.monotonic()
@@ -248,20 +250,7 @@ class AuditLog(Pressure):
         """The newest record's (sequence, hash): what a witness elsewhere may keep."""
         return self._assembly.chain.sequence, self._assembly.chain.prev
 
-    def on_drained(self, callback: Callable[[], None]) -> None:
-        """Call once when the queue is below its low mark; soon, if it is already."""
-        if self.queued_bytes() < self._settings.low_mark:
-            self._loop.call_soon(callback)
-        else:
-            self._drained.append(callback)
-
-    def count_lost(self) -> None:
-        """A record was dropped at the queue's bound."""
-        self.lost += 1
-        self._lost_in_outage += 1
-
-    def wake(self) -> None:
-        """Have the queue looked at soon."""
+    def _look_soon(self) -> None:
         if self._is_closed:
             self._drop_pending()
             return
@@ -386,10 +375,7 @@ class AuditLog(Pressure):
         was_dirty, self._is_dirty = self._is_dirty, not batch.sync
         if self.is_failed:
             self._recovered()
-        if self._drained and self.queued_bytes() < self._settings.low_mark:
-            callbacks, self._drained = self._drained, []
-            for callback in callbacks:
-                self._loop.call_soon(callback)
+        self.tell_drained()
         self._dispatch()
         if self._pending and self._slice_timer is None:
             self._wake_now()
@@ -415,16 +401,16 @@ class AuditLog(Pressure):
         event = finding(
             "Audit log outage",
             "The audit log could not be written for a time; no statement was let through then.",
-            severity=Severity.CRITICAL if self._lost_in_outage else Severity.HIGH,
+            severity=Severity.CRITICAL if self.lost_in_outage else Severity.HIGH,
             details={
                 "outage_seconds": round(now.monotonic() - self._failed_since, 3),
-                "lost_records": self._lost_in_outage,
+                "lost_records": self.lost_in_outage,
                 "failure": self.failure,
             },
         )
         self.is_failed = False
         self.failure = ""
-        self._lost_in_outage = 0
+        self.lost_in_outage = 0
         # Past the bound or not: this record is the count of what the bound cost.
         self.pending_bytes += RECORD_COST
         self._pending.append(QueuedEvent(event, now.time(), now.monotonic()))

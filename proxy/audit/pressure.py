@@ -18,7 +18,15 @@ class Pressure:
     Records are dropped, and counted, where they would lie above ``maximum_queued``.
     """
 
-    def __init__(self, high_mark: int, maximum_queued: int) -> None:
+    def __init__(
+        self,
+        high_mark: int,
+        low_mark: int,
+        maximum_queued: int,
+        *,
+        wake: Callable[[], None],
+        soon: Callable[[Callable[[], None]], object],
+    ) -> None:
         self.is_failed = False
         """Whether nothing can be recorded now: no session opens, no statement starts."""
         self.failure = ""
@@ -29,8 +37,17 @@ class Pressure:
         """An estimate of what is queued and not encoded."""
         self.unwritten_bytes = 0
         """What is encoded and not written."""
+        self.lost = 0
+        """Records dropped at the queue's bound, during an outage or after the close."""
+        self.lost_in_outage = 0
+        """Those of them that no record tells of yet."""
         self.high_mark = high_mark
+        self.low_mark = low_mark
         self.maximum_queued = maximum_queued
+        self.wake = wake
+        """Called when something was queued and nobody is scheduled to look."""
+        self._soon = soon
+        self._waiting: list[Callable[[], None]] = []
 
     def queued_bytes(self) -> int:
         """An estimate of what is queued and not yet written."""
@@ -41,13 +58,18 @@ class Pressure:
         return self.pending_bytes + self.unwritten_bytes > self.high_mark
 
     def on_drained(self, callback: Callable[[], None]) -> None:
-        """Call back once, when the queue is short again."""
-        raise NotImplementedError
+        """Call back once, soon after the queue is below its low mark."""
+        self._waiting.append(callback)
+        self.tell_drained()
 
-    def wake(self) -> None:
-        """Something was queued and nobody is scheduled to look."""
-        raise NotImplementedError
+    def tell_drained(self) -> None:
+        """Let those go on who wait, if the queue is short now."""
+        if self._waiting and self.queued_bytes() < self.low_mark:
+            waiting, self._waiting = self._waiting, []
+            for callback in waiting:
+                self._soon(callback)
 
     def count_lost(self) -> None:
         """A record was dropped at the queue's bound."""
-        raise NotImplementedError
+        self.lost += 1
+        self.lost_in_outage += 1

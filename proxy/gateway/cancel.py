@@ -1,22 +1,16 @@
 """A client's wish to stop a statement: whose, and only that one.
 
 A cancel request comes on a connection of its own and gets no answer, right or wrong. It
-stops what its session runs now, never the next statement: while our request is on its
-way, the session's client is read no further.
+stops what its session runs now, never the next statement: see ``LiveSessions.cancel``.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-from protocols.errors import Refusal
 from protocols.interface import CancelArrival, WireProtocol
-from proxy.gateway.live import LiveSession, LiveSessions
-from proxy.gateway.relay import CANCELLING
+from proxy.gateway.live import LiveSessions
 from proxy.metrics import Metrics
-
-# How long the data source may take to note a cancel request.
-CANCEL_SECONDS = 5.0
 
 
 class Cancels:
@@ -34,23 +28,9 @@ class Cancels:
             or not protocol.match_cancel(arrival, session.key, session.version)
             # A key that was given over TLS is worth nothing in plaintext: it was overheard.
             or (session.is_encrypted and not arrival.is_encrypted and not session.is_local)
-            or not session.scanner.has_outstanding
-            or session.cancelling is not None
+            or not session.has_statement_to_cancel
         ):
             self._metrics.cancels.add("ignored")
             return
         self._metrics.cancels.add("forwarded")
-        session.cancelling = asyncio.create_task(self._stop(session), name="cancel a statement")
-        await asyncio.shield(session.cancelling)
-
-    async def _stop(self, session: LiveSession) -> None:
-        session.relay.hold(CANCELLING)
-        try:
-            async with asyncio.timeout(CANCEL_SECONDS):
-                await session.stop_statement()
-        except (OSError, TimeoutError, Refusal):
-            # As with a server that cannot be reached: the statement goes on.
-            return
-        finally:
-            session.cancelling = None
-            session.relay.release(CANCELLING)
+        await asyncio.shield(self._live.cancel(session))

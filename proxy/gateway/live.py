@@ -18,13 +18,18 @@ from policies.grant import Grant
 from protocols.errors import Reason, Refusal
 from protocols.interface import Kill, Scanner, SessionKey
 from proxy.config import LimitsConfig
-from proxy.gateway.relay import Relay
+from proxy.gateway.relay import CANCELLING, Relay
 from proxy.store.records import Source
 from proxy.store.store import Clock, utc_now
 
 SWEEP_SECONDS = 1.0
+# How long a data source may take to note that a statement is to be stopped.
+STOP_SECONDS = 5.0
 # Session numbers look like process ids: positive, 31 bits.
 NUMBER_LIMIT = 0x7FFFFFFF
+
+
+_KILLED = Refusal(Reason.SESSION_ENDED, "this session was killed")
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +52,11 @@ class LiveSession:
     is_encrypted: bool
     is_local: bool
     cancelling: asyncio.Task[None] | None = field(default=None)
+
+    @property
+    def has_statement_to_cancel(self) -> bool:
+        """Whether it runs something, and nobody is stopping that already."""
+        return self.scanner.has_outstanding and self.cancelling is None
 
     @property
     def scanner(self) -> Scanner:
@@ -172,9 +182,10 @@ class LiveSessions:
             if session is None:
                 return False
             if not only_statement:
-                self.cut(session, Refusal(Reason.SESSION_ENDED, "this session was killed"))
-            elif session.scanner.has_outstanding:
-                self._stop_statement(session)
+                # Not at once: it may be the session whose client is being read right now.
+                asyncio.get_running_loop().call_soon(self.cut, session, _KILLED)
+            elif session.has_statement_to_cancel:
+                self.cancel(session)
             return True
 
         return kill
@@ -196,6 +207,16 @@ class LiveSessions:
             None,
         )
 
+    def cancel(self, session: LiveSession) -> asyncio.Task[None]:
+        """Stop what a session runs now, once: never two at a time, never its next statement.
+
+        While the request is on its way the session's client is read no further.
+        """
+        session.cancelling = asyncio.create_task(_cancel(session), name="cancel a statement")
+        self._stopping.add(session.cancelling)
+        session.cancelling.add_done_callback(self._stopping.discard)
+        return session.cancelling
+
     # -- ends -------------------------------------------------------------------------
 
     def cut(self, session: LiveSession, refusal: Refusal) -> None:
@@ -203,13 +224,10 @@ class LiveSessions:
         if session.relay.is_closing:
             return
         if session.scanner.has_outstanding:
-            self._stop_statement(session)
+            task = asyncio.create_task(_quietly(session.stop_statement), name="stop a statement")
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
         session.relay.cut(refusal)
-
-    def _stop_statement(self, session: LiveSession) -> None:
-        task = asyncio.create_task(_quietly(session.stop_statement), name="stop a statement")
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
 
     def cut_where(self, is_meant: Callable[[LiveSession], bool], refusal: Refusal) -> int:
         """End every session that is meant; how many."""
@@ -269,10 +287,19 @@ class LiveSessions:
         return None
 
 
+async def _cancel(session: LiveSession) -> None:
+    session.relay.hold(CANCELLING)
+    try:
+        await _quietly(session.stop_statement)
+    finally:
+        session.cancelling = None
+        session.relay.release(CANCELLING)
+
+
 async def _quietly(work: Callable[[], Awaitable[None]]) -> None:
     """Ask once; whether the data source listens is told by its connection's end."""
     try:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(STOP_SECONDS):
             await work()
     except (OSError, TimeoutError, Refusal):
         return

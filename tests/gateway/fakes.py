@@ -102,15 +102,23 @@ class FakeScanner:
         self.closed += 1
 
 
+def _nobody() -> None:
+    pass
+
+
 class FakeCongestion(Pressure):
     """An audit log that is as full as a test says."""
 
     def __init__(self) -> None:
-        super().__init__(high_mark=100, maximum_queued=200)
-        self.waiting: list[Callable[[], None]] = []
+        self.told: list[Callable[[], None]] = []
+        super().__init__(100, 50, 200, wake=_nobody, soon=self.told.append)
 
-    def on_drained(self, callback: Callable[[], None]) -> None:
-        self.waiting.append(callback)
+    def drain(self) -> None:
+        """The queue is short again: what waits goes on."""
+        self.pending_bytes = 0
+        self.tell_drained()
+        for callback in self.told:
+            callback()
 
 
 class Wire:

@@ -202,6 +202,40 @@ async def test_a_statement_is_killed_by_the_number_the_data_source_gave():
     await asyncio.wait_for(stopped.wait(), 10)
 
 
+async def test_a_flood_of_kills_stops_one_statement_at_a_time():
+    live = LiveSessions(LimitsConfig())
+    asked: list[int] = []
+    go_on = asyncio.Event()
+
+    async def stop() -> None:
+        asked.append(1)
+        await go_on.wait()
+
+    wire = Wire()
+    wire.scanner.has_outstanding = True
+    live.add(session(wire, 7, stop=stop))
+    kill = live.killer("w1", "s1")
+    for _ in range(100):
+        assert kill(7, True)
+    await eventually(lambda: bool(asked), what="the first to be on its way")
+    assert kill(7, True)
+    # Its client is read no further, so that its next statement cannot be the one stopped.
+    assert wire.holds_the_client()
+    go_on.set()
+    await live.settle(0)
+    await eventually(lambda: not wire.holds_the_client(), what="the client to be read again")
+    assert len(asked) == 1
+
+
+async def test_a_session_may_kill_itself_while_its_client_is_read():
+    live = LiveSessions(LimitsConfig())
+    wire, one, _ = killable(live, 7)
+    assert live.killer("w1", "s1")(7, False)
+    assert not one.relay.is_closing
+    await eventually(lambda: one.relay.is_closing, what="the session's end")
+    assert wire.client.written == b"<session_ended>"
+
+
 async def test_a_session_is_killed_and_told_why():
     live = LiveSessions(LimitsConfig())
     wire, one, stopped = killable(live, 7)
