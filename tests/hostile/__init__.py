@@ -4,4 +4,6 @@
 ``fake_server``  a scripted PostgreSQL server that says whatever it is told to, and
                  remembers every byte it was sent
 ``stage``        a proxy with workspaces and a bystander, and what an attack left behind
+``play``         one login to a hostile server, and what must hold after every one
+``mysql``        the same for MySQL
 """

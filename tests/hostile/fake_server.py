@@ -32,8 +32,8 @@ class Gone(Exception):
     """The proxy closed the connection."""
 
 
-class Peer:
-    """The proxy, on one connection. ``received`` is all it sent."""
+class Caller:
+    """The proxy, on one connection of any protocol. ``received`` is all it sent."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
@@ -66,6 +66,17 @@ class Peer:
             while data := self.socket.recv(65536):
                 self.received += data
 
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Shake hands as a server. Raises Gone where that fails."""
+        try:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        except (OSError, ssl.SSLError) as error:
+            raise Gone from error
+
+
+class Peer(Caller):
+    """The proxy, logging in to a PostgreSQL server."""
+
     def packet(self) -> bytes:
         """A start-up packet, without its length."""
         (length,) = struct.unpack("!I", self.read(4))
@@ -86,10 +97,7 @@ class Peer:
         """Answer SSLRequest with S and shake hands. Raises Gone where that fails."""
         self.ssl_request()
         self.send(b"S")
-        try:
-            self.socket = context.wrap_socket(self.socket, server_side=True)
-        except (OSError, ssl.SSLError) as error:
-            raise Gone from error
+        self.encrypt(context)
 
     def startup(self) -> dict[str, str]:
         """The StartupMessage's parameters."""
@@ -155,17 +163,19 @@ def notice(text: str) -> bytes:
     return message(b"N", f"SNOTICE\0VNOTICE\0C00000\0M{text}\0\0".encode())
 
 
-Script = Callable[[Peer], None]
+Script = Callable[[Any], None]
+"""What a server does with one ``Caller`` of its protocol."""
 
 
 class FakeServer:
     """Listens on loopback; runs ``script`` for each connection that ``play`` expects."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: type[Caller] = Peer) -> None:
+        self._caller = caller
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self._script: Script = Peer.drain
-        self.peers: list[Peer] = []
+        self._script: Script = Caller.drain
+        self.peers: list[Caller] = []
         self._threads: list[threading.Thread] = []
         self._acceptor = threading.Thread(target=self._accept, name="fake server")
 
@@ -210,14 +220,14 @@ class FakeServer:
             except OSError:
                 return
             sock.settimeout(TIMEOUT)
-            peer = Peer(sock)
+            peer = self._caller(sock)
             self.peers.append(peer)
             thread = threading.Thread(target=self._run, args=(peer, self._script))
             self._threads.append(thread)
             thread.start()
 
     @staticmethod
-    def _run(peer: Peer, script: Script) -> None:
+    def _run(peer: Caller, script: Script) -> None:
         try:
             script(peer)
             peer.drain()

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Generic
 
 import pytest
 
@@ -16,20 +17,11 @@ from tests.hostile.stage import (
     CREDENTIAL_USED,
     PASSWORD,
     USERNAME,
-    Stage,
+    C,
+    Theatre,
     of_type,
 )
 from tests.servers.proxy import Record
-
-_INNER_MD5 = hashlib.md5((PASSWORD + USERNAME).encode()).hexdigest().encode()
-
-FORMS = (
-    PASSWORD.encode(),
-    PASSWORD.encode().hex().encode(),
-    base64.b64encode(PASSWORD.encode()),
-    _INNER_MD5,
-)
-"""How the stored password must never be seen."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +34,12 @@ class Attack:
     log: str
 
 
-class Play:
-    """Sets scripts and logs in."""
+class Performance(Generic[C]):
+    """Sets scripts and logs in. ``forms`` are how the stored password must never be seen."""
 
-    def __init__(self, stage: Stage, fake: FakeServer) -> None:
+    forms: tuple[bytes, ...]
+
+    def __init__(self, stage: Theatre[C], fake: FakeServer) -> None:
         self.stage = stage
         self.fake = fake
 
@@ -67,22 +61,37 @@ class Play:
         assert "\n" not in refused.value.text
         return attack
 
-    def session(self, script: Script, source: str = "plain") -> RawClient:
+    def session(self, script: Script, source: str = "plain") -> C:
         """A session with the hostile server, which has let us in."""
         self.fake.play(script)
         return self.stage.log_in("alpha", source)
 
-    def check_secrecy(self, *places: bytes) -> None:
+    @classmethod
+    def check_secrecy(cls, *places: bytes) -> None:
         """No form of the password is in these places."""
         for place in places:
-            for form in FORMS:
+            for form in cls.forms:
                 assert form not in place
 
-    @staticmethod
-    def check_files(stage: Stage) -> None:
+    @classmethod
+    def check_files(cls, stage: Theatre[C]) -> None:
         """No form of the password is in the log or any file of the audit folder."""
         files = [stage.proxy.log, *stage.proxy.audit_folder.iterdir()]
         for file in files:
             data = file.read_bytes()
-            for form in FORMS:
+            for form in cls.forms:
                 assert form not in data, f"a form of the password is in {file.name}"
+
+
+_INNER_MD5 = hashlib.md5((PASSWORD + USERNAME).encode()).hexdigest().encode()
+
+
+class Play(Performance[RawClient]):
+    """Logins at hostile PostgreSQL servers."""
+
+    forms = (
+        PASSWORD.encode(),
+        PASSWORD.encode().hex().encode(),
+        base64.b64encode(PASSWORD.encode()),
+        _INNER_MD5,
+    )

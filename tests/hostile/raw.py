@@ -14,7 +14,7 @@ import socket
 import ssl
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 CANCEL = 80877102
 SSL = 80877103
@@ -112,8 +112,10 @@ def unverified_context(alpn: list[str] | None = None) -> ssl.SSLContext:
     return context
 
 
-class RawClient:
-    """One connection. ``receive_buffer`` is SO_RCVBUF, for a client that takes little."""
+class RawConnection:
+    """One connection, of any protocol. ``receive_buffer`` is SO_RCVBUF, for a client that
+    takes little.
+    """
 
     def __init__(self, port: int, *, receive_buffer: int = 0, timeout: float = TIMEOUT) -> None:
         self.socket: socket.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -122,10 +124,8 @@ class RawClient:
         self.socket.settimeout(timeout)
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.key: Key | None = None
-        self.parameters: dict[str, str] = {}
 
-    def __enter__(self) -> RawClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -163,16 +163,25 @@ class RawClient:
                 return data
             data += part
 
-    def start_tls(self, context: ssl.SSLContext | None = None) -> None:
-        self.send(request(SSL))
-        assert self.read(1) == b"S"
-        self.wrap(context)
-
     def wrap(self, context: ssl.SSLContext | None = None) -> None:
         """Shake hands on the connection as it stands."""
         self.socket = (context or unverified_context()).wrap_socket(
             self.socket, server_hostname="localhost"
         )
+
+
+class RawClient(RawConnection):
+    """One connection in PostgreSQL's protocol."""
+
+    def __init__(self, port: int, *, receive_buffer: int = 0, timeout: float = TIMEOUT) -> None:
+        super().__init__(port, receive_buffer=receive_buffer, timeout=timeout)
+        self.key: Key | None = None
+        self.parameters: dict[str, str] = {}
+
+    def start_tls(self, context: ssl.SSLContext | None = None) -> None:
+        self.send(request(SSL))
+        assert self.read(1) == b"S"
+        self.wrap(context)
 
     # --- messages -------------------------------------------------------------------
 

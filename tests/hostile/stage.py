@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
 from proxy.audit.files import audit_files
@@ -61,14 +62,32 @@ class Trail:
         return self.records
 
 
-class Stage:
-    """One proxy, the token of each of its workspaces, and a session that must not suffer."""
+class Bystander(Protocol):
+    """A session beside an attack, which asks questions of its own."""
+
+    def query(self, sql: str) -> object: ...
+
+    def value(self, sql: str) -> str: ...
+
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Bystander)
+
+
+class Theatre(ABC, Generic[C]):
+    """One proxy, the token of each of its workspaces, and a session that must not suffer.
+
+    ``engine`` is that of its fake sources; ``C`` speaks the protocol of its listener.
+    """
+
+    engine: str
 
     def __init__(self, proxy: ProxyServer) -> None:
         self.proxy = proxy
         self.tokens: dict[str, str] = {}
         self.trail = Trail(proxy.audit_folder)
-        self.bystander: RawClient | None = None
+        self.bystander: C | None = None
         self._log_place = 0
 
     def create_workspace(self, name: str) -> None:
@@ -96,7 +115,7 @@ class Stage:
                 draft = draft_source(
                     found,
                     name,
-                    engine="postgresql",
+                    engine=self.engine,
                     host=host,
                     port=port,
                     database="fakedb",
@@ -114,20 +133,13 @@ class Stage:
 
         return asyncio.run(add())
 
-    # --- use ------------------------------------------------------------------------
-
-    def client(self, **options: Any) -> RawClient:
+    @abstractmethod
+    def client(self, **options: Any) -> C:
         """A connection that has said nothing."""
-        return RawClient(self.proxy.port, **options)
 
-    def log_in(self, workspace: str, source: str, *extra: tuple[str, str]) -> RawClient:
+    @abstractmethod
+    def log_in(self, workspace: str, source: str) -> C:
         """A session. Raises Refused."""
-        client = self.client()
-        try:
-            return client.log_in(workspace, self.tokens[workspace], source, *extra)
-        except BaseException:
-            client.close()
-            raise
 
     # --- what is left behind ----------------------------------------------------------
 
@@ -145,10 +157,13 @@ class Stage:
 
     def events_since(self, marker: str) -> list[Record]:
         """Every record between an earlier marker and now."""
-        self.mark()
+        now = self.mark()
         records = self.trail.records
-        start = next(i for i, record in enumerate(records) if text_of(record) == marker)
-        return records[start + 1 : -1]
+        start, stop = (
+            next(i for i, record in enumerate(records) if text_of(record) == text)
+            for text in (marker, now)
+        )
+        return records[start + 1 : stop]
 
     def log_since(self) -> bytes:
         """What the proxy has logged since this was last asked."""
@@ -181,6 +196,25 @@ class Stage:
             lambda: self.socket_count() <= before,
             what=f"the proxy to have {before} sockets again",
         )
+
+
+class Stage(Theatre[RawClient]):
+    """A stage for PostgreSQL."""
+
+    engine = "postgresql"
+
+    def client(self, **options: Any) -> RawClient:
+        """A connection that has said nothing."""
+        return RawClient(self.proxy.port, **options)
+
+    def log_in(self, workspace: str, source: str, *extra: tuple[str, str]) -> RawClient:
+        """A session. Raises Refused."""
+        client = self.client()
+        try:
+            return client.log_in(workspace, self.tokens[workspace], source, *extra)
+        except BaseException:
+            client.close()
+            raise
 
 
 def text_of(record: Record) -> str:

@@ -161,8 +161,8 @@ def test_a_proof_cannot_be_replayed(stage: Stage):
             sent.append(data)
             super().send(data)
 
-    with Recorder(stage.proxy.port) as client:
-        client.log_in("alpha", stage.tokens["alpha"], "orders")
+    with Recorder(stage.proxy.port) as recorded:
+        recorded.log_in("alpha", stage.tokens["alpha"], "orders")
     _, first, final = sent
     with stage.client() as client:
         client.start(("user", "alpha"), ("database", "orders"))
