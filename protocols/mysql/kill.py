@@ -3,15 +3,17 @@
 A session's client knows the thread number that the proxy gave it; the server would kill
 another session by it. So KILL never goes upstream: the form with a plain number is
 carried out here, every other is refused ("KILL Statement" in the MySQL manual, "KILL"
-in MariaDB's). A first guard only: what a stored program kills is the server's to judge
-by the account's rights. Must never know sessions.
+in MariaDB's). KILL is a reserved word, so wherever else it stands bare, in a compound
+statement or a program's body, it is a KILL, too. A first guard only: what an existing
+stored program or a text made by SQL (PREPARE, EXECUTE IMMEDIATE) kills is the server's
+to judge by the account's rights. Must never know sessions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocols.mysql.words import statements_in
+from protocols.mysql.words import has_bare_word, statements_in
 
 # Thread numbers are 64 bits in the server and 32 on the wire.
 _DIGITS = 20
@@ -28,15 +30,16 @@ class Kill:
 def kill_in(text: bytes, *, has_escapes: bool) -> Kill | None:
     """The KILL among a text's statements, or None.
 
-    ``has_escapes``: as in ``words.statements_in``. A KILL beside other statements has
-    no number: it is one to refuse.
+    ``has_escapes``: as in ``words.statements_in``. A KILL beside or within other
+    statements has no number: it is one to refuse.
     """
     if b"kill" not in text.lower():
         return None
-    statements = statements_in(text, has_escapes=has_escapes)
-    if not any(words[0] == b"KILL" for words in statements):
+    if not has_bare_word(text, b"KILL", has_escapes=has_escapes):
         return None
-    return _form(statements[0]) if len(statements) == 1 else Kill(None, False)
+    statements = statements_in(text, has_escapes=has_escapes)
+    is_all = len(statements) == 1 and statements[0][0] == b"KILL"
+    return _form(statements[0]) if is_all else Kill(None, False)
 
 
 def _form(words: list[bytes]) -> Kill:

@@ -42,3 +42,17 @@ def statements_in(text: bytes, *, has_escapes: bool) -> list[list[bytes]]:
     if words:
         statements.append(words)
     return statements
+
+
+def has_bare_word(text: bytes, word: bytes, *, has_escapes: bool) -> bool:
+    """Whether a reserved ``word`` (in upper case) stands anywhere as itself.
+
+    Not in a string, a comment or quotes, and not as a name: behind ``.`` or ``@``, the
+    only places where a reserved word is a name unquoted ("Keywords and Reserved Words").
+    """
+    before = b""
+    for found in (_TOKEN if has_escapes else _TOKEN_UNESCAPED).finditer(text):
+        if found.lastgroup == "word" and found[0].upper() == word and before not in (b".", b"@"):
+            return True
+        before = found[0]
+    return False

@@ -269,6 +269,7 @@ HIDDEN_KILLS = (
     "/*!50000 KILL QUERY {0} */",
     "/*M! KILL {0} */",
     "KILL {0}+0",
+    "BEGIN NOT ATOMIC KILL {0}; END",
     "KILL @x",
     "KILL HARD {0}",
     "KILL USER root",

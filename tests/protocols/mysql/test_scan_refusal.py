@@ -131,6 +131,12 @@ def test_a_kill_is_carried_out_here(text: bytes, killed: tuple[int, bool]):
         b"KILL",
         b"SELECT 'a\\'';/*!KILL*/ 5",
         b"KILL " + b"9" * 21,
+        b"SELECT kill FROM t",  # A syntax error at every server: the word is reserved.
+        b"BEGIN NOT ATOMIC KILL 5; END",
+        b"IF 1 THEN KILL QUERY 5; END IF",
+        b"l: LOOP kill 5; END LOOP",
+        b"CREATE PROCEDURE p() KILL 5",
+        b"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO/**/KILL 5",
     ],
 )
 def test_other_kills_are_refused(text: bytes):
@@ -150,7 +156,7 @@ def test_other_kills_are_refused(text: bytes):
         b"SELECT 1 /* ; KILL 5 */",
         b"SELECT 1 -- ; KILL 5",
         b"SELECT `; KILL 5`",
-        b"SELECT kill FROM t",
+        b"SELECT t.kill, @kill, skill, kill_it FROM t",
         b"SHOW killers",
         b"INSERT INTO t VALUES ('it''s; KILL 5')",
         b"SELECT 'x\\",
