@@ -76,7 +76,8 @@ def test_after_a_crash_verify_names_the_missing_statements_and_the_next_start_wr
     recorded = texts(office.proxy.audit_events())
     code, report, told = verify_by_command(office)
     assert code == 1
-    assert report["fault"] is None
+    # A kill in mid-write leaves half a line, which is named as such.
+    assert report["fault"] is None or "the last line is not whole" in report["fault"]
     missing = [one["text"] for one in report["unrecorded"]]
     assert told.count("was let through and has no record") == len(missing)
     answered = {text for worker in workers for text in worker.answered}

@@ -275,7 +275,7 @@ class Flood:
 
 
 # What kernel and proxy may hold of a flood: the sockets' buffers on both legs and ours.
-HELD = 24 * 1024 * 1024
+HELD = 32 * 1024 * 1024
 # How much the proxy's process may grow by it.
 GROWTH = 12 * 1024 * 1024
 
