@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import machine, plot
+from benchmarks import machine, mysql, plot
 from benchmarks.accode import AccodeProxy
 from benchmarks.bench import QUICK, Bench, Case, Sizes
 from benchmarks.cases import CASES
@@ -54,21 +54,30 @@ examples:
   ./run bench --cases idle,idle-tls,stalled --subjects accode,pgbouncer
   ./run bench --seconds 10 --rounds 8 --output /tmp/results
   ./run bench --list
+  ./run bench mysql --help                     MySQL: sysbench beside HAProxy
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 with failed measurements, 2 when it could not run."""
-    options = _parse(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["mysql"]:
+        return _guarded(lambda: mysql.main(words[1:]))
+    options = _parse(words)
     if options.list:
         for case in CASES:
             print(f"{case.name:<22} {case.title}")
         print(f"{STORE_SCALE:<22} logins and start with a store of 100,000 tokens")
+        print("The cases of MySQL: mysql --list")
         return 0
+    return _guarded(lambda: _run(options))
+
+
+def _guarded(work: Callable[[], int]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        return _run(options)
+        return work()
     except BenchmarkError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2

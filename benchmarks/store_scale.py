@@ -244,7 +244,11 @@ def main() -> None:
             ("small", f"sqlite:///{folder}/small.db", SMALL),
             ("large", arguments.url or f"sqlite:///{folder}/large.db", workspaces),
         ):
+            print(f"store-scale: filling {count:,} workspaces", file=sys.stderr, flush=True)
             seconds = asyncio.run(fill(url, vault, count))
+            print(
+                f"store-scale: filled in {seconds:.1f} s, logging in", file=sys.stderr, flush=True
+            )
             report[name] = {
                 "store": "sqlite" if url.startswith("sqlite") else "postgresql",
                 "tokens": count * TOKENS_EACH,

@@ -1,0 +1,247 @@
+"""MariaDB and the ways to it: direct, HAProxy in TCP mode, Accode Proxy.
+
+Knows how each is made, started and stopped. Must never know what load will come.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import secrets
+import sys
+from pathlib import Path
+
+from benchmarks.peers import Program
+from benchmarks.processes import (
+    Account,
+    BenchmarkError,
+    Server,
+    find_program,
+    free_port,
+    owned_folder,
+    run,
+)
+from benchmarks.servers import Certificate, write_certificate
+from benchmarks.subjects import MAX_SESSIONS
+from benchmarks.sysbench import Target
+
+DATABASE = "bench"
+_USER = "bench"
+_WORKSPACE = "bench"
+_INSTALL = "Debian: apt-get install mariadb-server"
+
+
+def require_program(name: str, advice: str) -> str:
+    """The full path of a program. Raises BenchmarkError with the advice."""
+    path = find_program(name)
+    if path is None:
+        raise BenchmarkError(f"{name} is not installed ({advice}).")
+    return path
+
+
+def _account() -> Account | None:
+    if os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam("mysql")
+    except KeyError:
+        raise BenchmarkError(
+            "MariaDB does not run as root and there is no account named mysql."
+        ) from None
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+class MariaDb:
+    """A throw-away MariaDB on a free loopback port; also the subject "direct"."""
+
+    name = "direct"
+    title = "direct"
+    notes = "no proxy; with TLS, MariaDB itself does it"
+    pid: int | None = None
+
+    def __init__(self, scratch: Path, certificate: Certificate) -> None:
+        self._program = require_program("mariadbd", _INSTALL)
+        self._client = require_program("mariadb", _INSTALL)
+        self._install = require_program("mariadb-install-db", _INSTALL)
+        self._account = _account()
+        self._folder = owned_folder(scratch / "mariadb", self._account)
+        self._certificate = write_certificate(certificate, self._folder, "server", self._account)
+        self._socket = self._folder / "socket"
+        self._running: Server | None = None
+        self.port = free_port()
+        self.password = secrets.token_hex(16)
+        self.version = run([self._program, "--version"]).strip().removeprefix(self._program).strip()
+
+    def start(self) -> None:
+        """Make the data folder, start, and make the user and the database."""
+        if self._running is not None:
+            return
+        data = self._folder / "data"
+        run(
+            [self._install, "--no-defaults", f"--datadir={data}", "--skip-test-db",
+             "--auth-root-authentication-method=normal"],
+            cwd=self._folder, account=self._account, seconds=120,
+        )  # fmt: skip
+        self._running = Server(
+            "MariaDB",
+            [self._program, "--no-defaults", f"--datadir={data}", f"--socket={self._socket}",
+             f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
+             f"--pid-file={self._folder / 'pid'}", "--max-connections=2500",
+             "--innodb-buffer-pool-size=256M", "--innodb-flush-log-at-trx-commit=0",
+             f"--ssl-cert={self._certificate[0]}", f"--ssl-key={self._certificate[1]}"],
+            log=self._folder / "log", cwd=self._folder, account=self._account,
+        )  # fmt: skip
+        self._running.wait_for_port(self.port)
+        statements = (
+            f"CREATE DATABASE {DATABASE}; CREATE USER {_USER}@'127.0.0.1' IDENTIFIED VIA "
+            f"mysql_native_password USING PASSWORD('{self.password}'); "
+            f"GRANT ALL ON {DATABASE}.* TO {_USER}@'127.0.0.1'"
+        )
+        run(
+            [self._client, "--no-defaults", f"--socket={self._socket}", "--user=root"],
+            stdin=statements,
+        )
+
+    def stop(self) -> None:
+        """Stop, if started."""
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
+
+    def target(self) -> Target:
+        """The server's own port."""
+        return Target(self.port, _USER, self.password, DATABASE)
+
+
+class MysqlHaProxy:
+    """HAProxy in TCP mode: a relay that does not look inside."""
+
+    name = "haproxy"
+    title = "HAProxy TCP"
+
+    def __init__(self, program: Program, server: MariaDb, scratch: Path) -> None:
+        self._folder = scratch / "haproxy"
+        self._folder.mkdir()
+        self._program, self._server = program, server
+        self._running: Server | None = None
+        self._port = 0
+        self.version = program.version
+        self.notes = (
+            f"{program.origin}; mode tcp, one thread, logging off; with TLS it passes "
+            "MariaDB's own through and spends nothing on encryption"
+        )
+
+    @property
+    def pid(self) -> int | None:
+        """The root of its process tree."""
+        return self._running.pid if self._running else None
+
+    def start(self) -> None:
+        """Write haproxy.cfg and start in the foreground."""
+        self._port = free_port()
+        configuration = self._folder / "haproxy.cfg"
+        configuration.write_text(
+            f"global\n  maxconn {MAX_SESSIONS}\n  nbthread 1\n"
+            "defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1h\n"
+            f"  timeout server 1h\nlisten mysql\n  bind 127.0.0.1:{self._port}\n"
+            f"  server mysql 127.0.0.1:{self._server.port}\n"
+        )
+        self._running = Server(
+            self.title,
+            [*self._program.command, "-db", "-q", "-f", str(configuration)],
+            log=self._folder / "log",
+            cwd=self._folder,
+        )
+        self._running.wait_for_port(self._port)
+
+    def stop(self) -> None:
+        """Stop, if started."""
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
+
+    def target(self) -> Target:
+        """The same user as on the server."""
+        return Target(self._port, _USER, self._server.password, DATABASE)
+
+
+class MysqlAccode:
+    """Accode Proxy's MySQL listener; audit on, plaintext upstream."""
+
+    name = "accode"
+    title = "Accode Proxy"
+    notes = "embedded store, audit on, one process, --tls disable upstream"
+
+    def __init__(self, server: MariaDb, certificate: Certificate, scratch: Path) -> None:
+        self._folder = scratch / "accode"
+        self._folder.mkdir()
+        self._server = server
+        self._certificate = write_certificate(certificate, self._folder, "listener", None)
+        program = find_program("accode-proxy", str(Path(sys.executable).parent))
+        if program is None:
+            raise BenchmarkError(f"accode-proxy is not installed beside {sys.executable}.")
+        self._program = program
+        self._running: Server | None = None
+        self._port, self._token = free_port(), ""
+        self.version = run([program, "--version"]).strip()
+
+    @property
+    def pid(self) -> int | None:
+        """The root of its process tree."""
+        return self._running.pid if self._running else None
+
+    def start(self) -> None:
+        """Make the store, the workspace and its source, and serve."""
+        if not self._token:
+            self._command(
+                "init", "--port", str(self._port), "--metrics-port", "0", "--allow-private",
+                "--tls-certificate", str(self._certificate[0]),
+                "--tls-key", str(self._certificate[1]),
+            )  # fmt: skip
+            self._command("workspace", "create", _WORKSPACE)
+            self._command(
+                "source", "add", _WORKSPACE, DATABASE,
+                f"mysql://127.0.0.1:{self._server.port}/{DATABASE}",
+                "--username", _USER, "--password-stdin", "--tls", "disable",
+                stdin=self._server.password + "\n",
+            )  # fmt: skip
+            answer = json.loads(self._command("token", "create", _WORKSPACE, "--json"))
+            self._token = str(answer["token"])
+        self._running = Server(
+            self.title, [self._program, "serve"], log=self._folder / "log", cwd=self._folder,
+            environment=self._environment(),
+        )  # fmt: skip
+        self._running.wait_for_port(self._port)
+
+    def stop(self) -> None:
+        """Stop, if started."""
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
+
+    def target(self) -> Target:
+        """The workspace as the user, its token as the password, the source as the database."""
+        return Target(self._port, _WORKSPACE, self._token, DATABASE)
+
+    def _command(self, *words: str, stdin: str | None = None) -> str:
+        return run(
+            [self._program, *words], cwd=self._folder, environment=self._environment(),
+            stdin=stdin,
+        )  # fmt: skip
+
+    def _environment(self) -> dict[str, str]:
+        settings = {
+            "LISTENERS__0__PORT": self._port,
+            "LISTENERS__0__PROTOCOL": "mysql",
+            "LIMITS__PENDING_LOGINS_PER_ADDRESS": MAX_SESSIONS,
+            "LIMITS__PENDING_LOGINS": MAX_SESSIONS,
+            "LIMITS__SESSIONS": MAX_SESSIONS,
+            "LIMITS__SESSIONS_PER_WORKSPACE": MAX_SESSIONS,
+            "LOGS__FORMAT": "json",
+            "LOGS__LEVEL": "warning",
+        }
+        return {f"ACCODE_PROXY_{name}": str(value) for name, value in settings.items()}
+
+
+MysqlSubject = MariaDb | MysqlHaProxy | MysqlAccode
