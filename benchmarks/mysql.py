@@ -63,10 +63,9 @@ def _loads() -> tuple[Load, ...]:
             Load(
                 f"connect-8{suffix}",
                 f"connect and select, 8 clients{words}",
-                "oltp_point_select",
+                str(machine.ROOT / "benchmarks" / "connect.lua"),
                 8,
                 tls,
-                reconnect=True,
             )
         )
     return tuple(found)

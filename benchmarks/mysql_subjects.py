@@ -89,7 +89,9 @@ class MariaDb:
              f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
              f"--pid-file={self._folder / 'pid'}", "--max-connections=2500",
              "--innodb-buffer-pool-size=256M", "--innodb-flush-log-at-trx-commit=0",
-             f"--ssl-cert={self._certificate[0]}", f"--ssl-key={self._certificate[1]}"],
+             f"--ssl-cert={self._certificate[0]}", f"--ssl-key={self._certificate[1]}",
+             # sysbench with TLS always presents a certificate: this same one.
+             f"--ssl-ca={self._certificate[0]}"],
             log=self._folder / "log", cwd=self._folder, account=self._account,
         )  # fmt: skip
         self._running.wait_for_port(self.port)

@@ -56,11 +56,17 @@ def test_no_transaction_is_an_error():
         parse_report(REPORT.replace("100    (99.51", "0    (0.00"))
 
 
-def test_tls_and_reconnect_are_asked_for_only_where_the_load_wants_them():
+def test_tls_is_asked_for_only_where_the_load_wants_it():
     plain = arguments(Load("a", "A", "oltp_read_only", 8), TARGET, 3, 1000)
     assert "--threads=8" in plain
-    assert not {"--mysql-ssl=on", "--reconnect=1"} & set(plain)
-    both = arguments(
-        Load("b", "B", "oltp_point_select", 1, tls=True, reconnect=True), TARGET, 3, 1000
+    assert "--mysql-ssl=on" not in plain
+    assert "--mysql-ssl=on" in arguments(
+        Load("b", "B", "oltp_point_select", 1, tls=True), TARGET, 3, 1000
     )
-    assert {"--mysql-ssl=on", "--reconnect=1"} <= set(both)
+
+
+def test_only_sysbenchs_own_scripts_are_told_of_tables():
+    own = arguments(Load("a", "A", "oltp_read_only", 8), TARGET, 3, 1000)
+    other = arguments(Load("b", "B", "/folder/connect.lua", 8), TARGET, 3, 1000)
+    assert "--table-size=1000" in own
+    assert not [word for word in other if word.startswith("--table")]
