@@ -143,7 +143,7 @@ async def test_aiomysql(route: Route):
                 await cursor.execute("SELECT %s, %s", ("a'b", None))
                 return [values, await cursor.fetchall(), cursor.description]
         finally:
-            connection.close()
+            await connection.ensure_closed()
 
     assert await script(route.through()) == await script(route.direct())
 
@@ -160,7 +160,7 @@ async def test_asyncmy(route: Route):
                 await cursor.execute("SELECT seq FROM seq_1_to_1000")
                 return [values, await cursor.fetchall()]
         finally:
-            connection.close()
+            await connection.ensure_closed()
 
     assert await script(route.through()) == await script(route.direct())
 
