@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.processes import BenchmarkError, Server, find_program, free_port, run
 from benchmarks.servers import (
@@ -21,28 +24,29 @@ from benchmarks.servers import (
 from benchmarks.subjects import MAX_SESSIONS, OneProcess
 from benchmarks.wire import Endpoint
 
-_SOURCE = "bench"
+SOURCE = "bench"
+"""The name of each workspace's one source."""
 _COMMAND = "accode-proxy"
 # A few logins alone write more than this.
 _LEAST_AUDIT_BYTES = 1000
 
 
-class AccodeProxy(OneProcess):
-    """Accode Proxy with its embedded store; one workspace for each number of iterations."""
+class AccodeProgram(OneProcess, ABC):
+    """Accode Proxy with its embedded store and one listener, of ``settings``."""
 
     name = "accode"
     title = "Accode Proxy"
+    settings: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, server: PostgresServer, certificate: Certificate, scratch: Path) -> None:
+    def __init__(self, certificate: Certificate, scratch: Path) -> None:
         super().__init__(scratch / self.name)
         self._folder.mkdir()
-        self._server = server
         self._certificate = write_certificate(certificate, self._folder, "listener", None)
         program = find_program(_COMMAND, str(Path(sys.executable).parent))
         if program is None:
             raise BenchmarkError(f"{_COMMAND} is not installed beside {sys.executable}.")
         self._program = program
-        self._tokens: dict[int, str] = {}
+        self._has_store = False
         self.version = run([program, "--version"]).strip()
         self.notes = (
             "embedded store, audit on (every statement, chained, on disk), one process, "
@@ -50,15 +54,16 @@ class AccodeProxy(OneProcess):
         )
 
     def start(self) -> None:
-        """Make the store, the workspaces and their sources if need be, and serve."""
+        """Make the store and what is in it if need be, and serve."""
         self._port = free_port()
-        if not self._tokens:
+        if not self._has_store:
             self._command(
                 "init", "--port", str(self._port), "--metrics-port", "0", "--allow-private",
                 "--tls-certificate", str(self._certificate[0]),
                 "--tls-key", str(self._certificate[1]),
             )  # fmt: skip
-            self._tokens = {count: self._prepare(count) for count in SCRAM_ITERATIONS}
+            self._fill()
+            self._has_store = True
         self._running = Server(
             self.title,
             [self._program, "serve"],
@@ -68,9 +73,9 @@ class AccodeProxy(OneProcess):
         )
         self._running.wait_for_port(self._port)
 
-    def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
-        """The workspace as the user, its token as the password, the source as the database."""
-        return Endpoint(self._port, _workspace(iterations), self._tokens[iterations], _SOURCE, tls)
+    @abstractmethod
+    def _fill(self) -> None:
+        """Add the workspaces and their sources."""
 
     def require_audit(self) -> None:
         """Say in the notes what audit was written. Raises BenchmarkError if it was none."""
@@ -81,24 +86,15 @@ class AccodeProxy(OneProcess):
         system = run(["stat", "--file-system", "--format=%T", str(self._folder)]).strip()
         self.notes += f"; this run wrote {size / 1e6:,.0f} MB of audit on {system}"
 
-    def _prepare(self, iterations: int) -> str:
-        """A workspace whose tokens have so many iterations; returns a token.
-
-        The credential is always the role with 4,096: the product refuses fewer from a data
-        source without TLS. It makes no difference to a connect: the server checks against
-        stored keys, and the proxy keeps the client key that it derived.
-        """
-        workspace = _workspace(iterations)
-        self._command("workspace", "create", workspace, "--scram-iterations", str(iterations))
-        role = self._server.roles[4096]
+    def _add(self, workspace: str, url: str, username: str, password: str, *options: str) -> str:
+        """A workspace with one source; returns a token of it."""
+        self._command("workspace", "create", workspace, *options)
         self._command(
-            "source", "add", workspace, _SOURCE,
-            f"postgresql://127.0.0.1:{self._server.port}/{DATABASE}",
-            "--username", role.name, "--password-stdin", "--tls", "disable",
-            stdin=role.password + "\n",
+            "source", "add", workspace, SOURCE, url,
+            "--username", username, "--password-stdin", "--tls", "disable",
+            stdin=password + "\n",
         )  # fmt: skip
-        answer = json.loads(self._command("token", "create", workspace, "--json"))
-        token = answer["token"]
+        token = json.loads(self._command("token", "create", workspace, "--json"))["token"]
         if not isinstance(token, str):
             raise BenchmarkError(f"{_COMMAND} token create did not answer with a token.")
         return token
@@ -122,8 +118,35 @@ class AccodeProxy(OneProcess):
             "LIMITS__SESSIONS_PER_WORKSPACE": MAX_SESSIONS,
             "LOGS__FORMAT": "json",
             "LOGS__LEVEL": "warning",
+            **self.settings,
         }
         return {f"ACCODE_PROXY_{name}": str(value) for name, value in settings.items()}
+
+
+class AccodeProxy(AccodeProgram):
+    """Its PostgreSQL listener; one workspace for each number of iterations."""
+
+    def __init__(self, server: PostgresServer, certificate: Certificate, scratch: Path) -> None:
+        super().__init__(certificate, scratch)
+        self._server = server
+        self._tokens: dict[int, str] = {}
+
+    def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
+        """The workspace as the user, its token as the password, the source as the database."""
+        return Endpoint(self._port, _workspace(iterations), self._tokens[iterations], SOURCE, tls)
+
+    def _fill(self) -> None:
+        # The credential is always the role with 4,096: the product refuses fewer from a data
+        # source without TLS. It makes no difference to a connect: the server checks against
+        # stored keys, and the proxy keeps the client key that it derived.
+        role = self._server.roles[4096]
+        url = f"postgresql://127.0.0.1:{self._server.port}/{DATABASE}"
+        self._tokens = {
+            count: self._add(
+                _workspace(count), url, role.name, role.password, "--scram-iterations", str(count)
+            )
+            for count in SCRAM_ITERATIONS
+        }
 
 
 def _workspace(iterations: int) -> str:

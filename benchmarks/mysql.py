@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import fnmatch
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -75,17 +74,13 @@ LOADS = _loads()
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 with failed measurements, 2 when it could not run."""
+    """Returns the exit status: 0, 1 with failed measurements. Raises BenchmarkError."""
     options = _parse(words)
     if options.list:
         for load in LOADS:
             print(f"{load.name:<22} {load.title}")
         return 0
-    try:
-        return _run(options)
-    except BenchmarkError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 2
+    return _run(options)
 
 
 def _parse(words: Sequence[str] | None) -> argparse.Namespace:
@@ -171,6 +166,9 @@ def _run(options: argparse.Namespace) -> int:
                         continue
                     print(where, flush=True)
                     rounds.append(Round(load.name, subject.name, number, position, metrics))
+        for subject in subjects:
+            if isinstance(subject, MysqlAccode):
+                subject.require_audit()
         facts = [(s.name, s.title, s.version, s.notes) for s in subjects]
     about = {**machine.describe_machine(), **machine.describe_python()}
     about["sysbench"] = run([program, "--version"]).strip()

@@ -5,13 +5,13 @@ Knows how each is made, started and stopped. Must never know what load will come
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import secrets
-import sys
 from pathlib import Path
+from types import MappingProxyType
 
+from benchmarks.accode import SOURCE, AccodeProgram
 from benchmarks.peers import Program
 from benchmarks.processes import (
     Account,
@@ -23,7 +23,7 @@ from benchmarks.processes import (
     run,
 )
 from benchmarks.servers import Certificate, write_certificate
-from benchmarks.subjects import MAX_SESSIONS
+from benchmarks.subjects import HaProxyTcp
 from benchmarks.sysbench import Target
 
 DATABASE = "bench"
@@ -116,134 +116,40 @@ class MariaDb:
         return Target(self.port, _USER, self.password, DATABASE)
 
 
-class MysqlHaProxy:
-    """HAProxy in TCP mode: a relay that does not look inside."""
-
-    name = "haproxy"
-    title = "HAProxy TCP"
+class MysqlHaProxy(HaProxyTcp):
+    """HAProxy in front of MariaDB."""
 
     def __init__(self, program: Program, server: MariaDb, scratch: Path) -> None:
-        self._folder = scratch / "haproxy"
-        self._folder.mkdir()
-        self._program, self._server = program, server
-        self._running: Server | None = None
-        self._port = 0
-        self.version = program.version
-        self.notes = (
-            f"{program.origin}; mode tcp, one thread, logging off; with TLS it passes "
-            "MariaDB's own through and spends nothing on encryption"
+        super().__init__(
+            program,
+            server.port,
+            scratch,
+            "with TLS it passes MariaDB's own through and spends nothing on encryption",
         )
-
-    @property
-    def pid(self) -> int | None:
-        """The root of its process tree."""
-        return self._running.pid if self._running else None
-
-    def start(self) -> None:
-        """Write haproxy.cfg and start in the foreground."""
-        self._port = free_port()
-        configuration = self._folder / "haproxy.cfg"
-        configuration.write_text(
-            f"global\n  maxconn {MAX_SESSIONS}\n  nbthread 1\n"
-            "defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1h\n"
-            f"  timeout server 1h\nlisten mysql\n  bind 127.0.0.1:{self._port}\n"
-            f"  server mysql 127.0.0.1:{self._server.port}\n"
-        )
-        self._running = Server(
-            self.title,
-            [*self._program.command, "-db", "-q", "-f", str(configuration)],
-            log=self._folder / "log",
-            cwd=self._folder,
-        )
-        self._running.wait_for_port(self._port)
-
-    def stop(self) -> None:
-        """Stop, if started."""
-        if self._running is not None:
-            self._running.stop()
-            self._running = None
+        self._server = server
 
     def target(self) -> Target:
         """The same user as on the server."""
         return Target(self._port, _USER, self._server.password, DATABASE)
 
 
-class MysqlAccode:
-    """Accode Proxy's MySQL listener; audit on, plaintext upstream."""
+class MysqlAccode(AccodeProgram):
+    """Accode Proxy's MySQL listener."""
 
-    name = "accode"
-    title = "Accode Proxy"
-    notes = "embedded store, audit on, one process, --tls disable upstream"
+    settings = MappingProxyType({"LISTENERS__0__PROTOCOL": "mysql"})
 
     def __init__(self, server: MariaDb, certificate: Certificate, scratch: Path) -> None:
-        self._folder = scratch / "accode"
-        self._folder.mkdir()
+        super().__init__(certificate, scratch)
         self._server = server
-        self._certificate = write_certificate(certificate, self._folder, "listener", None)
-        program = find_program("accode-proxy", str(Path(sys.executable).parent))
-        if program is None:
-            raise BenchmarkError(f"accode-proxy is not installed beside {sys.executable}.")
-        self._program = program
-        self._running: Server | None = None
-        self._port, self._token = free_port(), ""
-        self.version = run([program, "--version"]).strip()
-
-    @property
-    def pid(self) -> int | None:
-        """The root of its process tree."""
-        return self._running.pid if self._running else None
-
-    def start(self) -> None:
-        """Make the store, the workspace and its source, and serve."""
-        if not self._token:
-            self._command(
-                "init", "--port", str(self._port), "--metrics-port", "0", "--allow-private",
-                "--tls-certificate", str(self._certificate[0]),
-                "--tls-key", str(self._certificate[1]),
-            )  # fmt: skip
-            self._command("workspace", "create", _WORKSPACE)
-            self._command(
-                "source", "add", _WORKSPACE, DATABASE,
-                f"mysql://127.0.0.1:{self._server.port}/{DATABASE}",
-                "--username", _USER, "--password-stdin", "--tls", "disable",
-                stdin=self._server.password + "\n",
-            )  # fmt: skip
-            answer = json.loads(self._command("token", "create", _WORKSPACE, "--json"))
-            self._token = str(answer["token"])
-        self._running = Server(
-            self.title, [self._program, "serve"], log=self._folder / "log", cwd=self._folder,
-            environment=self._environment(),
-        )  # fmt: skip
-        self._running.wait_for_port(self._port)
-
-    def stop(self) -> None:
-        """Stop, if started."""
-        if self._running is not None:
-            self._running.stop()
-            self._running = None
+        self._token = ""
 
     def target(self) -> Target:
         """The workspace as the user, its token as the password, the source as the database."""
-        return Target(self._port, _WORKSPACE, self._token, DATABASE)
+        return Target(self._port, _WORKSPACE, self._token, SOURCE)
 
-    def _command(self, *words: str, stdin: str | None = None) -> str:
-        return run(
-            [self._program, *words], cwd=self._folder, environment=self._environment(),
-            stdin=stdin,
-        )  # fmt: skip
-
-    def _environment(self) -> dict[str, str]:
-        settings = {
-            "LISTENERS__0__PORT": self._port,
-            "LISTENERS__0__PROTOCOL": "mysql",
-            "LIMITS__PENDING_LOGINS_PER_ADDRESS": MAX_SESSIONS,
-            "LIMITS__PENDING_LOGINS": MAX_SESSIONS,
-            "LIMITS__SESSIONS": MAX_SESSIONS,
-            "LIMITS__SESSIONS_PER_WORKSPACE": MAX_SESSIONS,
-            "LOGS__FORMAT": "json",
-            "LOGS__LEVEL": "warning",
-        }
-        return {f"ACCODE_PROXY_{name}": str(value) for name, value in settings.items()}
+    def _fill(self) -> None:
+        url = f"mysql://127.0.0.1:{self._server.port}/{DATABASE}"
+        self._token = self._add(_WORKSPACE, url, _USER, self._server.password)
 
 
 MysqlSubject = MariaDb | MysqlHaProxy | MysqlAccode

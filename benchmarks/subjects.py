@@ -178,24 +178,20 @@ class PgBouncer(OneProcess):
         return replace(self._server.endpoint(tls=tls, iterations=iterations), port=self._port)
 
 
-class HaProxy(OneProcess):
-    """HAProxy in TCP mode: a relay that does not look inside."""
+class HaProxyTcp(OneProcess):
+    """HAProxy in TCP mode: a relay that does not look inside, in front of one loopback port."""
 
     name = "haproxy"
     title = "HAProxy TCP"
     ends_tls = False
 
-    def __init__(self, program: Program, server: PostgresServer, scratch: Path) -> None:
+    def __init__(self, program: Program, server_port: int, scratch: Path, tls_notes: str) -> None:
         super().__init__(scratch / self.name)
         self._folder.mkdir()
         self._program = program
-        self._server = server
+        self._server_port = server_port
         self.version = program.version
-        self.notes = (
-            f"{program.origin}; mode tcp, one thread, logging off; it does not speak "
-            "PostgreSQL's TLS negotiation, so with TLS it passes PostgreSQL's own through "
-            "and spends nothing on encryption"
-        )
+        self.notes = f"{program.origin}; mode tcp, one thread, logging off; {tls_notes}"
 
     def start(self) -> None:
         """Write haproxy.cfg and start in the foreground."""
@@ -205,8 +201,8 @@ class HaProxy(OneProcess):
             f"global\n  maxconn {MAX_SESSIONS}\n  nbthread 1\n"
             "defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1h\n"
             "  timeout server 1h\n"
-            f"listen postgres\n  bind 127.0.0.1:{self._port}\n"
-            f"  server postgres 127.0.0.1:{self._server.port}\n"
+            f"listen database\n  bind 127.0.0.1:{self._port}\n"
+            f"  server database 127.0.0.1:{self._server_port}\n"
         )
         self._running = Server(
             self.title,
@@ -215,6 +211,20 @@ class HaProxy(OneProcess):
             cwd=self._folder,
         )
         self._running.wait_for_port(self._port)
+
+
+class HaProxy(HaProxyTcp):
+    """HAProxy in front of PostgreSQL."""
+
+    def __init__(self, program: Program, server: PostgresServer, scratch: Path) -> None:
+        super().__init__(
+            program,
+            server.port,
+            scratch,
+            "it does not speak PostgreSQL's TLS negotiation, so with TLS it passes PostgreSQL's "
+            "own through and spends nothing on encryption",
+        )
+        self._server = server
 
     def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
         """The same roles as on the server."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from proxy.store import TlsSettings
 from tests.hostile.fake_server import FakeServer, Peer
 from tests.hostile.play import Play
-from tests.hostile.stage import PLAIN, Stage
+from tests.hostile.stage import PLAIN, Stage, Theatre
 from tests.servers.certificates import Certificates
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
@@ -44,14 +45,14 @@ def theatre(
 
 
 @pytest.fixture
-def stage(theatre: Stage) -> Iterator[Stage]:
-    """The proxy, whose bystander and descriptors the test must not harm."""
+def stage(theatre: Theatre[Any]) -> Iterator[Theatre[Any]]:
+    """The proxy of either protocol, whose bystander and descriptors the test must not harm."""
     with theatre.unharmed():
         yield theatre
 
 
 @pytest.fixture
-def marker(stage: Stage) -> str:
+def marker(stage: Theatre[Any]) -> str:
     """A marker in the audit log from before the test."""
     return stage.mark()
 

@@ -225,3 +225,18 @@ def text_of(record: Record) -> str:
 
 def of_type(records: list[Record], type_uid: int) -> list[Record]:
     return [record for record in records if record.get("type_uid") == type_uid]
+
+
+def wrong_logins(stage: Theatre[Any]) -> list[tuple[str, str, str]]:
+    """Eight logins (workspace, token, source) that nobody may tell apart by their answer."""
+    good, other = stage.tokens["alpha"], stage.tokens["beta"]
+    return [
+        ("alpha", "acp_wrong", "orders"),
+        ("alpha", other, "orders"),
+        ("alpha", good[:-1] + ("a" if good[-1] != "a" else "b"), "orders"),
+        ("no-such-workspace", good, "orders"),
+        ("no-such-workspace", good, "no-such-source"),
+        ("alpha", "acp_wrong", "no-such-source"),
+        ("Alpha", good, "orders"),
+        ("al'pha\"--", good, "orders"),
+    ]

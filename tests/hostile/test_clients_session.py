@@ -26,7 +26,7 @@ from tests.hostile.raw import (
     query,
     send_cancel,
 )
-from tests.hostile.stage import CREDENTIAL_USED, LOGON, Stage, of_type, text_of
+from tests.hostile.stage import CREDENTIAL_USED, LOGON, Stage, of_type, text_of, wrong_logins
 from tests.servers.proxy import Record
 from tests.servers.waiting import wait_until
 
@@ -51,17 +51,7 @@ def failure(stage: Stage, workspace: str, token: str, source: str) -> tuple[str,
 
 
 def test_every_failed_login_is_told_in_the_same_words(stage: Stage, marker: str):
-    good, other = stage.tokens["alpha"], stage.tokens["beta"]
-    answers = {
-        failure(stage, "alpha", "acp_wrong", "orders"),
-        failure(stage, "alpha", other, "orders"),
-        failure(stage, "alpha", good[:-1] + ("a" if good[-1] != "a" else "b"), "orders"),
-        failure(stage, "no-such-workspace", good, "orders"),
-        failure(stage, "no-such-workspace", good, "no-such-source"),
-        failure(stage, "alpha", "acp_wrong", "no-such-source"),
-        failure(stage, "Alpha", good, "orders"),
-        failure(stage, "al'pha\"--", good, "orders"),
-    }
+    answers = {failure(stage, *login) for login in wrong_logins(stage)}
     codes = {code for code, _ in answers}
     assert codes == {"28P01"}
     assert {text.rpartition("user ")[0] for _, text in answers} == {

@@ -91,19 +91,6 @@ def theatre(server_folder: Path, certificates: Certificates) -> Iterator[MysqlSt
             proxy.remove()
 
 
-@pytest.fixture
-def stage(theatre: MysqlStage) -> Iterator[MysqlStage]:
-    """The proxy, whose bystander and descriptors the test must not harm."""
-    with theatre.unharmed():
-        yield theatre
-
-
-@pytest.fixture
-def marker(stage: MysqlStage) -> str:
-    """A marker in the audit log from before the test."""
-    return stage.mark()
-
-
 @pytest.fixture(scope="session")
 def fake() -> Iterator[FakeServer]:
     """A hostile server; each test gives it its script."""

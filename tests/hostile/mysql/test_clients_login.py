@@ -33,7 +33,7 @@ from tests.hostile.mysql.raw import (
     text,
 )
 from tests.hostile.raw import Refused
-from tests.hostile.stage import CREDENTIAL_USED, LOGON, of_type, text_of
+from tests.hostile.stage import CREDENTIAL_USED, LOGON, of_type, text_of, wrong_logins
 
 HANDSHAKE_ERROR = 1043
 ACCESS_DENIED = 1045
@@ -452,17 +452,7 @@ def failure(stage: MysqlStage, workspace: str, token: str, source: str) -> tuple
 
 
 def test_every_failed_login_is_told_in_the_same_words(stage: MysqlStage, marker: str):
-    good, other = stage.tokens["alpha"], stage.tokens["beta"]
-    answers = {
-        failure(stage, "alpha", "acp_wrong", "orders"),
-        failure(stage, "alpha", other, "orders"),
-        failure(stage, "alpha", good[:-1] + ("a" if good[-1] != "a" else "b"), "orders"),
-        failure(stage, "no-such-workspace", good, "orders"),
-        failure(stage, "no-such-workspace", good, "no-such-source"),
-        failure(stage, "alpha", "acp_wrong", "no-such-source"),
-        failure(stage, "Alpha", good, "orders"),
-        failure(stage, "al'pha\"--", good, "orders"),
-    }
+    answers = {failure(stage, *login) for login in wrong_logins(stage)}
     assert len(answers) == 1
     assert next(iter(answers))[:2] == (ACCESS_DENIED, "28000")
     events = stage.events_since(marker)
