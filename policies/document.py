@@ -1,0 +1,262 @@
+"""The policy document: what a workspace or a source allows, as written and as read.
+
+TOML or JSON, of version 1. Every key has a safe default; an unknown one is an error that
+names its place. A policy is a value: equal policies have equal verdicts, and ``digest`` is
+its name in caches and in the log. docs/policies.md has worked examples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from datetime import time
+from enum import StrEnum
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
+
+from policies.facts import Feature
+from policies.patterns import Pattern, PatternError
+from protocols.statements import Kind
+
+MAX_DOCUMENT: Final = 64 * 1024
+"""Bytes of a document: some thousand table names."""
+_MANY: Final = 1_000
+"""Entries of any one list."""
+
+
+class PolicyError(ValueError):
+    """A document that cannot be used; its text names the place and the reason."""
+
+
+class Access(StrEnum):
+    """How far a policy goes at most. FULL with nothing else said judges no statement."""
+
+    READ_ONLY = "read-only"
+    READ_WRITE = "read-write"
+    FULL = "full"
+
+
+def _pattern_of(*parts: int) -> Any:
+    def read(value: Any) -> Pattern:
+        if isinstance(value, Pattern):
+            return value
+        if not isinstance(value, str):
+            raise ValueError("a pattern is a text")
+        error: PatternError | None = None
+        for count in parts:
+            try:
+                return Pattern.parse(value, count)
+            except PatternError as problem:
+                error = error or problem
+        raise ValueError(str(error))
+
+    return BeforeValidator(read)
+
+
+_WRITTEN = PlainSerializer(lambda pattern: pattern.written, return_type=str)
+TablePattern = Annotated[Pattern, _pattern_of(2), _WRITTEN]
+ColumnPattern = Annotated[Pattern, _pattern_of(3), _WRITTEN]
+FunctionPattern = Annotated[Pattern, _pattern_of(2, 1), _WRITTEN]
+Positive = Annotated[int, Field(ge=1, le=2**53)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
+    )
+
+
+class Statements(_Part):
+    """Kinds of statements. ``allow``: none but these. ``deny`` goes before ``allow``."""
+
+    allow: Annotated[frozenset[Kind] | None, Field(strict=False)] = None
+    deny: Annotated[frozenset[Kind], Field(strict=False)] = frozenset()
+
+
+class Tables(_Part):
+    """Patterns ``schema.table``; None: every table that the access level lets be used."""
+
+    read: Annotated[tuple[TablePattern, ...] | None, Field(strict=False, max_length=_MANY)] = None
+    write: Annotated[tuple[TablePattern, ...] | None, Field(strict=False, max_length=_MANY)] = None
+
+
+class Columns(_Part):
+    """Patterns ``schema.table.column`` of what may not be read."""
+
+    deny: Annotated[tuple[ColumnPattern, ...], Field(strict=False, max_length=_MANY)] = ()
+
+
+class Functions(_Part):
+    """Functions and procedures besides the harmless ones of each engine; below ``full``
+    nothing else is called."""
+
+    allow: Annotated[tuple[FunctionPattern, ...] | None, Field(strict=False, max_length=_MANY)] = (
+        None
+    )
+
+
+class Limits(_Part):
+    """Bounds of use; None: the proxy's own. Times are in seconds, sizes in bytes."""
+
+    sessions: Positive | None = None
+    sessions_per_minute: Positive | None = None
+    statements_per_minute: Positive | None = None
+    statement_seconds: Positive | None = None
+    session_seconds: Positive | None = None
+    idle_seconds: Positive | None = None
+    statement_bytes: Positive | None = None
+    rows: Positive | None = None
+    bytes: Positive | None = None
+    rows_per_day: Positive | None = None
+    bytes_per_day: Positive | None = None
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone") from None
+    return name
+
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Hours(_Part):
+    """A time of the week. ``until`` not after ``start``: it ends on the day after."""
+
+    days: Annotated[frozenset[Day], Field(strict=False, min_length=1)] = frozenset(DAYS)
+    start: Annotated[time, Field(strict=False)] = time(0, 0)
+    until: Annotated[time, Field(strict=False)] = time(0, 0)
+    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+
+
+class Client(_Part):
+    """From where, when and how clients may come."""
+
+    networks: Annotated[
+        tuple[IPv4Network | IPv6Network, ...] | None, Field(strict=False, max_length=_MANY)
+    ] = None
+    hours: Annotated[tuple[Hours, ...] | None, Field(strict=False, max_length=100)] = None
+    require_tls: bool = False
+
+
+class Policy(_Part):
+    """One whole policy. Immutable; make others with ``narrowed_by``."""
+
+    version: Literal[1]
+    access: Annotated[Access, Field(strict=False)] = Access.READ_ONLY
+    statements: Statements = Statements()
+    features: Annotated[frozenset[Feature], Field(strict=False)] = frozenset()
+    tables: Tables = Tables()
+    columns: Columns = Columns()
+    functions: Functions = Functions()
+    limits: Limits = Limits()
+    client: Client = Client()
+
+    @cached_property
+    def is_restricted(self) -> bool:
+        """Whether statements are judged at all: no text passes that is not understood."""
+        return (
+            self.access is not Access.FULL
+            or self.statements != Statements()
+            or self.tables != Tables()
+            or self.columns != Columns()
+            or self.functions != Functions()
+        )
+
+    @cached_property
+    def is_read_only(self) -> bool:
+        """Whether the database session too must be one that only reads."""
+        return self.access is Access.READ_ONLY
+
+    @cached_property
+    def allowed_features(self) -> frozenset[Feature]:
+        """The features by name; ``full`` has all of them."""
+        return frozenset(Feature) if self.access is Access.FULL else self.features
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hexadecimal digits that stand for exactly this policy."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:32]
+
+    def to_json(self) -> str:
+        """The document in its one canonical form: sorted keys, defaults left out."""
+        return json.dumps(
+            _canonical(self.model_dump(mode="json", exclude_defaults=True) | {"version": 1}),
+            sort_keys=True,
+            separators=(",", ":"),
+            ensure_ascii=False,
+        )
+
+
+def _canonical(value: Any) -> Any:
+    """Sets come in any order: sort every list of texts that stands for one."""
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, list):
+        items = [_canonical(item) for item in value]
+        return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
+    return value
+
+
+UNRESTRICTED: Final = Policy(version=1, access=Access.FULL)
+"""What holds where no policy was ever set: the database's own privileges decide."""
+
+
+def read_policy(text: str, form: Literal["toml", "json"]) -> Policy:
+    """Read a document. Raises PolicyError with a sentence for each thing that is wrong."""
+    if len(text.encode("utf-8", "replace")) > MAX_DOCUMENT:
+        raise PolicyError(f"a policy may have at most {MAX_DOCUMENT} bytes")
+    try:
+        data = tomllib.loads(text) if form == "toml" else _loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PolicyError(f"the policy is not {form.upper()}: {error}") from None
+    return policy_from(data)
+
+
+def policy_from(data: Any) -> Policy:
+    """Validate what was read from a document. Raises PolicyError."""
+    try:
+        return Policy.model_validate(data)
+    except ValidationError as error:
+        raise PolicyError("; ".join(_sentence(item) for item in error.errors())) from None
+
+
+def _loads(text: str) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a key is there twice")
+        return found
+
+    return json.loads(text, object_pairs_hook=unique)
+
+
+def _sentence(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"] if not _is_branch(part)) or "the policy"
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return f"{place}: unknown key"
+    if kind == "missing":
+        return f"{place}: missing"
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _is_branch(part: int | str) -> bool:
+    """Whether a part of pydantic's place names a branch of a union, not a key of ours."""
+    return isinstance(part, str) and (part in ("IPv4Network", "IPv6Network") or "[" in part)
