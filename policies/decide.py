@@ -54,7 +54,12 @@ def decide(policy: Policy, facts: TextFacts, default_schema: str) -> Verdict:
         return ALLOWED
     if facts.problem:
         return _no("access", "", f"the statement is not fully understood: {facts.problem}")
-    if len(facts.statements) > 1 and Feature.MULTI_STATEMENTS not in policy.allowed_features:
+    if (
+        Feature.MULTI_STATEMENTS not in policy.allowed_features
+        and len(facts.statements) > 1
+        # What resets a session comes in one text from some drivers (asyncpg's pool).
+        and not all(_touches_nothing(statement) for statement in facts.statements)
+    ):
         return _no(
             "features.multi_statements", "", "several statements in one text are not allowed"
         )
@@ -77,12 +82,24 @@ def _decide(policy: Policy, facts: StatementFacts, default_schema: str) -> Verdi
         or _decide_tables(policy, facts, default_schema)
         or _decide_columns(policy, facts, default_schema)
         or _decide_functions(policy, facts)
+        or _decide_settings(policy, facts)
         or ALLOWED
     )
 
 
+def _touches_nothing(facts: StatementFacts) -> bool:
+    return not (facts.reads or facts.writes or facts.changes or facts.features)
+
+
 def _decide_kind(policy: Policy, facts: StatementFacts) -> Verdict | None:
-    kind = facts.kind
+    for kind in sorted({facts.kind} | facts.nested):
+        verdict = _decide_one_kind(policy, facts, kind)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+def _decide_one_kind(policy: Policy, facts: StatementFacts, kind: Kind) -> Verdict | None:
     if kind in policy.statements.deny:
         return _no("statements.deny", kind, f"{kind} statements are denied")
     if policy.statements.allow is not None:
@@ -146,6 +163,17 @@ def _decide_functions(policy: Policy, facts: StatementFacts) -> Verdict | None:
             return _no(
                 "functions.allow", str(name), f"the function {name} is not among the allowed"
             )
+    return None
+
+
+def _decide_settings(policy: Policy, facts: StatementFacts) -> Verdict | None:
+    if facts.moves_lookup and policy.names_tables:
+        return _no(
+            "tables.schema", "", "where names without a schema are looked up may not be changed"
+        )
+    for name in sorted(facts.settings):
+        if name not in policy.settings.allow and policy.access is not Access.FULL:
+            return _no("settings.allow", name, f"the setting {name} may not be changed")
     return None
 
 

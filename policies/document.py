@@ -87,10 +87,15 @@ class Statements(_Part):
 
 
 class Tables(_Part):
-    """Patterns ``schema.table``; None: every table that the access level lets be used."""
+    """Patterns ``schema.table``; None: every table that the access level lets be used.
+
+    ``schema`` is where names without one are looked up, where tables or columns are named:
+    PostgreSQL's ``public``, or MySQL's database of the source, unless it says another.
+    """
 
     read: Annotated[tuple[TablePattern, ...] | None, Field(strict=False, max_length=_MANY)] = None
     write: Annotated[tuple[TablePattern, ...] | None, Field(strict=False, max_length=_MANY)] = None
+    schema_: Annotated[str | None, Field(alias="schema", min_length=1, max_length=63)] = None
 
 
 class Columns(_Part):
@@ -106,6 +111,12 @@ class Functions(_Part):
     allow: Annotated[tuple[FunctionPattern, ...] | None, Field(strict=False, max_length=_MANY)] = (
         None
     )
+
+
+class Settings(_Part):
+    """Settings of the session that may be set besides the harmless ones, in lower case."""
+
+    allow: Annotated[frozenset[str], Field(strict=False, max_length=_MANY)] = frozenset()
 
 
 class Limits(_Part):
@@ -165,6 +176,7 @@ class Policy(_Part):
     tables: Tables = Tables()
     columns: Columns = Columns()
     functions: Functions = Functions()
+    settings: Settings = Settings()
     limits: Limits = Limits()
     client: Client = Client()
 
@@ -177,6 +189,13 @@ class Policy(_Part):
             or self.tables != Tables()
             or self.columns != Columns()
             or self.functions != Functions()
+        )
+
+    @cached_property
+    def names_tables(self) -> bool:
+        """Whether it must be known which table a name without a schema means."""
+        return (
+            self.tables.read is not None or self.tables.write is not None or bool(self.columns.deny)
         )
 
     @cached_property

@@ -56,7 +56,10 @@ class StatementFacts:
     unrestricted ``full`` may do (a file of the server, another role); "" where nothing.
     ``columns`` are all column names in it, in lower case; ``reads_whole_rows`` tells that
     columns may be read that it does not name. ``functions`` leaves out those that the
-    engine's list knows as harmless.
+    engine's list knows as harmless, ``reads`` the catalogs that show no data. ``nested`` are
+    the kinds of the statements within. ``settings`` are those it sets that no list knows.
+    ``moves_lookup``: names without a schema mean something else afterwards.
+    ``depends_on_constants``: another constant in its place may change these facts.
     """
 
     kind: Kind
@@ -68,6 +71,10 @@ class StatementFacts:
     columns: frozenset[str] = frozenset()
     reads_whole_rows: bool = False
     functions: frozenset[Name] = frozenset()
+    nested: frozenset[Kind] = frozenset()
+    settings: frozenset[str] = frozenset()
+    moves_lookup: bool = False
+    depends_on_constants: bool = False
 
 
 @dataclass(frozen=True, slots=True)

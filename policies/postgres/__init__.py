@@ -1,0 +1,16 @@
+"""PostgreSQL's SQL, read by PostgreSQL's own grammar.
+
+``classify``    ``PostgresClassifier``: a text to its facts
+``parse``       the grammar: libpg_query's tree as plain values
+``walk``        every node of a tree, each name in its scope
+``statements``  what each kind of statement does
+``settings``    what SET, RESET and set_config may do
+``functions``   which functions are harmless
+
+Node types, statements, settings and functions are allowed by list: what is on none of
+them, a newer grammar's node included, is refused.
+"""
+
+from policies.postgres.classify import PostgresClassifier
+
+__all__ = ["PostgresClassifier"]
