@@ -106,7 +106,8 @@ class Columns(_Part):
 
 class Functions(_Part):
     """Functions and procedures besides the harmless ones of each engine; below ``full``
-    nothing else is called."""
+    nothing else is called.
+    """
 
     allow: Annotated[tuple[FunctionPattern, ...] | None, Field(strict=False, max_length=_MANY)] = (
         None
@@ -120,19 +121,17 @@ class Settings(_Part):
 
 
 class Limits(_Part):
-    """Bounds of use; None: the proxy's own. Times are in seconds, sizes in bytes."""
+    """Bounds of use; None: the proxy's own. Times are in seconds, sizes in bytes.
+
+    ``sessions`` at once: of the workspace, or of the source, at one proxy. A statement that
+    runs longer than ``statement_seconds`` is cancelled within a second after it.
+    """
 
     sessions: Positive | None = None
-    sessions_per_minute: Positive | None = None
-    statements_per_minute: Positive | None = None
     statement_seconds: Positive | None = None
     session_seconds: Positive | None = None
     idle_seconds: Positive | None = None
     statement_bytes: Positive | None = None
-    rows: Positive | None = None
-    bytes: Positive | None = None
-    rows_per_day: Positive | None = None
-    bytes_per_day: Positive | None = None
 
 
 def _zone(name: str) -> str:
@@ -213,10 +212,16 @@ class Policy(_Part):
         """32 hexadecimal digits that stand for exactly this policy."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:32]
 
+    def to_value(self) -> dict[str, Any]:
+        """The document as plain values, defaults left out."""
+        dumped = self.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+        value: dict[str, Any] = _canonical(dumped | {"version": 1, "access": self.access.value})
+        return value
+
     def to_json(self) -> str:
         """The document in its one canonical form: sorted keys, defaults left out."""
         return json.dumps(
-            _canonical(self.model_dump(mode="json", exclude_defaults=True) | {"version": 1}),
+            self.to_value(),
             sort_keys=True,
             separators=(",", ":"),
             ensure_ascii=False,

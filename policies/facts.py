@@ -98,6 +98,10 @@ class Classifier(Protocol):
         """
         ...
 
+    def classify_command(self, kind: Kind, text: bytes) -> TextFacts:
+        """What a command of the protocol does that is no text, told as one."""
+        ...
+
     def fingerprint(self, text: bytes) -> bytes:
         """What stays the same for another constant in the same place; b"" where not known.
 

@@ -67,6 +67,19 @@ class SessionKey:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionRules:
+    """What the database session must be, whatever its role's own settings say.
+
+    Always: settings that change how a text is read have their safe values.
+    ``is_read_only``: its transactions only read. ``search_path``: the one schema where
+    names without one are looked up; "" leaves it as it is.
+    """
+
+    is_read_only: bool = False
+    search_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamLogin:
     """How to log in at the data source. ``password`` None: no secret is stored.
 
@@ -76,7 +89,7 @@ class UpstreamLogin:
     passwords need it. ``max_iterations`` caps what the server may make us compute.
     ``server_public_key`` (PEM) is pinned for methods that encrypt the password with it.
     ``detail`` is the arrival's: what the protocol must agree on with both ends; None
-    where no client waits.
+    where no client waits. ``rules``: what must hold before the client is welcomed, or None.
     """
 
     username: str
@@ -90,6 +103,7 @@ class UpstreamLogin:
     max_iterations: int = 100_000
     server_public_key: bytes | None = None
     detail: Any = field(repr=False, default=None)
+    rules: SessionRules | None = None
 
 
 @dataclass(frozen=True, slots=True)

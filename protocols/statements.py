@@ -178,7 +178,7 @@ class Statement:
     only tells a number (INSERT, COPY), that number. ``tag`` is the server's last
     command tag. ``code`` is the SQLSTATE of the error that ended it, or "".
     ``number`` and ``place`` belong to the sink: the statement's number in its session
-    and its place in the journal.
+    and its place in the journal. ``rule`` names the rule of a policy that refused it.
     """
 
     def __init__(self, via: Via, text: bytes, text_length: int, started: float) -> None:
@@ -198,6 +198,7 @@ class Statement:
         self.parameters: bytes | None = None
         self.number = 0
         self.place = 0
+        self.rule = ""
 
 
 class StatementSink(Protocol):

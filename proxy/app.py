@@ -32,6 +32,7 @@ from proxy.directory import Directory
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.cancel import Cancels
 from proxy.gateway.crypto import ThreadedCrypto
+from proxy.gateway.judge import Verdicts
 from proxy.gateway.listener import Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.probe import ProbeResult, probe
@@ -182,6 +183,7 @@ async def running(config: Config) -> AsyncIterator[App]:
             metrics=metrics,
             limits=config.limits,
             scan_limits=ScanLimits(text=config.audit.text_limit),
+            verdicts=Verdicts(),
         )
         pending = PendingLogins(
             config.limits.pending_logins, config.limits.pending_logins_per_address

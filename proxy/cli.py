@@ -37,6 +37,11 @@ _HERE = "proxy.commands."
             "source",
             "Add, list, show, test, rotate, remove data sources.",
         ),
+        "policy": (
+            _HERE + "policy",
+            "policy",
+            "Show, set, clear policies; check a statement against one.",
+        ),
         "session": (_HERE + "session", "session", "List and kill the running proxy's sessions."),
         "audit": (_HERE + "audit", "audit", "Tail, search, verify the audit log."),
         "key": (_HERE + "key", "key", "Show and rotate the key encryption key."),

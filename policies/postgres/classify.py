@@ -6,6 +6,7 @@ from policies.facts import StatementFacts, TextFacts
 from policies.postgres.parse import Node, UnreadableError, normalize, parse
 from policies.postgres.statements import kind_of, look_at
 from policies.postgres.walk import Findings, Walker
+from protocols.statements import Kind
 
 MAX_STATEMENTS = 1_000
 """Statements of one text."""
@@ -26,6 +27,10 @@ class PostgresClassifier:
         except (RecursionError, KeyError, TypeError, ValueError, AttributeError):
             # A tree of another shape than these lists know: another version's.
             return TextFacts(problem="its parts are not known")
+
+    def classify_command(self, kind: Kind, text: bytes) -> TextFacts:
+        """FunctionCall names its function by a number that only the server can look up."""
+        return TextFacts((StatementFacts(kind, forbidden="a function call without SQL"),))
 
     def fingerprint(self, text: bytes) -> bytes:
         """The text with its constants replaced: no hash, whose collisions could be made."""

@@ -261,7 +261,7 @@ AT_AlterConstraint
             self._found.read(range_name(inner["pktable"]))
             inner = {key: item for key, item in inner.items() if key != "pktable"}
         if name != "TypeName":
-            self.look({key: item for key, item in inner.items()})
+            self.look(inner)
 
 
 def _create_as(fields: Node, found: Findings, walker: Walker) -> None:

@@ -379,7 +379,7 @@ class Walker:
         self.children(fields, scope, ("funcname",))
 
     def _set_config(self, fields: Node) -> None:
-        """pgAdmin and pgjdbc set by function what others set by SET: read it as that."""
+        """PgAdmin and pgjdbc set by function what others set by SET: read it as that."""
         found = self._found
         found.depends_on_constants = True
         values = [constant(item) for item in fields.get("args", ())]

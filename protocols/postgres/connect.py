@@ -26,6 +26,7 @@ from protocols.postgres.messages import (
     ReadyForQuery,
     StartupMessage,
 )
+from protocols.postgres.parameters import pin
 from protocols.postgres.refuse import is_sqlstate
 from protocols.postgres.upstream import UpstreamDetail
 
@@ -106,7 +107,10 @@ def _startup(login: UpstreamLogin) -> bytes:
     """The StartupMessage. Names and settings go out in UTF-8, whatever client_encoding is:
     PostgreSQL compares a start-up packet's bytes with those in its catalogs.
     """
-    pairs = [("user", login.username), ("database", login.database), *login.parameters.items()]
+    settings = login.parameters
+    if login.rules is not None:
+        settings = pin(settings, login.rules)
+    pairs = [("user", login.username), ("database", login.database), *settings.items()]
     parameters = tuple((name.encode("utf-8"), value.encode("utf-8")) for name, value in pairs)
     try:
         return StartupMessage(login.version, parameters).encode()

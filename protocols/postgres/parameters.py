@@ -12,6 +12,7 @@ look, how long things may take, how the planner works. Not on it: identity (``ro
 from __future__ import annotations
 
 from protocols.errors import Reason, Refusal
+from protocols.interface import SessionRules
 
 ALLOWED = (
     # Every driver; PGCLIENTENCODING, PGDATESTYLE, PGTZ of libpq; pgjdbc, lib/pq, sqlx.
@@ -92,6 +93,35 @@ def admit(name: str, value: str) -> tuple[str, str]:
             'the start-up parameter "standard_conforming_strings" must be on',
         )
     return proper, value
+
+
+_UTF8 = ("utf8", "utf-8", "utf_8", "unicode")
+
+
+def pin(parameters: dict[str, str], rules: SessionRules) -> dict[str, str]:
+    """The client's settings with those that the rules ask for.
+
+    What comes in the start-up packet is the session's default: it goes before the role's
+    and the database's own settings, and RESET goes back to it. Raises Refusal where the
+    client asks for what would make a text mean something else.
+    """
+    encoding = parameters.get("client_encoding", "UTF8")
+    if encoding.lower() not in _UTF8:
+        raise Refusal(
+            Reason.PARAMETER_REFUSED,
+            "refused by policy: the client_encoding must be UTF8 where statements are judged",
+        )
+    pinned = parameters | {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
+    if rules.is_read_only:
+        pinned["default_transaction_read_only"] = "on"
+    if rules.search_path:
+        if "search_path" in parameters:
+            raise Refusal(
+                Reason.PARAMETER_REFUSED,
+                "refused by policy: the search_path may not be chosen (tables.schema)",
+            )
+        pinned["search_path"] = '"' + rules.search_path.replace('"', '""') + '"'
+    return pinned
 
 
 def parse_options(text: str) -> dict[str, str]:

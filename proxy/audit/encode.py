@@ -264,6 +264,8 @@ def encode_statement(
     code = statement.code
     if code:
         front += f',"status_code":{quote(text_of(code.encode())[0])}'
+        if statement.rule:
+            more += f'"rule":{quote(statement.rule)},'
     if statement.name:
         more += f'"name":{quote(text_of(statement.name)[0])},'
     if with_parameters and statement.parameters is not None:

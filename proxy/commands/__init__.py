@@ -5,7 +5,7 @@
 ``secrets``     how a secret comes in: standard input or a file, never an argument
 ``workplace``   the configuration, store and vault opened for one command
 ``init``, ``serve``, ``check``, ``completion``        one command each
-``workspace``, ``token``, ``source``, ``session``, ``audit``, ``key``  one group each
+``workspace``, ``token``, ``source``, ``policy``, ``session``, ``audit``, ``key``  one group each
 
 Commands parse, call and print; what they do is in ``proxy/administration.py`` and in
 the packages it uses, so that other doors can do the same.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 
+from policies.effective import EffectivePolicy
 from policies.grant import Grant
 from protocols.errors import Reason, Refusal
 from protocols.interface import Kill, Scanner, SessionKey
@@ -41,6 +42,7 @@ class LiveSession:
     upstream_number: int
     version: tuple[int, int]
     grant: Grant
+    policy: EffectivePolicy
     workspace: str
     source: Source
     application_name: str
@@ -49,9 +51,12 @@ class LiveSession:
     started_at: datetime
     relay: Relay
     stop_statement: Callable[[], Awaitable[None]]
+    statements_begun: Callable[[], int]
     is_encrypted: bool
     is_local: bool
     cancelling: asyncio.Task[None] | None = field(default=None)
+    running: tuple[int, float] = (0, 0.0)
+    """The newest statement that a sweep saw running, by its number, and when it first did."""
 
     @property
     def has_statement_to_cancel(self) -> bool:
@@ -126,22 +131,23 @@ class LiveSessions:
 
     # -- places -----------------------------------------------------------------------
 
-    def take_place(self, workspace_id: str) -> None:
-        """Count a session of this workspace, from before its source is opened.
+    def take_place(self, owner: str, limit: int | None = None) -> None:
+        """Count a session of this workspace or source, by its id, before its source is opened.
 
-        Raises Refusal where it has too many.
+        ``limit`` is a policy's. Raises Refusal where there are too many.
         """
-        if self._places[workspace_id] >= self._limits.sessions_per_workspace:
+        bound = self._limits.sessions_per_workspace
+        if self._places[owner] >= (bound if limit is None else min(bound, limit)):
             raise Refusal(
                 Reason.TOO_MANY_SESSIONS, "this workspace has too many sessions at the proxy"
             )
-        self._places[workspace_id] += 1
+        self._places[owner] += 1
 
-    def leave_place(self, workspace_id: str) -> None:
+    def leave_place(self, owner: str) -> None:
         """The opposite; called once for each ``take_place``."""
-        self._places[workspace_id] -= 1
-        if self._places[workspace_id] <= 0:
-            del self._places[workspace_id]
+        self._places[owner] -= 1
+        if self._places[owner] <= 0:
+            del self._places[owner]
 
     def new_key(self) -> SessionKey:
         """A number that no session has, and a random secret. The number is kept until
@@ -268,12 +274,16 @@ class LiveSessions:
                 refusal = self._overdue(session, now, wall)
                 if refusal is not None:
                     self.cut(session, refusal)
+                elif _runs_too_long(session, now):
+                    self.cancel(session)
 
     def _overdue(self, session: LiveSession, now: float, wall: datetime) -> Refusal | None:
         limits = self._limits
         if not session.grant.is_valid_at(wall):
             return Refusal(Reason.SESSION_ENDED, "the token of this session has expired")
-        if limits.session_timeout and now - session.started > limits.session_timeout:
+        own = session.policy.limits
+        longest = _shorter(limits.session_timeout, own.session_seconds)
+        if longest and now - session.started > longest:
             return Refusal(Reason.SESSION_TIMEOUT, "this session has reached its longest duration")
         if session.scanner.has_outstanding or session.relay.is_closing:
             return None
@@ -282,9 +292,27 @@ class LiveSessions:
             limit, words = limits.transaction_idle_timeout, "idle in a transaction"
         else:
             limit, words = limits.idle_timeout, "idle"
+        limit = _shorter(limit, own.idle_seconds)
         if limit and idle > limit:
             return Refusal(Reason.IDLE_TIMEOUT, f"this session was {words} for too long")
         return None
+
+
+def _shorter(bound: float, limit: int | None) -> float:
+    """The stricter of the proxy's bound, where 0 is none, and a policy's."""
+    if limit is None:
+        return bound
+    return min(bound, limit) if bound else float(limit)
+
+
+def _runs_too_long(session: LiveSession, now: float) -> bool:
+    limit = session.policy.limits.statement_seconds
+    if limit is None or not session.has_statement_to_cancel:
+        return False
+    number = session.statements_begun()
+    if session.running[0] != number:
+        session.running = (number, now)
+    return now - session.running[1] >= limit
 
 
 async def _cancel(session: LiveSession) -> None:

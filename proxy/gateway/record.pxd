@@ -9,3 +9,6 @@ cdef class MeteredRecorder:
     cdef SessionRecorder _recorder
 
     cpdef end(self, Statement statement)
+
+cdef class JudgedRecorder(MeteredRecorder):
+    cdef object _verdict

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from protocols.errors import Reason
+from protocols.errors import Reason, Refusal
 from protocols.statements import Outcome, Statement
 from proxy.audit.recorder import SessionRecorder
+from proxy.gateway.judge import Judge
 from proxy.metrics.metrics import Metrics
 
 _REFUSED = Outcome.REFUSED
@@ -19,6 +20,11 @@ class MeteredRecorder:
         # The log's own method: a call less for every statement.
         self.begin = recorder.begin
 
+    @property
+    def begun(self) -> int:
+        """Statements begun so far."""
+        return self._recorder.number
+
     def end(self, statement: Statement) -> None:
         """Record and count a statement that has ended."""
         outcome = statement.outcome
@@ -30,3 +36,24 @@ class MeteredRecorder:
     def close(self, reason: str, *, bytes_in: int, bytes_out: int, duration: float) -> None:
         """The session is over."""
         self._recorder.close(reason, bytes_in=bytes_in, bytes_out=bytes_out, duration=duration)
+
+
+class JudgedRecorder(MeteredRecorder):
+    """The sink of a session with a policy: each statement is judged, then recorded."""
+
+    def __init__(self, recorder: SessionRecorder, metrics: Metrics, judge: Judge) -> None:
+        super().__init__(recorder, metrics)
+        self._verdict = judge.verdict
+        self.begin = self._begin
+
+    def _begin(self, statement: Statement) -> Refusal | None:
+        """Judge the text as it was sent: the log may keep another."""
+        verdict = self._verdict(statement)
+        if verdict.is_allowed:
+            return self._recorder.begin(statement)
+        statement.rule = verdict.rule
+        self._metrics.policy_refusals.add(verdict.rule.partition(".")[0])
+        self._recorder.begin(statement)
+        return Refusal(
+            Reason.NOT_PERMITTED, f"refused by policy: {verdict.message} ({verdict.rule})"
+        )

@@ -1,7 +1,8 @@
 """Changes of the store cut the sessions that they must cut.
 
 A session goes on only while its workspace is active, its token live, and its source is
-still where it was when the session was opened. A rotated password cuts nothing: the
+still where it was when the session was opened, and its policy the same: what was let
+through by the old one may stand prepared in it. A rotated password cuts nothing: the
 server has already let the session in.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 
+from policies.effective import EffectivePolicy
 from protocols.errors import Reason, Refusal
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.live import LiveSession, LiveSessions
@@ -79,4 +81,7 @@ class Revoker:
             return "the data source was removed"
         if destination(source) != destination(session.source):
             return "the data source was moved"
+        policy = EffectivePolicy.of(proved.entry.workspace.policy, source.policy)
+        if policy.digest != session.policy.digest:
+            return "the policy of this session has changed; log in again"
         return None

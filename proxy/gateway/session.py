@@ -18,6 +18,10 @@ from uuid import uuid4
 
 import structlog
 
+from policies.classifiers import classifier_for
+from policies.client import check_client
+from policies.document import Policy
+from policies.effective import EffectivePolicy
 from policies.grant import (
     ArrivalFacts,
     Grant,
@@ -27,7 +31,13 @@ from policies.grant import (
     decide_access,
 )
 from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal
-from protocols.interface import Arrival, CancelArrival, ScanLimits, WireProtocol
+from protocols.interface import (
+    Arrival,
+    CancelArrival,
+    ScanLimits,
+    SessionRules,
+    WireProtocol,
+)
 from proxy.audit.context import Leg as AuditLeg
 from proxy.audit.context import SessionContext
 from proxy.audit.events import authenticated as authenticated_event
@@ -37,8 +47,9 @@ from proxy.config import LimitsConfig, ListenerConfig
 from proxy.gateway.authenticate import Authenticated, Authenticator, shown_name
 from proxy.gateway.cancel import Cancels
 from proxy.gateway.channel import SocketChannel
+from proxy.gateway.judge import DEFAULT_SCHEMA, Judge, Verdicts
 from proxy.gateway.live import LiveSession, LiveSessions
-from proxy.gateway.record import MeteredRecorder
+from proxy.gateway.record import JudgedRecorder, MeteredRecorder
 from proxy.gateway.relay import Relay
 from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Opened, Upstreams
@@ -70,6 +81,7 @@ class Rooms:
     metrics: Metrics
     limits: LimitsConfig
     scan_limits: ScanLimits
+    verdicts: Verdicts
     clock: Clock = utc_now
 
 
@@ -88,6 +100,7 @@ class Session:
         self._id = uuid4().hex
         self._began = monotonic()
         self._state: SessionState | None = None
+        self._places: list[str] = []
 
     async def run(self, logged_in: Callable[[], None]) -> None:
         """Serve the connection. ``logged_in`` is called when it stops being a pending login."""
@@ -136,12 +149,13 @@ class Session:
         proved = await self._authenticate(arrival)
         logged_in()
         workspace = proved.entry.workspace
-        rooms.live.take_place(workspace.id)
         try:
+            self._take_place(workspace.id, workspace.policy)
             self._move(SessionState.CONNECTING)
             await self._serve(arrival, proved)
         finally:
-            rooms.live.leave_place(workspace.id)
+            for owner in self._places:
+                rooms.live.leave_place(owner)
 
     # -- who ---------------------------------------------------------------------------
 
@@ -211,6 +225,52 @@ class Session:
         assert source is not None, "a grant is for a source that is there"
         return decision, source
 
+    def _take_place(self, owner: str, policy: Policy | None) -> None:
+        """Count this session for its workspace or source. Raises Refusal."""
+        self._rooms.live.take_place(owner, None if policy is None else policy.limits.sessions)
+        self._places.append(owner)
+
+    def _check_policy(self, policy: EffectivePolicy, source: Source) -> SessionRules | None:
+        """What the database session must be; None where no statement is judged.
+
+        Raises Refusal where this client may not come now, or the engine cannot be judged.
+        """
+        refusal = check_client(
+            policy,
+            ip_address(self._client_ip),
+            now=self._rooms.clock(),
+            is_encrypted=self._channel.is_encrypted,
+        )
+        if refusal is not None:
+            raise refusal
+        if not policy.is_restricted:
+            return None
+        if classifier_for(source.engine) is None:
+            raise Refusal(
+                Reason.UNSUPPORTED,
+                f"refused by policy: statements for {source.engine} cannot be judged yet",
+            )
+        return SessionRules(
+            is_read_only=policy.is_read_only,
+            search_path=policy.schema(DEFAULT_SCHEMA) if policy.names_tables else "",
+        )
+
+    def _recorder(
+        self, policy: EffectivePolicy, source: Source, context: SessionContext
+    ) -> MeteredRecorder:
+        recorder = self._rooms.audit.recorder(context)
+        classifier = classifier_for(source.engine) if policy.is_restricted else None
+        if classifier is None:
+            return MeteredRecorder(recorder, self._rooms.metrics)
+        judge = Judge(
+            policy,
+            classifier,
+            policy.schema(DEFAULT_SCHEMA),
+            self._rooms.verdicts,
+            f"{source.workspace_id} {source.engine}",
+        )
+        return JudgedRecorder(recorder, self._rooms.metrics, judge)
+
     # -- what --------------------------------------------------------------------------
 
     async def _serve(self, arrival: Arrival, proved: Authenticated) -> None:
@@ -219,6 +279,9 @@ class Session:
         try:
             grant, source = await self._grant(arrival, proved)
             context = self._context(arrival, proved, source)
+            policy = EffectivePolicy.of(proved.entry.workspace.policy, source.policy)
+            rules = self._check_policy(policy, source)
+            self._take_place(source.id, source.policy)
             started = monotonic()
             opened = await rooms.upstreams.open(
                 self._door.protocol,
@@ -226,6 +289,7 @@ class Session:
                 source,
                 arrival,
                 context,
+                rules,
             )
             rooms.metrics.connect_seconds.observe(monotonic() - started)
         except Refusal as refusal:
@@ -250,7 +314,7 @@ class Session:
                 )
             else:
                 rooms.audit.record(session_opened(context, auth_method=opened.upstream.method))
-            recorder = MeteredRecorder(rooms.audit.recorder(context), rooms.metrics)
+            recorder = self._recorder(policy, source, context)
         except BaseException:
             opened.channel.abandon()
             raise
@@ -267,7 +331,9 @@ class Session:
             rooms.metrics,
         )
         try:
-            word = await self._relay(arrival, proved, grant, source, opened, relay, context)
+            word = await self._relay(
+                arrival, proved, grant, policy, source, opened, relay, recorder, context
+            )
         except asyncio.CancelledError:
             word = "the proxy stopped"
             raise
@@ -288,9 +354,11 @@ class Session:
         arrival: Arrival,
         proved: Authenticated,
         grant: Grant,
+        policy: EffectivePolicy,
         source: Source,
         opened: Opened,
         relay: Relay,
+        recorder: MeteredRecorder,
         context: SessionContext,
     ) -> str:
         """From the welcome to the end; returns why it ended."""
@@ -302,6 +370,7 @@ class Session:
             upstream_number=opened.upstream.number,
             version=arrival.version,
             grant=grant,
+            policy=policy,
             workspace=arrival.workspace,
             source=source,
             application_name=arrival.application_name,
@@ -312,6 +381,7 @@ class Session:
             stop_statement=rooms.upstreams.stopper(
                 protocol, proved.entry.workspace, source, opened, context
             ),
+            statements_begun=lambda: recorder.begun,
             is_encrypted=arrival.is_encrypted,
             is_local=ip_address(self._client_ip).is_loopback,
         )

@@ -18,7 +18,15 @@ from ipaddress import ip_address
 
 from policies.egress import UNREACHABLE, EgressRules
 from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal, UpstreamRefused
-from protocols.interface import Arrival, Derive, Entropy, Upstream, UpstreamLogin, WireProtocol
+from protocols.interface import (
+    Arrival,
+    Derive,
+    Entropy,
+    SessionRules,
+    Upstream,
+    UpstreamLogin,
+    WireProtocol,
+)
 from proxy.audit.context import SessionContext
 from proxy.audit.events import credential_unsealed
 from proxy.audit.log import AuditLog
@@ -82,8 +90,11 @@ class Upstreams:
         source: Source,
         arrival: Arrival | None,
         context: SessionContext,
+        rules: SessionRules | None = None,
     ) -> Opened:
         """Open a source for a session that was granted it; None: for no client.
+
+        ``rules`` are what the database session must be before anybody uses it.
 
         Raises Refusal with a public sentence that tells no more than the tenant knows.
         """
@@ -98,7 +109,9 @@ class Upstreams:
         try:
             async with asyncio.timeout(self._timeout):
                 sock = await dial(source.host, source.port, self._rules, self._resolve)
-                return await self._log_in(sock, protocol, workspace, source, arrival, context)
+                return await self._log_in(
+                    sock, protocol, workspace, source, arrival, context, rules
+                )
         except TimeoutError:
             raise Refusal(
                 Reason.SOURCE_UNREACHABLE, UNREACHABLE, "the data source did not answer in time"
@@ -142,6 +155,7 @@ class Upstreams:
         source: Source,
         arrival: Arrival | None,
         context: SessionContext,
+        rules: SessionRules | None,
     ) -> Opened:
         channel: SocketChannel | None = None
         try:
@@ -162,6 +176,7 @@ class Upstreams:
                 max_iterations=MAX_ITERATIONS,
                 server_public_key=_encoded(source.tls.server_key_pem),
                 detail=None if arrival is None else arrival.detail,
+                rules=rules,
             )
             upstream = await protocol.connect(channel, login, self._derive(source), self._entropy)
             return Opened(channel, upstream, address, tls)

@@ -91,6 +91,12 @@ class _MetricsCollector(Collector):
         yield _counter("logins", "Logins of clients.", "outcome", metrics.logins)
         yield _counter("refusals", "Refused logins and statements.", "reason", metrics.refusals)
         yield _counter(
+            "policy_refusals",
+            "Statements refused by a policy, by the part of the document that said no.",
+            "part",
+            metrics.policy_refusals,
+        )
+        yield _counter(
             "credential_uses", "Uses of stored credentials.", "outcome", metrics.credentials
         )
         tls = CounterMetricFamily(

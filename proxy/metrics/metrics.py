@@ -70,6 +70,17 @@ class Leg(StrEnum):
     SOURCE = "source"
 
 
+POLICY_PARTS = (
+    "access",
+    "statements",
+    "features",
+    "tables",
+    "columns",
+    "functions",
+    "settings",
+    "limits",
+)
+"""The parts of a policy document whose rules refuse statements."""
 TLS_PROFILES = ("none", "modern", "intermediate", "compat", "legacy")
 
 
@@ -94,6 +105,7 @@ class Metrics:
         self.sessions_ended: Tally[str] = Tally(("closed", *Reason))
         self.logins = Tally(Login)
         self.refusals = Tally(Reason)
+        self.policy_refusals: Tally[str] = Tally(POLICY_PARTS)
         self.credentials = Tally(Credential)
         self.tls = {leg: Tally(TLS_PROFILES) for leg in Leg}
         self.cancels: Tally[str] = Tally(("forwarded", "ignored"))

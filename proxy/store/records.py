@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from policies.document import Policy
 from protocols.verifiers import TokenVerifier
 from vault import WrappedRootKey
 
@@ -23,7 +24,10 @@ CREDENTIAL_FIELDS: tuple[CredentialField, ...] = ("password", "client_key")
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """One tenant. ``root_keys`` has the newest first and is never empty."""
+    """One tenant. ``root_keys`` has the newest first and is never empty.
+
+    ``policy`` holds for all its sessions; None: none was set.
+    """
 
     id: str
     name: str
@@ -32,6 +36,7 @@ class Workspace:
     scram_iterations: int
     root_keys: tuple[WrappedRootKey, ...]
     created_at: datetime
+    policy: Policy | None = None
 
     @property
     def root_key(self) -> WrappedRootKey:
@@ -127,7 +132,8 @@ class Source:
     ``credential`` is None where no secret is stored. ``password_version`` and
     ``client_key_version`` are the highest record versions ever stored, kept apart from
     the secrets themselves, so that an older row put back is refused; the next is one
-    more. ``version`` counts the edits of the source, from 1.
+    more. ``version`` counts the edits of the source, from 1. ``policy`` narrows the
+    workspace's for this source; None: it does not.
     """
 
     id: str
@@ -144,6 +150,7 @@ class Source:
     password_version: int = 0
     client_key_version: int = 0
     version: int = 1
+    policy: Policy | None = None
 
     def highest_version(self, name: CredentialField) -> int:
         """The highest record version ever stored of that secret; 0 before the first."""

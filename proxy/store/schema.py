@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "v0001"
+HEAD: Final = "v0002"
 """The newest migration: what an opened store's schema must be."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,6 +75,7 @@ workspaces = Table(
     Column("scram_salt", LargeBinary, nullable=False),
     Column("scram_iterations", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("policy", Text),
     CheckConstraint("state IN ('active', 'suspended')", name="workspaces_state"),
 )
 
@@ -118,6 +119,7 @@ sources = Table(
     Column("tls", Text, nullable=False),
     Column("auth_methods", String(255), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("policy", Text),
     UniqueConstraint("workspace_id", "name", name="sources_by_name"),
 )
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from policies.document import Policy
 from protocols.verifiers import TokenVerifier
 from proxy.store import validate
 from proxy.store.database import Database
@@ -24,7 +25,7 @@ from proxy.store.errors import Conflict, NotFound, RoutingChangeNeedsSecret
 from proxy.store.feed import ChangeFeed, open_feed
 from proxy.store.location import SqliteLocation, locate
 from proxy.store.migrate import migrate
-from proxy.store.queries import sources, tokens, workspaces
+from proxy.store.queries import policies, sources, tokens, workspaces
 from proxy.store.records import (
     CREDENTIAL_FIELDS,
     CredentialField,
@@ -309,6 +310,22 @@ class Store:
         now = self._clock()
         await self._database.write(
             lambda connection: sources.remove(connection, source.workspace_id, source.id, now)
+        )
+
+    # --- policies ------------------------------------------------------------------
+
+    async def set_workspace_policy(self, workspace: Workspace, policy: Policy | None) -> None:
+        """Put a workspace's policy, or take it away. Raises NotFound."""
+        now = self._clock()
+        await self._database.write(
+            lambda connection: policies.set_of_workspace(connection, workspace, policy, now)
+        )
+
+    async def set_source_policy(self, source: Source, policy: Policy | None) -> None:
+        """Put a source's policy, or take it away. Raises NotFound."""
+        now = self._clock()
+        await self._database.write(
+            lambda connection: policies.set_of_source(connection, source, policy, now)
         )
 
     # --- what a login asks ---------------------------------------------------------

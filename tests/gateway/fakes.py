@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 
+from policies.effective import EffectivePolicy
 from policies.grant import (
     ArrivalFacts,
     Grant,
@@ -191,6 +192,7 @@ def session(
         "upstream_number": 0,
         "version": (3, 0),
         "grant": grant(expires_at, workspace),
+        "policy": EffectivePolicy.of(),
         "workspace": "finance",
         "source": source(),
         "application_name": "test",
@@ -199,6 +201,7 @@ def session(
         "started_at": NOW,
         "relay": wire.relay,
         "stop_statement": stop,
+        "statements_begun": lambda: 0,
         "is_encrypted": False,
         "is_local": True,
     }

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from proxy.store import tls
 from proxy.store.errors import AlreadyExists, Conflict, LimitReached, NotFound
 from proxy.store.queries.changes import append
+from proxy.store.queries.policies import parsed
 from proxy.store.queries.workspaces import lock
 from proxy.store.records import (
     CREDENTIAL_FIELDS,
@@ -208,4 +209,5 @@ def _source(row: Row[Any], sealed: dict[str, SealedField], highest: dict[str, in
         password_version=highest.get("password", 0),
         client_key_version=highest.get("client_key", 0),
         version=row.version,
+        policy=parsed(row.policy),
     )

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.store.errors import AlreadyExists, Conflict, NotFound, StoreCorrupt
 from proxy.store.queries.changes import append
+from proxy.store.queries.policies import parsed
 from proxy.store.records import ChangeKind, DeletionReceipt, Workspace, WorkspaceState
 from proxy.store.schema import credentials, root_keys, sources, tokens, workspaces
 from vault import UnsealError, WrappedRootKey
@@ -162,4 +163,5 @@ def _workspace(row: Row[Any], wrapped: Sequence[bytes]) -> Workspace:
         scram_iterations=row.scram_iterations,
         root_keys=roots,
         created_at=row.created_at,
+        policy=parsed(row.policy),
     )

@@ -1,0 +1,80 @@
+"""Policies: put, taken away, and asked about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policies.classifiers import classifier_for
+from policies.decide import Verdict
+from policies.document import Policy
+from policies.effective import EffectivePolicy
+from policies.facts import TextFacts
+from proxy.administration.trail import audited
+from proxy.administration.workplace import Workplace
+from proxy.audit.events import UPDATE, entity_changed
+from proxy.gateway.judge import DEFAULT_SCHEMA
+from proxy.store import Source, Store, Workspace
+from proxy.store.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What a policy says of a text, and what was understood of it."""
+
+    verdict: Verdict
+    facts: TextFacts
+    is_judged: bool
+
+
+async def find(store: Store, workspace: str, source: str | None) -> tuple[Workspace, Source | None]:
+    """The workspace and, where one is named, its source. Raises NotFound."""
+    found = await store.workspace(workspace)
+    return found, None if source is None else await store.source(found, source)
+
+
+async def set_policy(
+    place: Workplace, workspace: str, source: str | None, policy: Policy | None
+) -> None:
+    """Put a policy or, by None, take it away; sessions under another one end.
+
+    Raises NotFound.
+    """
+    found, narrowed = await find(place.store, workspace, source)
+    old = found.policy if narrowed is None else narrowed.policy
+    event = entity_changed(
+        UPDATE,
+        actor=place.actor,
+        workspace_id=found.id,
+        entity_type="policy",
+        entity_id=found.id if narrowed is None else narrowed.id,
+        name=workspace if source is None else f"{workspace}/{source}",
+        changes={
+            "policy": "none" if policy is None else policy.digest,
+            "policy_before": "none" if old is None else old.digest,
+        },
+    )
+
+    async def act() -> None:
+        if narrowed is None:
+            await place.store.set_workspace_policy(found, policy)
+        else:
+            await place.store.set_source_policy(narrowed, policy)
+
+    await audited(place.trail, event, act, place.warn)
+
+
+def explain(policy: EffectivePolicy, engine: str, text: bytes) -> Explained:
+    """What would be said of a text. Raises NotFound for an engine that cannot be judged."""
+    classifier = classifier_for(engine)
+    if classifier is None:
+        raise NotFound(f"statements for {engine} cannot be judged yet")
+    facts = classifier.classify(text)
+    verdict = policy.decide(facts, policy.schema(DEFAULT_SCHEMA))
+    longest = policy.limits.statement_bytes
+    if longest is not None and len(text) > longest:
+        verdict = Verdict(
+            is_allowed=False,
+            rule="limits.statement_bytes",
+            message=f"a statement may have at most {longest} bytes",
+        )
+    return Explained(verdict, facts, policy.is_restricted)

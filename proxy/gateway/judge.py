@@ -1,0 +1,128 @@
+"""A session's statements held against its policy: classified once, remembered, bounded.
+
+Knows no SQL and no rule: a classifier reads, the policy decides. Nothing is shared between
+workspaces: the scope is a part of every key.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from policies.decide import Verdict
+from policies.effective import EffectivePolicy
+from policies.facts import Classifier, TextFacts
+from protocols.statements import Kind, Statement, Via
+
+VERDICT_BYTES: Final = 16 * 1024 * 1024
+"""All that is remembered of verdicts, in both generations together."""
+ENTRY_COST: Final = 300
+"""Bytes of an entry besides its text: key, verdict, and their place in a dictionary."""
+DEFAULT_SCHEMA: Final = "public"
+"""Where PostgreSQL looks for a table without a schema."""
+
+# Statements whose facts do not depend on their constants, unless they say so.
+_BY_SHAPE: Final = frozenset({Kind.SELECT, Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.MERGE})
+_FUNCTION = Via.FUNCTION
+
+Key = tuple[str, bytes]
+
+
+class Verdicts:
+    """Verdicts by scope and text, bounded in bytes: two generations, the older one dropped.
+
+    An entry that is asked for moves to the younger one, so what is in use stays.
+    """
+
+    def __init__(self, limit: int = VERDICT_BYTES) -> None:
+        self._half = limit // 2
+        self._young: dict[Key, Verdict] = {}
+        self._old: dict[Key, Verdict] = {}
+        self.young_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, key: Key) -> Verdict | None:
+        """What was found before, or None."""
+        found = self._young.get(key)
+        if found is None:
+            found = self._old.pop(key, None)
+            if found is not None:
+                self.put(key, found)
+        return found
+
+    def put(self, key: Key, verdict: Verdict) -> None:
+        """Remember a verdict."""
+        cost = len(key[1]) + len(verdict.message) + ENTRY_COST
+        if self.young_bytes + cost > self._half:
+            self._old, self._young, self.young_bytes = self._young, {}, 0
+            if cost > self._half:
+                return
+        self._young[key] = verdict
+        self.young_bytes += cost
+
+
+class Judge:
+    """One session's. ``scope`` names workspace and engine; ``schema`` is where names without
+    one are looked up.
+    """
+
+    def __init__(
+        self,
+        policy: EffectivePolicy,
+        classifier: Classifier,
+        schema: str,
+        verdicts: Verdicts,
+        scope: str,
+    ) -> None:
+        self._policy = policy
+        self._classifier = classifier
+        self._schema = schema
+        self._verdicts = verdicts
+        self._texts = f"{scope} {policy.digest} {schema} text"
+        self._shapes = f"{scope} {policy.digest} {schema} shape"
+        self._longest = policy.limits.statement_bytes
+
+    def verdict(self, statement: Statement) -> Verdict:
+        """May it run? The same text is asked about once."""
+        text = statement.text
+        if statement.via is _FUNCTION:
+            return self._decide(self._classifier.classify_command(statement.kind, text))
+        if statement.text_length != len(text):
+            # Cut, redacted, or prepared where nobody saw it.
+            return _refused("access", "the statement's whole text is not known to the proxy")
+        if self._longest is not None and len(text) > self._longest:
+            return _refused(
+                "limits.statement_bytes", f"a statement may have at most {self._longest} bytes"
+            )
+        key = (self._texts, text)
+        return self._verdicts.get(key) or self._find(key, text)
+
+    def _find(self, key: Key, text: bytes) -> Verdict:
+        shape = self._classifier.fingerprint(text)
+        if shape:
+            verdict = self._verdicts.get((self._shapes, shape))
+            # Not put by its text too: texts that differ in a constant would push out the rest.
+            if verdict is not None:
+                return verdict
+        facts = self._classifier.classify(text)
+        verdict = self._decide(facts)
+        if shape and _is_by_shape(facts):
+            self._verdicts.put((self._shapes, shape), verdict)
+        else:
+            self._verdicts.put(key, verdict)
+        return verdict
+
+    def _decide(self, facts: TextFacts) -> Verdict:
+        return self._policy.decide(facts, self._schema)
+
+
+def _is_by_shape(facts: TextFacts) -> bool:
+    return not facts.problem and all(
+        statement.kind in _BY_SHAPE and not statement.depends_on_constants
+        for statement in facts.statements
+    )
+
+
+def _refused(rule: str, message: str) -> Verdict:
+    return Verdict(is_allowed=False, rule=rule, message=message)
