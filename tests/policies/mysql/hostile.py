@@ -1,0 +1,251 @@
+"""Statements that a read-only policy must refuse. Each is (id, sql)."""
+
+from __future__ import annotations
+
+_TEXT = r"""
+INSERT INTO customers (name) VALUES ('x')
+INSERT customers VALUES (1)
+REPLACE INTO customers (id) VALUES (1)
+UPDATE customers SET name = 'x'
+DELETE FROM customers
+DELETE c FROM customers c JOIN orders o ON o.customer_id = c.id
+WITH c AS (SELECT 1) DELETE FROM customers
+WITH c AS (SELECT 1) UPDATE customers SET name = 'x'
+INSERT INTO customers SELECT * FROM customers
+TRUNCATE customers
+TRUNCATE TABLE customers
+DROP TABLE customers
+DROP DATABASE shop
+CREATE TABLE t (id INT)
+CREATE OR REPLACE TABLE customers (id INT)
+CREATE TEMPORARY TABLE t (id INT)
+CREATE USER eve IDENTIFIED BY 'x'
+CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST 'x')
+CREATE FUNCTION sys_exec RETURNS INT SONAME 'lib_mysqludf_sys.so'
+ALTER TABLE customers ADD x INT
+RENAME TABLE customers TO c
+GRANT ALL ON *.* TO eve
+REVOKE ALL ON *.* FROM eve
+SET PASSWORD = 'x'
+SET PASSWORD FOR root = 'x'
+SET ROLE ALL
+SET DEFAULT ROLE x
+SET GLOBAL general_log = 1
+SET PERSIST max_connections = 1
+SET @@global.general_log = ON
+SET @@GLOBAL.sql_mode = ''
+SET SESSION TRANSACTION READ WRITE
+SET TRANSACTION READ WRITE
+SET transaction_read_only = 0
+SET tx_read_only = 0
+SET SESSION tx_read_only = OFF
+SET @@tx_read_only = 0
+SET @a = 1, tx_read_only = 0
+SET autocommit = 0, transaction_read_only = OFF
+SET sql_mode = 'ANSI_QUOTES'
+SET sql_mode = 'ansi'
+SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'
+SET sql_mode = 'ORACLE'
+SET sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')
+SET sql_mode = @a
+SET sql_mode = 4
+SET @@session.sql_mode = 'STRICT_TRANS_TABLES,ANSI_QUOTES'
+SET sql_mode = 'ANSI\_QUOTES'
+SET sql_log_bin = 0
+SET foreign_key_checks = 0
+SET NAMES gbk
+SET NAMES 'big5'
+SET NAMES latin1
+SET CHARACTER SET gbk
+SET character_set_client = gbk
+SET character_set_connection = sjis
+SET character_set_client = @x
+SET @x = (SELECT 1 FROM customers FOR UPDATE)
+SET @x = SLEEP(10)
+SET @x = LOAD_FILE('/etc/passwd')
+SET STATEMENT max_statement_time = 1 FOR DELETE FROM customers
+SET STATEMENT tx_read_only = 0 FOR INSERT INTO customers VALUES (1)
+START TRANSACTION READ WRITE
+START TRANSACTION READ WRITE, WITH CONSISTENT SNAPSHOT
+BEGIN NOT ATOMIC DELETE FROM customers
+COMMIT RELEASE
+ROLLBACK RELEASE
+IF 1 THEN DELETE FROM customers
+LOOP DELETE FROM customers
+WHILE 1 DO DELETE FROM customers
+REPEAT DELETE FROM customers
+CASE 1 WHEN 1 THEN DELETE FROM customers
+FOR i IN 1..2 DO DELETE FROM customers
+SELECT 1 INTO OUTFILE '/tmp/x'
+SELECT 1 INTO DUMPFILE '/tmp/x'
+SELECT 1 INTO @a
+SELECT * INTO OUTFILE '/tmp/x' FROM customers
+SELECT * INTO @a FROM customers
+SELECT * FROM customers INTO OUTFILE '/tmp/x' FIELDS TERMINATED BY ','
+SELECT 1 UNION SELECT 2 INTO OUTFILE '/tmp/x'
+(SELECT 1) INTO OUTFILE '/tmp/x'
+(SELECT 1 INTO OUTFILE '/tmp/x')
+SELECT * FROM customers LIMIT 1 INTO DUMPFILE '/tmp/x'
+WITH c AS (SELECT 1) SELECT * FROM c INTO OUTFILE '/tmp/x'
+SELECT * FROM customers FOR UPDATE
+SELECT * FROM customers FOR UPDATE SKIP LOCKED
+SELECT * FROM customers FOR SHARE
+SELECT * FROM customers LOCK IN SHARE MODE
+SELECT * FROM (SELECT * FROM customers FOR UPDATE) t
+SELECT * FROM customers PROCEDURE ANALYSE()
+SELECT LOAD_FILE('/etc/passwd')
+SELECT load_file ('/etc/passwd')
+SELECT LOAD_FILE/**/('/etc/passwd')
+SELECT `load_file`('/etc/passwd')
+SELECT 1 FROM customers WHERE LOAD_FILE('/etc/passwd') IS NOT NULL
+SELECT 1 ORDER BY SLEEP(10)
+SELECT SLEEP(10)
+SELECT BENCHMARK(1000000000, MD5('x'))
+SELECT GET_LOCK('a', 10)
+SELECT RELEASE_LOCK('a')
+SELECT RELEASE_ALL_LOCKS()
+SELECT IS_USED_LOCK('a')
+SELECT sys_exec('id')
+SELECT sys_eval('id')
+SELECT shop.myfunction(1)
+SELECT `shop`.`now`()
+SELECT `now`()
+SELECT MASTER_POS_WAIT('a', 1)
+SELECT NEXTVAL(s)
+SELECT SETVAL(s, 1)
+SELECT LASTVAL(s)
+SELECT NEXT VALUE FOR s
+SELECT PREVIOUS VALUE FOR s
+SELECT (NEXT VALUE FOR shop.s)
+SELECT @a := 1
+SELECT @a:=(SELECT 1)
+SELECT 1; DELETE FROM customers
+SELECT 1;DELETE FROM customers
+SELECT ';'; DROP TABLE customers
+SELECT 1 /*! INTO OUTFILE '/tmp/x' */
+SELECT 1 /*!50000 INTO OUTFILE '/tmp/x' */
+SELECT 1 /*M! INTO OUTFILE '/tmp/x' */
+SELECT 1 /*M!100000 INTO OUTFILE '/tmp/x' */
+/*!DELETE FROM customers*/
+/*! DELETE FROM customers */
+/*!50000 DELETE FROM customers */
+/*M! DELETE FROM customers */
+/*!40101 SET tx_read_only = 0 */
+/*!40101 SET NAMES gbk */
+/*!99999 SELECT 1 */ DELETE FROM customers
+/*!99999 '*/ DELETE FROM customers /*'*/
+/*!50000SELECT 1 */
+SELECT /*+ SET_VAR(sql_mode='ANSI_QUOTES') */ 1
+SELECT /*+ MAX_EXECUTION_TIME(1) */ 1
+SELECT 1 /* not closed
+SELECT 'not closed
+SELECT "not closed
+SELECT `not closed
+SELECT 1 */ 2
+SELECT 1 /*!*/ INTO OUTFILE '/tmp/x'
+DELETE/**/FROM customers
+/**/DELETE FROM customers
+# a comment
+-- a comment
+CALL p()
+DO SLEEP(10)
+DO RELEASE_ALL_LOCKS()
+PREPARE s FROM 'DELETE FROM customers'
+EXECUTE s
+EXECUTE IMMEDIATE 'DELETE FROM customers'
+DEALLOCATE PREPARE s
+HANDLER customers OPEN
+HANDLER customers READ FIRST
+LOAD DATA INFILE '/etc/passwd' INTO TABLE customers
+LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE customers
+LOAD XML INFILE '/etc/passwd' INTO TABLE customers
+LOAD INDEX INTO CACHE customers
+IMPORT TABLE FROM '/tmp/x.sdi'
+KILL 1
+KILL QUERY 1
+KILL USER root
+SHUTDOWN
+RESTART
+RESET MASTER
+RESET QUERY CACHE
+FLUSH TABLES
+FLUSH TABLES WITH READ LOCK
+FLUSH PRIVILEGES
+FLUSH LOGS
+PURGE BINARY LOGS TO 'x'
+CHANGE MASTER TO MASTER_HOST='x'
+CHANGE REPLICATION SOURCE TO SOURCE_HOST='x'
+START SLAVE
+STOP SLAVE
+START REPLICA
+START GROUP_REPLICATION
+LOCK TABLES customers WRITE
+LOCK TABLES customers READ
+UNLOCK TABLES
+LOCK INSTANCE FOR BACKUP
+BACKUP STAGE START
+BACKUP LOCK customers
+INSTALL PLUGIN x SONAME 'x.so'
+INSTALL SONAME 'x'
+INSTALL COMPONENT 'file://x'
+UNINSTALL PLUGIN x
+BINLOG 'AAAA'
+XA START 'a'
+XA COMMIT 'a'
+XA RECOVER
+ANALYZE TABLE customers
+ANALYZE UPDATE customers SET name = 'x'
+ANALYZE DELETE FROM customers
+EXPLAIN ANALYZE DELETE FROM customers
+EXPLAIN ANALYZE UPDATE customers SET name = 'x'
+EXPLAIN FORMAT=JSON DELETE FROM customers
+DESCRIBE DELETE FROM customers
+EXPLAIN FOR CONNECTION 1
+EXPLAIN SELECT * FROM customers FOR UPDATE
+EXPLAIN SELECT LOAD_FILE('/etc/passwd')
+OPTIMIZE TABLE customers
+REPAIR TABLE customers
+CHECK TABLE customers
+CHECKSUM TABLE customers
+CACHE INDEX customers IN x
+USE mysql
+USE shop
+TABLE customers
+TABLE customers INTO OUTFILE '/tmp/x'
+VALUES ROW(1)
+SELECT * FROM customers WHERE id IN (TABLE orders)
+SELECT 1 UNION TABLE customers
+INSERT INTO customers (name) VALUES ('x') RETURNING id
+DELETE FROM customers RETURNING id
+SIGNAL SQLSTATE '45000'
+RESIGNAL
+GET DIAGNOSTICS @a = NUMBER
+HELP 'x'
+DELIMITER //
+SHOW CREATE USER root
+SHOW BINLOG EVENTS
+SHOW BINARY LOGS
+SHOW MASTER STATUS
+SHOW SLAVE STATUS
+SHOW ENGINE INNODB STATUS
+SHOW PROCEDURE CODE p
+SHOW GRANTS FOR root
+SHOW VARIABLES WHERE Value = (SELECT SLEEP(10))
+SHOW VARIABLES WHERE SLEEP(10)
+SHOW TABLES WHERE LOAD_FILE('/etc/passwd')
+CLONE LOCAL DATA DIRECTORY '/tmp/x'
+SELECT * FROM {oj customers}
+SELECT \N
+SELECT 1 AS a\b
+SELECT 1a.5b
+SET @'a' = 1
+COMMIT; SET tx_read_only = 0; DELETE FROM customers
+ROLLBACK; DELETE FROM customers
+COMMIT; SET TRANSACTION READ WRITE
+"""
+_COMMENTS = ("# a comment", "-- a comment")
+HOSTILE: list[tuple[str, str]] = [
+    (f"{number:03d}", line)
+    for number, line in enumerate(_TEXT.strip().splitlines())
+    if line not in _COMMENTS
+]
