@@ -17,4 +17,8 @@ def classifier_for(engine: str) -> Classifier | None:
         from policies.postgres import PostgresClassifier
 
         return PostgresClassifier()
+    if engine == "mysql":
+        from policies.mysql import MySqlClassifier
+
+        return MySqlClassifier()
     return None

@@ -13,7 +13,7 @@ import tomllib
 from datetime import time
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,6 +24,8 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
+    StrictBool,
     ValidationError,
 )
 
@@ -70,20 +72,20 @@ _WRITTEN = PlainSerializer(lambda pattern: pattern.written, return_type=str)
 TablePattern = Annotated[Pattern, _pattern_of(2), _WRITTEN]
 ColumnPattern = Annotated[Pattern, _pattern_of(3), _WRITTEN]
 FunctionPattern = Annotated[Pattern, _pattern_of(2, 1), _WRITTEN]
-Positive = Annotated[int, Field(ge=1, le=2**53)]
+Positive = Annotated[int, Field(strict=True, ge=1, le=2**53)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
+        extra="forbid", frozen=True, arbitrary_types_allowed=True
     )
 
 
 class Statements(_Part):
     """Kinds of statements. ``allow``: none but these. ``deny`` goes before ``allow``."""
 
-    allow: Annotated[frozenset[Kind] | None, Field(strict=False)] = None
-    deny: Annotated[frozenset[Kind], Field(strict=False)] = frozenset()
+    allow: frozenset[Kind] | None = None
+    deny: frozenset[Kind] = frozenset()
 
 
 class Tables(_Part):
@@ -93,15 +95,15 @@ class Tables(_Part):
     PostgreSQL's ``public``, or MySQL's database of the source, unless it says another.
     """
 
-    read: Annotated[tuple[TablePattern, ...] | None, Field(strict=False, max_length=_MANY)] = None
-    write: Annotated[tuple[TablePattern, ...] | None, Field(strict=False, max_length=_MANY)] = None
+    read: Annotated[tuple[TablePattern, ...] | None, Field(max_length=_MANY)] = None
+    write: Annotated[tuple[TablePattern, ...] | None, Field(max_length=_MANY)] = None
     schema_: Annotated[str | None, Field(alias="schema", min_length=1, max_length=63)] = None
 
 
 class Columns(_Part):
     """Patterns ``schema.table.column`` of what may not be read."""
 
-    deny: Annotated[tuple[ColumnPattern, ...], Field(strict=False, max_length=_MANY)] = ()
+    deny: Annotated[tuple[ColumnPattern, ...], Field(max_length=_MANY)] = ()
 
 
 class Functions(_Part):
@@ -109,7 +111,7 @@ class Functions(_Part):
     nothing else is called.
     """
 
-    allow: Annotated[tuple[FunctionPattern, ...] | None, Field(strict=False, max_length=_MANY)] = (
+    allow: Annotated[tuple[FunctionPattern, ...] | None, Field(max_length=_MANY)] = (
         None
     )
 
@@ -117,7 +119,7 @@ class Functions(_Part):
 class Settings(_Part):
     """Settings of the session that may be set besides the harmless ones, in lower case."""
 
-    allow: Annotated[frozenset[str], Field(strict=False, max_length=_MANY)] = frozenset()
+    allow: Annotated[frozenset[str], Field(max_length=_MANY)] = frozenset()
 
 
 class Limits(_Part):
@@ -142,6 +144,18 @@ def _zone(name: str) -> str:
     return name
 
 
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    if isinstance(value, (IPv4Network, IPv6Network)):
+        return value
+    try:
+        return ip_network(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError(f"{value!r} is no network, such as 10.0.0.0/8") from None
+
+
+Network = Annotated[
+    IPv4Network | IPv6Network, PlainValidator(_network), PlainSerializer(str, return_type=str)
+]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -149,9 +163,9 @@ DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 class Hours(_Part):
     """A time of the week. ``until`` not after ``start``: it ends on the day after."""
 
-    days: Annotated[frozenset[Day], Field(strict=False, min_length=1)] = frozenset(DAYS)
-    start: Annotated[time, Field(strict=False)] = time(0, 0)
-    until: Annotated[time, Field(strict=False)] = time(0, 0)
+    days: Annotated[frozenset[Day], Field(min_length=1)] = frozenset(DAYS)
+    start: time = time(0, 0)
+    until: time = time(0, 0)
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
 
 
@@ -159,19 +173,19 @@ class Client(_Part):
     """From where, when and how clients may come."""
 
     networks: Annotated[
-        tuple[IPv4Network | IPv6Network, ...] | None, Field(strict=False, max_length=_MANY)
+        tuple[Network, ...] | None, Field(max_length=_MANY)
     ] = None
-    hours: Annotated[tuple[Hours, ...] | None, Field(strict=False, max_length=100)] = None
-    require_tls: bool = False
+    hours: Annotated[tuple[Hours, ...] | None, Field(max_length=100)] = None
+    require_tls: StrictBool = False
 
 
 class Policy(_Part):
     """One whole policy. Immutable; make others with ``narrowed_by``."""
 
     version: Literal[1]
-    access: Annotated[Access, Field(strict=False)] = Access.READ_ONLY
+    access: Access = Access.READ_ONLY
     statements: Statements = Statements()
-    features: Annotated[frozenset[Feature], Field(strict=False)] = frozenset()
+    features: frozenset[Feature] = frozenset()
     tables: Tables = Tables()
     columns: Columns = Columns()
     functions: Functions = Functions()
@@ -214,7 +228,7 @@ class Policy(_Part):
 
     def to_value(self) -> dict[str, Any]:
         """The document as plain values, defaults left out."""
-        dumped = self.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+        dumped = self.model_dump(exclude_defaults=True, by_alias=True)
         value: dict[str, Any] = _canonical(dumped | {"version": 1, "access": self.access.value})
         return value
 
@@ -229,13 +243,14 @@ class Policy(_Part):
 
 
 def _canonical(value: Any) -> Any:
-    """Sets come in any order: sort every list of texts that stands for one."""
+    """As JSON has it; a set in one order, whichever way it came."""
     if isinstance(value, dict):
-        return {key: _canonical(item) for key, item in value.items()}
-    if isinstance(value, list):
-        items = [_canonical(item) for item in value]
-        return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
-    return value
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(str(item) for item in value)
+    if isinstance(value, (list, tuple)):
+        return [_canonical(item) for item in value]
+    return value.isoformat() if isinstance(value, time) else value
 
 
 UNRESTRICTED: Final = Policy(version=1, access=Access.FULL)
@@ -272,7 +287,7 @@ def _loads(text: str) -> Any:
 
 
 def _sentence(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"] if not _is_branch(part)) or "the policy"
+    place = ".".join(str(part) for part in error["loc"]) or "the policy"
     kind = error["type"]
     if kind == "extra_forbidden":
         return f"{place}: unknown key"
@@ -280,7 +295,3 @@ def _sentence(error: Any) -> str:
         return f"{place}: missing"
     return f"{place}: {error['msg'].removeprefix('Value error, ')}"
 
-
-def _is_branch(part: int | str) -> bool:
-    """Whether a part of pydantic's place names a branch of a union, not a key of ours."""
-    return isinstance(part, str) and (part in ("IPv4Network", "IPv6Network") or "[" in part)

@@ -238,7 +238,8 @@ class WireProtocol(Protocol):
     """One protocol, complete: both ends of a login, the scanner, and how to say no.
 
     ``upstream_version`` is asked of every data source. ``cancels_as_user``: a cancel
-    request is a session of its own, logged in as the first one was.
+    request is a session of its own, logged in as the first one was. ``default_schema``:
+    where its server looks for a table without a schema; "" for the session's database.
     """
 
     name: str
@@ -249,6 +250,7 @@ class WireProtocol(Protocol):
     alpn: str | None
     upstream_version: tuple[int, int]
     cancels_as_user: bool
+    default_schema: str
 
     def client_leg(self, key: SessionKey, entropy: Entropy) -> ClientLeg:
         """For a connection just accepted, whose session would have this key."""

@@ -56,6 +56,25 @@ class MySqlClassifier:
         except Exception:  # noqa: BLE001 - whatever the parser raises, the text is not understood
             return TextFacts(problem="the parser does not know it")
 
+    def classify_command(self, kind: Kind, text: bytes) -> TextFacts:
+        """COM_INIT_DB, COM_FIELD_LIST, COM_RESET_CONNECTION, told as SQL without quotes.
+
+        The proxy itself answers every other one.
+        """
+        try:
+            shown = text.decode("utf-8")
+        except UnicodeDecodeError:
+            return TextFacts(problem="it is not UTF-8")
+        if kind is Kind.SHOW:
+            table = shown.removeprefix("SHOW FIELDS FROM ")
+            return TextFacts((StatementFacts(kind, reads=frozenset({Name("", table)})),))
+        if shown.startswith("USE "):
+            return TextFacts((StatementFacts(kind, moves_lookup=True),))
+        if shown == "RESET CONNECTION":
+            # The settings that were made before the welcome would be gone.
+            return TextFacts((StatementFacts(kind, forbidden="COM_RESET_CONNECTION"),))
+        return TextFacts()
+
     def fingerprint(self, text: bytes) -> bytes:
         """The canonical text of a single statement on rows; b"" for any other."""
         try:
@@ -83,7 +102,7 @@ def _classify(tokens: list[Token]) -> StatementFacts:
     if word == "show":
         return show(tokens)
     if word == "use":
-        return StatementFacts(Kind.SET, forbidden="changing the database")
+        return StatementFacts(Kind.SET, moves_lookup=True)
     raise LexError("a statement that is not on the list")
 
 

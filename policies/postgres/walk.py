@@ -21,7 +21,7 @@ MAX_NODES: Final = 100_000
 _EXPRESSIONS: Final = frozenset(
     """
 A_ArrayExpr A_Const A_Expr A_Indices A_Star Alias BitString BoolExpr Boolean BooleanTest
-CaseExpr CaseWhen CoalesceExpr CollateClause CommonTableExpr CurrentOfExpr DefElem Float
+CaseExpr CaseWhen CoalesceExpr CollateClause ColumnDef CommonTableExpr CurrentOfExpr DefElem Float
 GroupingFunc GroupingSet IndexElem InferClause Integer JsonAggConstructor JsonArgument JsonArrayAgg
 JsonArrayConstructor JsonArrayQueryConstructor JsonBehavior JsonFormat JsonFuncExpr JsonIsPredicate
 JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonOutput JsonParseExpr JsonReturning

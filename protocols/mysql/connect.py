@@ -27,6 +27,7 @@ from protocols.mysql.messages import (
     SslRequest,
     UpstreamSettings,
 )
+from protocols.mysql.pin import pin
 
 MAX_PACKET = 1 << 30
 """Bytes of the largest packet we say we take: the scanner's own limit."""
@@ -48,7 +49,13 @@ async def connect(
     greeting = Greeting.decode(payload)
     wanted: ClientSettings = login.detail or _OURS
     capabilities = _agree(greeting, wanted)
-    database = login.parameters.get("database") or login.database
+    asked = login.parameters.get("database", "")
+    rules = login.rules
+    if rules is not None and rules.search_path and asked not in ("", rules.search_path):
+        raise Refusal(
+            Reason.PARAMETER_REFUSED, "refused by policy: the database may not be chosen"
+        )
+    database = (rules.search_path if rules is not None else "") or asked or login.database
     if not database:
         capabilities &= ~flags.CONNECT_WITH_DB
     if login.require_tls and not channel.is_encrypted:
@@ -73,6 +80,8 @@ async def connect(
         ) from None
     packets.send(answer)
     ok = await attempt.finish()
+    if login.rules is not None:
+        await pin(channel, login.rules, wanted.collation)
     version = _version_number(greeting.server_version)
     return Upstream(
         method=attempt.method,

@@ -45,6 +45,7 @@ class MySQL:
     source_port = 3306
     alpn: str | None = None
     upstream_version = VERSION
+    default_schema = ""
     cancels_as_user = True
 
     def __init__(

@@ -355,8 +355,8 @@ class ClientScan:
             self._entry = ledger.push(_TEXT, None, 0)
             return True
         if code == _COM_RESET_CONNECTION:
-            self._entry = ledger.push(_RESET, None, 0)
-            return True
+            # It takes back what was set before the welcome: whoever judges must see it.
+            return self._take_other(_RESET, b"RESET CONNECTION", Kind.SET, length, now)
         if code == _COM_INIT_DB:
             name = data[at + 5 : at + 4 + length]
             return self._take_other(_SIMPLE, b"USE " + name, Kind.SET, length, now)

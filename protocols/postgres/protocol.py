@@ -64,6 +64,7 @@ class Postgres:
     alpn: str | None = ALPN.decode("ascii")
     # Every server takes 3.0; 3.2 adds only longer cancel keys.
     upstream_version = (3, 0)
+    default_schema = "public"
     cancels_as_user = False
 
     def client_leg(self, key: SessionKey, entropy: Entropy) -> ClientLeg:

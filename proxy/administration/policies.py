@@ -12,7 +12,6 @@ from policies.facts import TextFacts
 from proxy.administration.trail import audited
 from proxy.administration.workplace import Workplace
 from proxy.audit.events import UPDATE, entity_changed
-from proxy.gateway.judge import DEFAULT_SCHEMA
 from proxy.store import Source, Store, Workspace
 from proxy.store.errors import NotFound
 
@@ -63,13 +62,14 @@ async def set_policy(
     await audited(place.trail, event, act, place.warn)
 
 
-def explain(policy: EffectivePolicy, engine: str, text: bytes) -> Explained:
-    """What would be said of a text. Raises NotFound for an engine that cannot be judged."""
-    classifier = classifier_for(engine)
+def explain(policy: EffectivePolicy, source: Source, text: bytes) -> Explained:
+    """What would be said of a text at a source. Raises NotFound for an unknown engine."""
+    classifier = classifier_for(source.engine)
     if classifier is None:
-        raise NotFound(f"statements for {engine} cannot be judged yet")
+        raise NotFound(f"statements for {source.engine} cannot be judged")
     facts = classifier.classify(text)
-    verdict = policy.decide(facts, policy.schema(DEFAULT_SCHEMA))
+    default = "public" if source.engine == "postgresql" else source.database
+    verdict = policy.decide(facts, policy.schema(default))
     longest = policy.limits.statement_bytes
     if longest is not None and len(text) > longest:
         verdict = Verdict(

@@ -15,6 +15,7 @@ from proxy.administration import policies
 from proxy.administration.workplace import open_reading, open_workplace
 from proxy.commands import display
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
+from proxy.store import Source
 
 REFUSED = 3
 """Exit status of ``policy check`` where the statement would be refused."""
@@ -121,15 +122,15 @@ def check(
     text = sys.stdin.buffer.read() if statement == "-" else statement.encode()
     given = None if draft is None else _read(draft)
 
-    async def work() -> tuple[EffectivePolicy, str]:
+    async def work() -> tuple[EffectivePolicy, Source]:
         async with open_reading(invocation.config()) as store:
             found, narrowed = await policies.find(store, workspace, source)
             assert narrowed is not None, "a source is always named here"
             layers = (found.policy, narrowed.policy) if given is None else (given,)
-            return EffectivePolicy.of(*layers), narrowed.engine
+            return EffectivePolicy.of(*layers), narrowed
 
-    effective, engine = asyncio.run(work())
-    said = policies.explain(effective, engine, text)
+    effective, found = asyncio.run(work())
+    said = policies.explain(effective, found, text)
     verdict = said.verdict
     pairs = [
         ("Verdict", "allowed" if verdict.is_allowed else "refused"),

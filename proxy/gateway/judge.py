@@ -17,8 +17,6 @@ VERDICT_BYTES: Final = 16 * 1024 * 1024
 """All that is remembered of verdicts, in both generations together."""
 ENTRY_COST: Final = 300
 """Bytes of an entry besides its text: key, verdict, and their place in a dictionary."""
-DEFAULT_SCHEMA: Final = "public"
-"""Where PostgreSQL looks for a table without a schema."""
 
 # Statements whose facts do not depend on their constants, unless they say so.
 _BY_SHAPE: Final = frozenset({Kind.SELECT, Kind.INSERT, Kind.UPDATE, Kind.DELETE, Kind.MERGE})

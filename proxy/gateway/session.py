@@ -47,7 +47,7 @@ from proxy.config import LimitsConfig, ListenerConfig
 from proxy.gateway.authenticate import Authenticated, Authenticator, shown_name
 from proxy.gateway.cancel import Cancels
 from proxy.gateway.channel import SocketChannel
-from proxy.gateway.judge import DEFAULT_SCHEMA, Judge, Verdicts
+from proxy.gateway.judge import Judge, Verdicts
 from proxy.gateway.live import LiveSession, LiveSessions
 from proxy.gateway.record import JudgedRecorder, MeteredRecorder
 from proxy.gateway.relay import Relay
@@ -230,7 +230,14 @@ class Session:
         self._rooms.live.take_place(owner, None if policy is None else policy.limits.sessions)
         self._places.append(owner)
 
-    def _check_policy(self, policy: EffectivePolicy, source: Source) -> SessionRules | None:
+    def _default_schema(self, arrival: Arrival, source: Source) -> str:
+        """Where the server will look for a table's name that has no schema."""
+        fixed = self._door.protocol.default_schema
+        return fixed or arrival.parameters.get("database") or source.database
+
+    async def _check_policy(
+        self, policy: EffectivePolicy, source: Source, schema: str
+    ) -> SessionRules | None:
         """What the database session must be; None where no statement is judged.
 
         Raises Refusal where this client may not come now, or the engine cannot be judged.
@@ -245,18 +252,19 @@ class Session:
             raise refusal
         if not policy.is_restricted:
             return None
-        if classifier_for(source.engine) is None:
+        # In a thread: its first call loads a grammar, for a tenth of a second.
+        if await asyncio.to_thread(classifier_for, source.engine) is None:
             raise Refusal(
                 Reason.UNSUPPORTED,
                 f"refused by policy: statements for {source.engine} cannot be judged yet",
             )
         return SessionRules(
             is_read_only=policy.is_read_only,
-            search_path=policy.schema(DEFAULT_SCHEMA) if policy.names_tables else "",
+            search_path=schema if policy.names_tables else "",
         )
 
     def _recorder(
-        self, policy: EffectivePolicy, source: Source, context: SessionContext
+        self, policy: EffectivePolicy, source: Source, schema: str, context: SessionContext
     ) -> MeteredRecorder:
         recorder = self._rooms.audit.recorder(context)
         classifier = classifier_for(source.engine) if policy.is_restricted else None
@@ -265,7 +273,7 @@ class Session:
         judge = Judge(
             policy,
             classifier,
-            policy.schema(DEFAULT_SCHEMA),
+            schema,
             self._rooms.verdicts,
             f"{source.workspace_id} {source.engine}",
         )
@@ -280,7 +288,8 @@ class Session:
             grant, source = await self._grant(arrival, proved)
             context = self._context(arrival, proved, source)
             policy = EffectivePolicy.of(proved.entry.workspace.policy, source.policy)
-            rules = self._check_policy(policy, source)
+            schema = policy.schema(self._default_schema(arrival, source))
+            rules = await self._check_policy(policy, source, schema)
             self._take_place(source.id, source.policy)
             started = monotonic()
             opened = await rooms.upstreams.open(
@@ -314,7 +323,7 @@ class Session:
                 )
             else:
                 rooms.audit.record(session_opened(context, auth_method=opened.upstream.method))
-            recorder = self._recorder(policy, source, context)
+            recorder = self._recorder(policy, source, schema, context)
         except BaseException:
             opened.channel.abandon()
             raise

@@ -208,8 +208,6 @@ REPAIR TABLE customers
 CHECK TABLE customers
 CHECKSUM TABLE customers
 CACHE INDEX customers IN x
-USE mysql
-USE shop
 TABLE customers
 TABLE customers INTO OUTFILE '/tmp/x'
 VALUES ROW(1)

@@ -1,0 +1,88 @@
+"""A PostgreSQL and a MariaDB behind one proxy each, with workspaces that have policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from policies.document import Policy
+from proxy.store import Store
+from tests.conftest import PostgresFactory
+from tests.faults.office import Office
+from tests.mysql.conftest import add_source, mariadb
+from tests.servers.certificates import Certificates
+from tests.servers.postgres import PostgresServer
+from tests.servers.proxy import ProxyServer
+from tests.servers.roles import ADMIN
+
+__all__ = ["mariadb"]
+
+
+@pytest.fixture(scope="module")
+def upstream(postgres_factory: PostgresFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL of this file's own, with the objects that the statements name."""
+    server = postgres_factory()
+    for statement in (
+        "CREATE TABLE policy_orders (id serial PRIMARY KEY, note text, total numeric,"
+        " made timestamptz DEFAULT now())",
+        "INSERT INTO policy_orders (note, total) VALUES ('a', 1), ('b', 20)",
+        "CREATE TABLE policy_secret (id int, password text)",
+        "INSERT INTO policy_secret VALUES (1, 'hidden')",
+        "CREATE SEQUENCE policy_numbers",
+        "CREATE TYPE policy_enum AS ENUM ('a')",
+        "CREATE FUNCTION policy_function() RETURNS int LANGUAGE sql AS"
+        " $$ INSERT INTO policy_orders (note) VALUES ('called') RETURNING id $$",
+        "CREATE PROCEDURE policy_procedure() LANGUAGE sql AS"
+        " $$ INSERT INTO policy_orders (note) VALUES ('called') $$",
+    ):
+        server.execute(statement)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def proxy(server_folder: Any, certificates: Certificates) -> Iterator[ProxyServer]:
+    """A proxy of this folder's own; it must have logged no error of its own at the end."""
+    server = ProxyServer(server_folder / "enforcing", certificates).start()
+    yield server
+    errors = [line for line in server.log_text().splitlines() if '"level": "error"' in line]
+    server.remove()
+    assert errors == []
+
+
+class Bureau:
+    """Makes workspaces whose source is the PostgreSQL, each with a policy."""
+
+    def __init__(self, proxy: ProxyServer, server: PostgresServer) -> None:
+        self.proxy = proxy
+        self.server = server
+        self._made = 0
+
+    def office(self, policy: Policy | None, narrower: Policy | None = None) -> Office:
+        """A workspace with this policy; its source's user is a superuser."""
+        self._made += 1
+        office = Office(self.proxy, self.server, f"office{self._made}", role=ADMIN)
+        self.govern(office, policy, narrower)
+        return office
+
+    def govern(
+        self, office: Office, policy: Policy | None, narrower: Policy | None = None
+    ) -> None:
+        """Give a workspace, and its source, another policy."""
+
+        async def work(store: Store, workspace: Any) -> None:
+            await store.set_workspace_policy(workspace, policy)
+            await store.set_source_policy(await store.source(workspace, "orders"), narrower)
+
+        office.change(work)
+
+
+@pytest.fixture(scope="module")
+def bureau(proxy: ProxyServer, upstream: PostgresServer) -> Bureau:
+    """Offices at the PostgreSQL."""
+    return Bureau(proxy, upstream)
+
+
+__all__ += ["add_source"]
