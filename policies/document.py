@@ -76,9 +76,7 @@ Positive = Annotated[int, Field(strict=True, ge=1, le=2**53)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Statements(_Part):
@@ -111,9 +109,7 @@ class Functions(_Part):
     nothing else is called.
     """
 
-    allow: Annotated[tuple[FunctionPattern, ...] | None, Field(max_length=_MANY)] = (
-        None
-    )
+    allow: Annotated[tuple[FunctionPattern, ...] | None, Field(max_length=_MANY)] = None
 
 
 class Settings(_Part):
@@ -172,9 +168,7 @@ class Hours(_Part):
 class Client(_Part):
     """From where, when and how clients may come."""
 
-    networks: Annotated[
-        tuple[Network, ...] | None, Field(max_length=_MANY)
-    ] = None
+    networks: Annotated[tuple[Network, ...] | None, Field(max_length=_MANY)] = None
     hours: Annotated[tuple[Hours, ...] | None, Field(max_length=100)] = None
     require_tls: StrictBool = False
 
@@ -294,4 +288,3 @@ def _sentence(error: Any) -> str:
     if kind == "missing":
         return f"{place}: missing"
     return f"{place}: {error['msg'].removeprefix('Value error, ')}"
-

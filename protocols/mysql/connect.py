@@ -52,9 +52,7 @@ async def connect(
     asked = login.parameters.get("database", "")
     rules = login.rules
     if rules is not None and rules.search_path and asked not in ("", rules.search_path):
-        raise Refusal(
-            Reason.PARAMETER_REFUSED, "refused by policy: the database may not be chosen"
-        )
+        raise Refusal(Reason.PARAMETER_REFUSED, "refused by policy: the database may not be chosen")
     database = (rules.search_path if rules is not None else "") or asked or login.database
     if not database:
         capabilities &= ~flags.CONNECT_WITH_DB

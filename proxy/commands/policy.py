@@ -60,21 +60,21 @@ def show(invocation: Invocation, workspace: str, source: str | None) -> None:
     ),
 )
 @click.argument("workspace")
-@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("document", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @source_option
 @everywhere
-def set_(invocation: Invocation, workspace: str, file: Path, source: str | None) -> None:
+def set_(invocation: Invocation, workspace: str, document: Path, source: str | None) -> None:
     """Put a policy, from TOML or JSON; sessions under the one before end within a second."""
-    document = _read(file)
+    read = _read(document)
 
     async def work() -> None:
         async with open_workplace(invocation.config(), invocation.note) as place:
-            await policies.set_policy(place, workspace, source, document)
+            await policies.set_policy(place, workspace, source, read)
 
     asyncio.run(work())
     invocation.show(
-        {"policy": document.to_value(), "digest": document.digest},
-        f"Set the policy of {_name(workspace, source)} ({document.access}).",
+        {"policy": read.to_value(), "digest": read.digest},
+        f"Set the policy of {_name(workspace, source)} ({read.access}).",
     )
 
 

@@ -39,6 +39,7 @@ def test_every_command_of_the_design_is_there():
         "workspace": ("create", "list", "show", "suspend", "resume", "delete"),
         "token": ("create", "list", "revoke"),
         "source": ("add", "list", "show", "test", "rotate", "remove"),
+        "policy": ("show", "set", "clear", "check"),
         "session": ("list", "kill"),
         "audit": ("tail", "search", "verify"),
         "key": ("status", "rotate"),

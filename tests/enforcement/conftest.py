@@ -67,9 +67,7 @@ class Bureau:
         self.govern(office, policy, narrower)
         return office
 
-    def govern(
-        self, office: Office, policy: Policy | None, narrower: Policy | None = None
-    ) -> None:
+    def govern(self, office: Office, policy: Policy | None, narrower: Policy | None = None) -> None:
         """Give a workspace, and its source, another policy."""
 
         async def work(store: Store, workspace: Any) -> None:

@@ -14,8 +14,7 @@ from policies.document import Policy
 from policies.facts import Feature
 from tests.enforcement.conftest import Bureau
 from tests.faults.office import Office
-from tests.policies.postgres.harmless import HARMLESS
-from tests.policies.postgres.hostile import HOSTILE
+from tests.policies.postgres.corpus import HARMLESS, HOSTILE
 from tests.servers.postgres import PostgresServer
 
 POLICIES = {
@@ -101,9 +100,7 @@ def unchanged(upstream: PostgresServer) -> Iterator[None]:
 def run(session: psycopg.Connection[Any], sql: str, *, is_extended: bool) -> str:
     """The SQLSTATE of a statement's error, or "" where it had none; copies are broken off."""
     wire = session.pgconn
-    result = (
-        wire.exec_params(sql.encode(), None) if is_extended else wire.exec_(sql.encode())
-    )
+    result = wire.exec_params(sql.encode(), None) if is_extended else wire.exec_(sql.encode())
     while result.status in (ExecStatus.COPY_IN, ExecStatus.COPY_OUT):
         if result.status == ExecStatus.COPY_IN:
             wire.put_copy_end(b"not today")

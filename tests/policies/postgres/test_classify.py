@@ -9,8 +9,7 @@ from policies.document import Policy
 from policies.facts import Feature, Name
 from policies.postgres import PostgresClassifier
 from protocols.statements import Kind
-from tests.policies.postgres.harmless import HARMLESS
-from tests.policies.postgres.hostile import HOSTILE
+from tests.policies.postgres.corpus import HARMLESS, HOSTILE
 
 READ_ONLY = Policy(version=1)
 CLASSIFIER = PostgresClassifier()

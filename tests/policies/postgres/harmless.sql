@@ -1,14 +1,5 @@
-"""What clients send on connecting and browsing, and ordinary reading: read-only allows it.
-
-Written after what psql, drivers, ORMs and dashboards send; each is executed on a real server
-by ``test_read_only.py``. ``%s``-like marks stand as $1 where the driver prepares.
-"""
-
-from __future__ import annotations
-
-from typing import Final
-
-_LINES = r"""
+-- What clients send on connecting and browsing, and ordinary reading: read-only allows it.
+-- One statement on each line.
 SELECT 1
 SELECT 1;
 select version()
@@ -227,6 +218,3 @@ SELECT inet_client_addr(), inet_server_port()
 SELECT pg_postmaster_start_time(), pg_conf_load_time()
 SELECT attname, n_distinct FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid LEFT JOIN LATERAL (SELECT 1 AS n_distinct) s ON true LIMIT 1
 SELECT nspname || '.' || relname AS relation FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY relpages DESC LIMIT 1
-"""
-
-HARMLESS: Final = tuple(line for line in _LINES.strip().split("\n") if line)

@@ -1,14 +1,5 @@
-"""What somebody sends who works at getting round read-only access: none of it may pass.
-
-``policy_orders``, ``policy_secret`` and the sequence ``policy_numbers`` exist on the server of
-``test_read_only.py``, which executes all of this through the proxy and looks what changed.
-"""
-
-from __future__ import annotations
-
-from typing import Final
-
-_LINES = r"""
+-- What somebody sends who works at getting round read-only access: none of it may pass.
+-- One statement on each line.
 INSERT INTO policy_orders (note) VALUES ('x')
 INSERT INTO policy_orders SELECT * FROM policy_orders
 INSERT INTO policy_orders DEFAULT VALUES
@@ -55,8 +46,6 @@ ROLLBACK; BEGIN READ WRITE; DELETE FROM policy_orders; COMMIT
 BEGIN; SET TRANSACTION READ WRITE; DELETE FROM policy_orders; COMMIT
 ;;DELETE FROM policy_orders
 /* SELECT */ DELETE FROM policy_orders
--- SELECT
---x%0ADELETE FROM policy_orders
 /* nested /* */ SELECT 1; */ DELETE FROM policy_orders
 SELECT 1 /* ' */; DELETE FROM policy_orders -- '
 SELECT $a$ $a$; DELETE FROM policy_orders; SELECT $a$ $a$
@@ -378,8 +367,3 @@ SELECT 1 FROM
 SELECT 'unclosed
 SELECT /* unclosed
 NOT SQL AT ALL
-"""
-
-HOSTILE: Final = tuple(
-    line.replace("%0A", "\n") for line in _LINES.strip().split("\n") if (line and line[:2] != "--") or "%0A" in line
-)

@@ -1,0 +1,184 @@
+"""Read-only on MariaDB, for an account with every right: hundreds of attempts change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pymysql
+import pytest
+from pymysql.constants import CLIENT
+
+from policies.document import Policy, policy_from
+from policies.facts import Feature
+from proxy.store import Store
+from tests.mysql.conftest import WORKSPACE, Route, mysql_proxy, route, workspace_token
+from tests.policies.mysql.harmless import HARMLESS
+from tests.policies.mysql.hostile import HOSTILE
+from tests.servers.mariadb import MariadbServer
+from tests.servers.waiting import wait_until
+
+__all__ = ["mysql_proxy", "route", "workspace_token"]
+
+_STATE = """
+SELECT 'table', table_schema, table_name, create_time, table_rows IS NULL, table_comment, engine
+FROM information_schema.tables
+WHERE table_schema NOT IN ('information_schema', 'performance_schema', 'sys')
+UNION ALL SELECT 'column', table_schema, table_name, column_name, column_type, column_default, extra
+FROM information_schema.columns
+WHERE table_schema NOT IN ('information_schema', 'performance_schema', 'sys')
+UNION ALL SELECT 'routine', routine_schema, routine_name, routine_definition, '', '', ''
+FROM information_schema.routines WHERE routine_schema <> 'sys'
+UNION ALL SELECT 'user', user, host, priv, '', '', '' FROM mysql.global_priv
+UNION ALL SELECT 'event', event_schema, event_name, '', '', '', '' FROM information_schema.events
+UNION ALL SELECT 'trigger', trigger_schema, trigger_name, '', '', '', ''
+FROM information_schema.triggers
+UNION ALL SELECT 'plugin', plugin_name, plugin_status, '', '', '', ''
+FROM information_schema.plugins
+UNION ALL SELECT 'variable', variable_name, variable_value, '', '', '', ''
+FROM information_schema.global_variables WHERE variable_name NOT IN (
+ 'GTID_BINLOG_POS', 'GTID_CURRENT_POS', 'GTID_BINLOG_STATE', 'GTID_POS_AUTO_ENGINES', 'TIMESTAMP')
+UNION ALL SELECT 'server', server_name, host, '', '', '', '' FROM mysql.servers
+UNION ALL SELECT 'row', id, name, '', '', '', '' FROM shop.policy_items
+"""
+
+
+def state_of(server: MariadbServer) -> set[tuple[Any, ...]]:
+    """Everything of the server that a statement could change."""
+    with closing(direct(server)) as connection, connection.cursor() as cursor:
+        cursor.execute(_STATE)
+        return {tuple(map(str, row)) for row in cursor.fetchall()}
+
+
+def direct(server: MariadbServer) -> pymysql.Connection[Any]:
+    return pymysql.connect(
+        host=server.host, port=server.port, user="native", password="native s3cret"
+    )
+
+
+def govern(route: Route, policy: Policy | None) -> None:
+    """Give the workspace another policy."""
+
+    async def work(store: Store) -> None:
+        await store.set_workspace_policy(await store.workspace(WORKSPACE), policy)
+
+    route.proxy.with_store(work)
+
+    def holds() -> bool:
+        with closing(connect(route)) as session, session.cursor() as cursor:
+            try:
+                cursor.execute("DO 1")
+            except pymysql.MySQLError:
+                return policy is not None
+            return policy is None
+
+    wait_until(holds, what="the proxy to have read the change")
+
+
+@pytest.fixture
+def ungoverned(route: Route) -> Iterator[Route]:
+    """The workspace has no policy after the test."""
+    with closing(direct(route.server)) as connection, connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS shop.policy_items")
+        cursor.execute("CREATE TABLE shop.policy_items (id int PRIMARY KEY, name text)")
+        cursor.execute("INSERT INTO shop.policy_items VALUES (1, 'a'), (2, 'b')")
+        connection.commit()
+    yield route
+    govern(route, None)
+
+
+def connect(route: Route, **changes: Any) -> pymysql.Connection[Any]:
+    tls = {"ssl": {"ca": route.ca}} if route.is_encrypted else {}
+    return pymysql.connect(**route.through(**(tls | changes)))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Policy(version=1), Policy(version=1, features=frozenset(Feature))],
+    ids=["nothing named", "every feature"],
+)
+def test_hostile_statements_change_nothing(ungoverned: Route, policy: Policy) -> None:
+    govern(ungoverned, policy)
+    before = state_of(ungoverned.server)
+    let_through = []
+    with closing(direct(ungoverned.server)) as other:
+        with closing(connect(ungoverned, client_flag=CLIENT.MULTI_STATEMENTS)) as session:
+            for _, sql in HOSTILE:
+                try:
+                    with session.cursor() as cursor:
+                        cursor.execute(sql)
+                        while cursor.nextset():
+                            pass
+                    let_through.append(sql)
+                except pymysql.MySQLError as error:
+                    if "refused by policy" not in str(error):
+                        let_through.append(f"{sql}: {error}")
+                session.rollback()
+                with session.cursor() as cursor:
+                    cursor.execute("SELECT @@session.tx_read_only, @@session.sql_mode")
+                    row = cursor.fetchone()
+                    assert row is not None
+                    assert row[0] == 1, sql
+                    assert "ANSI" not in row[1], sql
+                    assert "BACKSLASH" not in row[1], sql
+        other.ping(reconnect=False)
+    assert state_of(ungoverned.server) == before
+    assert let_through == []
+
+
+def test_the_session_only_reads_and_says_so(ungoverned: Route) -> None:
+    govern(ungoverned, Policy(version=1))
+    with closing(connect(ungoverned)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM policy_items")
+        assert cursor.fetchone() == (2,)
+        with pytest.raises(pymysql.MySQLError, match="refused by policy: read-only access"):
+            cursor.execute("DELETE FROM policy_items")
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+
+
+def test_harmless_statements_are_understood_and_run(ungoverned: Route) -> None:
+    govern(ungoverned, Policy(version=1))
+    refused = []
+    with closing(connect(ungoverned)) as session:
+        for _, sql in HARMLESS:
+            try:
+                with session.cursor() as cursor:
+                    cursor.execute(sql)
+                    cursor.fetchall()
+            except pymysql.MySQLError as error:
+                if "refused by policy" in str(error):
+                    refused.append(sql)
+            session.rollback()
+    assert refused == []
+
+
+def test_another_database_is_not_chosen_where_tables_are_named(ungoverned: Route) -> None:
+    govern(ungoverned, policy_from({"version": 1, "tables": {"read": ["shop.*"]}}))
+    with closing(connect(ungoverned)) as session:
+        with session.cursor() as cursor:
+            cursor.execute("SELECT id FROM policy_items ORDER BY id")
+            assert cursor.fetchall() == ((1,), (2,))
+            with pytest.raises(pymysql.MySQLError, match=r"tables\.read"):
+                cursor.execute("SELECT user FROM mysql.user")
+            with pytest.raises(pymysql.MySQLError, match=r"tables\.schema"):
+                cursor.execute("USE mysql")
+        with pytest.raises(pymysql.MySQLError, match=r"tables\.schema"):
+            session.select_db("mysql")
+
+
+def test_a_character_set_with_two_readings_is_refused(ungoverned: Route) -> None:
+    govern(ungoverned, Policy(version=1))
+    with pytest.raises(pymysql.MySQLError, match="the character set must be utf8mb4"):
+        connect(ungoverned, charset="gbk")
+
+
+def test_modes_that_change_no_reading_stay_as_the_server_has_them(ungoverned: Route) -> None:
+    with closing(connect(ungoverned)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT @@sql_mode")
+        usual = cursor.fetchone()
+    govern(ungoverned, Policy(version=1))
+    with closing(connect(ungoverned)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT @@sql_mode")
+        assert cursor.fetchone() == usual

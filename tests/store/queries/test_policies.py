@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+import pytest
+
+from policies.document import Policy, policy_from
+from proxy.store import NotFound, Store, StoreCorrupt, Workspace, draft_source
+from proxy.store.records import Change, ChangeKind, Source
+from tests.store.stores import a_workspace, run_sql
+from vault import Vault
+
+READ_ONLY = Policy(version=1)
+NARROWER = policy_from({"version": 1, "tables": {"read": ["public.orders"]}})
+
+
+async def a_source(store: Store, workspace: Workspace) -> Source:
+    draft = draft_source(
+        workspace,
+        "orders",
+        engine="postgresql",
+        host="db.example.com",
+        port=5432,
+        database="orders",
+        username="app",
+        auth_methods=frozenset({"trust"}),
+    )
+    return await store.add_source(draft, None)
+
+
+async def test_a_policy_is_found_by_every_login_as_it_was_set(store: Store, vault: Vault):
+    workspace = await a_workspace(store, vault)
+    source = await a_source(store, workspace)
+    assert workspace.policy is None
+    assert source.policy is None
+    await store.set_workspace_policy(workspace, READ_ONLY)
+    await store.set_source_policy(source, NARROWER)
+    record = await store.find_login("finance")
+    assert record is not None
+    assert record.workspace == replace(workspace, policy=READ_ONLY)
+    assert await store.find_source(workspace.id, "orders") == replace(source, policy=NARROWER)
+    await store.set_workspace_policy(workspace, None)
+    await store.set_source_policy(source, None)
+    assert (await store.workspace("finance")).policy is None
+    assert (await store.source(workspace, "orders")).policy is None
+
+
+async def test_a_change_is_told(store: Store, vault: Vault):
+    workspace = await a_workspace(store, vault)
+    source = await a_source(store, workspace)
+    feed = store.watch()
+    try:
+        assert (await anext(feed)).kind is ChangeKind.EVERYTHING
+        await store.set_workspace_policy(workspace, READ_ONLY)
+        await store.set_source_policy(source, NARROWER)
+        found = [await anext(feed), await anext(feed)]
+    finally:
+        await feed.aclose()
+    assert found == [
+        Change(ChangeKind.WORKSPACE, workspace.id, workspace.id),
+        Change(ChangeKind.SOURCE, workspace.id, source.id),
+    ]
+
+
+async def test_what_is_gone_takes_no_policy(store: Store, vault: Vault):
+    workspace = await a_workspace(store, vault)
+    source = await a_source(store, workspace)
+    await store.delete_workspace(workspace)
+    with pytest.raises(NotFound):
+        await store.set_workspace_policy(workspace, READ_ONLY)
+    with pytest.raises(NotFound):
+        await store.set_source_policy(source, READ_ONLY)
+
+
+async def test_a_policy_that_cannot_be_read_is_not_taken_for_none(
+    store: Store, vault: Vault, url: str
+):
+    await a_workspace(store, vault)
+    await run_sql(url, "UPDATE workspaces SET policy = '{}'")
+    with pytest.raises(StoreCorrupt, match="version: missing"):
+        await store.workspace("finance")
