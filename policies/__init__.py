@@ -4,6 +4,13 @@ The map of this package:
 
 ``grant``      ``decide_access``: may this token open this source? The only maker of a
                ``Grant``, which is the only thing that opens a source
+``document``   the policy document: ``Policy``, read and validated
+``effective``  the workspace's policy narrowed by the source's
+``facts``      what a text of SQL does, in words that no engine owns
+``decide``     facts held against a policy: a ``Verdict`` with rule and object
+``client``     from where, when and how a client may come
+``patterns``   names with ``*``
+``classifiers``  which reader for which engine: ``postgres``, ``mysql``
 ``egress``     which hosts and addresses a source may name: ``check_host``, ``check_address``
 ``redaction``  which statements' text must not be written down, and what stands for it
 

@@ -9,6 +9,8 @@ The map of this room, in the order of a session's life:
 ``dial``          resolve once, check every address, connect to the one that was checked
 ``upstream``      use the credential: audit, unseal, TLS, login at the data source
 ``session``       the script that calls the above, and writes start and end to the log
+``judge``         a statement held against the session's policy, remembered
+``record``        a session's statements, judged, to the audit log and the metrics
 ``relay``         bytes both ways, through the scanner
 ``live``          the sessions there are: time-outs, revocation, kill, drain
 ``cancel``        a client's wish to stop a statement

@@ -42,7 +42,7 @@ def test_a_wrong_document_is_one_sentence_and_changes_nothing(orders: CommandLin
     file = tmp_path / "policy.toml"
     file.write_text("version = 1\n[tables]\nread = ['orders']\n")
     assert "tables.read.0" in orders.refused("policy", "set", "finance", str(file))
-    assert "cannot read" in orders.refused("policy", "set", "finance", str(tmp_path / "none"))
+    assert "Cannot read" in orders.refused("policy", "set", "finance", str(tmp_path / "none"))
     file.write_bytes(b"\xff")
     assert "not UTF-8" in orders.refused("policy", "set", "finance", str(file))
     assert orders.value("policy", "show", "finance")["policy"] is None

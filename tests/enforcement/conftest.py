@@ -1,4 +1,4 @@
-"""A PostgreSQL and a MariaDB behind one proxy each, with workspaces that have policies."""
+"""A PostgreSQL behind a proxy, with workspaces that have policies."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from policies.document import Policy
 from proxy.store import Store
 from tests.conftest import PostgresFactory
 from tests.faults.office import Office
-from tests.mysql.conftest import add_source, mariadb
 from tests.servers.certificates import Certificates
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
 from tests.servers.roles import ADMIN
-
-__all__ = ["mariadb"]
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +78,3 @@ class Bureau:
 def bureau(proxy: ProxyServer, upstream: PostgresServer) -> Bureau:
     """Offices at the PostgreSQL."""
     return Bureau(proxy, upstream)
-
-
-__all__ += ["add_source"]

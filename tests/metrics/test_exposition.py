@@ -28,6 +28,7 @@ PUBLIC = {
     "accode_proxy_relayed_bytes_total": {"direction"},
     "accode_proxy_logins_total": {"outcome"},
     "accode_proxy_refusals_total": {"reason"},
+    "accode_proxy_policy_refusals_total": {"part"},
     "accode_proxy_credential_uses_total": {"outcome"},
     "accode_proxy_tls_connections_total": {"leg", "profile"},
     "accode_proxy_statements_total": {"kind", "outcome"},

@@ -87,7 +87,6 @@ def test_commands_without_statements_pass(slicing: Slicing):
     for each, body in (
         (PING, ok()),
         (STATISTICS, b"Uptime: 5"),
-        (RESET_CONNECTION, ok()),
         (command(0x1B, b"\0\0"), ok(0, 2, 0xFE)),
         (command(0x1B, b"\1\0"), b"\xfe\0\0\2\0"),
     ):
@@ -97,6 +96,8 @@ def test_commands_without_statements_pass(slicing: Slicing):
     assert talk.told == [("function", b"USE shop", "succeeded")]
     talk.passes(command(0x04, b"t\0%"), answer(talk.rows()[1], talk.end()))
     assert talk.told[1:] == [("function", b"SHOW FIELDS FROM t", "succeeded")]
+    talk.passes(RESET_CONNECTION, answer(ok()))
+    assert talk.told[2:] == [("function", b"RESET CONNECTION", "succeeded")]
     assert talk.client(QUIT, PING) == QUIT
     assert talk.scanner.has_said_goodbye
     talk.close()

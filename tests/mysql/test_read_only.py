@@ -13,14 +13,13 @@ from pymysql.constants import CLIENT
 from policies.document import Policy, policy_from
 from policies.facts import Feature
 from proxy.store import Store
-from tests.mysql.conftest import WORKSPACE, Route, mysql_proxy, route, workspace_token
+from tests.mysql.conftest import WORKSPACE, Route
 from tests.policies.mysql.harmless import HARMLESS
 from tests.policies.mysql.hostile import HOSTILE
 from tests.servers.mariadb import MariadbServer
 from tests.servers.waiting import wait_until
 
-__all__ = ["mysql_proxy", "route", "workspace_token"]
-
+_RESET_CONNECTION = 0x1F  # a command that PyMySQL has no name for
 _STATE = """
 SELECT 'table', table_schema, table_name, create_time, table_rows IS NULL, table_comment, engine
 FROM information_schema.tables
@@ -182,3 +181,13 @@ def test_modes_that_change_no_reading_stay_as_the_server_has_them(ungoverned: Ro
     with closing(connect(ungoverned)) as session, session.cursor() as cursor:
         cursor.execute("SELECT @@sql_mode")
         assert cursor.fetchone() == usual
+
+
+def test_what_was_set_before_the_welcome_is_not_reset(ungoverned: Route) -> None:
+    govern(ungoverned, Policy(version=1))
+    with closing(connect(ungoverned)) as session, session.cursor() as cursor:
+        session._execute_command(_RESET_CONNECTION, b"")
+        with pytest.raises(pymysql.MySQLError, match="COM_RESET_CONNECTION is not allowed"):
+            session._read_ok_packet()
+        cursor.execute("SELECT @@session.tx_read_only")
+        assert cursor.fetchone() == (1,)
