@@ -232,8 +232,9 @@ class AuthSwitchRequest:
     data: bytes = field(repr=False)
 
     def encode(self) -> bytes:
-        """The payload; the scramble ends with a NUL."""
-        return bytes((EOF,)) + self.plugin + b"\0" + self.data + b"\0"
+        """The payload; a scramble ends with a NUL."""
+        end = b"\0" if len(self.data) == SCRAMBLE_LENGTH else b""
+        return bytes((EOF,)) + self.plugin + b"\0" + self.data + end
 
     @classmethod
     def decode(cls, payload: bytes) -> AuthSwitchRequest:
@@ -242,7 +243,10 @@ class AuthSwitchRequest:
             return cls(b"mysql_old_password", b"")
         reader = Reader(payload[1:])
         plugin = reader.terminated()
-        return cls(plugin, reader.rest().removesuffix(b"\0"))
+        data = reader.rest()
+        # A scramble is 20 bytes without a NUL, and one behind them. What other plug-ins send
+        # (client_ed25519, parsec: 32 random bytes) may end with one of its own.
+        return cls(plugin, data.removesuffix(b"\0") if len(data) == SCRAMBLE_LENGTH + 1 else data)
 
 
 @dataclass(frozen=True, slots=True)

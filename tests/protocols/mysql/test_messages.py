@@ -146,6 +146,14 @@ def test_a_switch_comes_back():
     assert AuthSwitchRequest.decode(b"\xfe").plugin == b"mysql_old_password"
 
 
+def test_the_last_byte_of_a_nonce_may_be_a_nul():
+    # client_ed25519 and parsec: 32 random bytes with nothing behind them, unlike a scramble.
+    nonce = bytes(range(1, 32)) + b"\0"
+    switch = AuthSwitchRequest.decode(b"\xfeclient_ed25519\0" + nonce)
+    assert switch == AuthSwitchRequest(b"client_ed25519", nonce)
+    assert AuthSwitchRequest.decode(switch.encode()) == switch
+
+
 def test_results_come_back():
     assert AuthMoreData(b"\x03").encode() == b"\x01\x03"
     ok = Ok(300, 2**40, 2, 1, b"info")
