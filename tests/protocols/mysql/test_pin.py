@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from protocols.channel import MemoryChannel
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import SessionRules
 from protocols.mysql.pin import character_set, pin, statements
@@ -40,33 +41,11 @@ def test_modes_that_change_a_reading_are_taken_away_and_no_other() -> None:
     assert "STRICT" not in sql
 
 
-class Server:
+def answering(*answers: bytes) -> MemoryChannel:
     """A channel whose other end has these answers ready."""
-
-    is_encrypted = False
-
-    def __init__(self, *answers: bytes) -> None:
-        self._data = b"".join(
-            len(answer).to_bytes(3, "little") + b"\1" + answer for answer in answers
-        )
-        self.written: list[bytes] = []
-
-    async def read_exactly(self, count: int) -> bytes:
-        data, self._data = self._data[:count], self._data[count:]
-        assert len(data) == count
-        return data
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
-
-    async def start_tls(self) -> None:
-        raise AssertionError("TLS is over by now")
-
-    def has_unread(self) -> bool:
-        return bool(self._data)
-
-    def tls_server_end_point(self) -> bytes | None:
-        return None
+    return MemoryChannel(
+        b"".join(len(answer).to_bytes(3, "little") + b"\1" + answer for answer in answers)
+    )
 
 
 OK = b"\0\0\0\2\0\0\0"
@@ -74,7 +53,7 @@ ERR = b"\xff\x48\x04#42000no such variable"
 
 
 async def test_each_statement_waits_for_its_ok() -> None:
-    server = Server(OK, OK, OK)
+    server = answering(OK, OK, OK)
     await pin(server, SessionRules(is_read_only=True), UTF8MB4)
     assert [data[4:5] for data in server.written] == [b"\3"] * 3
     assert not server.has_unread()
@@ -82,10 +61,10 @@ async def test_each_statement_waits_for_its_ok() -> None:
 
 async def test_a_server_that_does_not_take_it_opens_no_session() -> None:
     with pytest.raises(Refusal, match="does not take the settings") as raised:
-        await pin(Server(OK, ERR), SessionRules(), UTF8MB4)
+        await pin(answering(OK, ERR), SessionRules(), UTF8MB4)
     assert "no such variable" not in raised.value.private
 
 
 async def test_an_answer_out_of_step_is_a_violation() -> None:
     with pytest.raises(PeerViolation):
-        await pin(Server(b"\1"), SessionRules(), UTF8MB4)
+        await pin(answering(b"\1"), SessionRules(), UTF8MB4)
