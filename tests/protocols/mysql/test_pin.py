@@ -55,7 +55,10 @@ ERR = b"\xff\x48\x04#42000no such variable"
 async def test_each_statement_waits_for_its_ok() -> None:
     server = answering(OK, OK, OK)
     await pin(server, SessionRules(is_read_only=True), UTF8MB4)
-    assert [data[4:5] for data in server.written] == [b"\3"] * 3
+    texts = statements(SessionRules(is_read_only=True), UTF8MB4)
+    assert server.sent == b"".join(
+        (len(text) + 1).to_bytes(3, "little") + b"\0\3" + text for text in texts
+    )
     assert not server.has_unread()
 
 
