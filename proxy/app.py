@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ from proxy.gateway.crypto import ThreadedCrypto
 from proxy.gateway.judge import Verdicts
 from proxy.gateway.listener import Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
+from proxy.gateway.poller import Poller
 from proxy.gateway.probe import ProbeResult, probe
 from proxy.gateway.revoke import Revoker
 from proxy.gateway.session import Door, Rooms
@@ -136,6 +137,8 @@ async def running(config: Config) -> AsyncIterator[App]:
         stack.push_async_callback(directory.stop)
         metrics.read_store_is_current = lambda: directory.is_current
 
+        poller = Poller()
+        stack.callback(poller.close)
         live = LiveSessions(config.limits)
         live.start()
         stack.push_async_callback(live.stop)
@@ -173,6 +176,7 @@ async def running(config: Config) -> AsyncIterator[App]:
             await parts.egress_rules(config, listening),
             os.urandom,
             config.limits.connect_timeout,
+            poller,
         )
         rooms = Rooms(
             authenticator=authenticator,
@@ -184,6 +188,7 @@ async def running(config: Config) -> AsyncIterator[App]:
             limits=config.limits,
             scan_limits=ScanLimits(text=config.audit.text_limit),
             verdicts=Verdicts(),
+            poller=poller,
         )
         pending = PendingLogins(
             config.limits.pending_logins, config.limits.pending_logins_per_address
@@ -250,15 +255,17 @@ async def probe_source(
     source: Source,
 ) -> ProbeResult:
     """Test one source from the command line, with the rules and the log of a session."""
-    upstreams = Upstreams(
-        vault,
-        audit,
-        Metrics(),
-        await parts.egress_rules(config, {}),
-        os.urandom,
-        config.limits.connect_timeout,
-    )
-    return await _probe(upstreams, workspace, source)
+    with closing(Poller()) as poller:
+        upstreams = Upstreams(
+            vault,
+            audit,
+            Metrics(),
+            await parts.egress_rules(config, {}),
+            os.urandom,
+            config.limits.connect_timeout,
+            poller,
+        )
+        return await _probe(upstreams, workspace, source)
 
 
 async def _probe(upstreams: Upstreams, workspace: Workspace, source: Source) -> ProbeResult:

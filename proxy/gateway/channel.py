@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import aiofastnet
 
 from protocols.errors import PeerClosed, PeerViolation
+from proxy.gateway.plain import PlainTransport, Side
+from proxy.gateway.poller import PolledLoop, Poller
 
 # A login's messages are small; what a peer sends beyond this waits in the kernel.
 INBOX_LIMIT = 64 * 1024
@@ -123,9 +125,12 @@ class Inbox(asyncio.Protocol):
 class SocketChannel:
     """A Channel over a connected, non-blocking socket, which it owns until handed over."""
 
-    def __init__(self, sock: socket.socket, tls: TlsStarter, *, is_server: bool) -> None:
+    def __init__(
+        self, sock: socket.socket, tls: TlsStarter, poller: Poller, *, is_server: bool
+    ) -> None:
         self._sock: socket.socket | None = sock
         self._tls = tls
+        self._poller = poller
         self._is_server = is_server
         self._out = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -228,7 +233,8 @@ class SocketChannel:
         await self.flush()
         self._sock = None
         inbox = Inbox()
-        loop = asyncio.get_running_loop()
+        # To its types a whole event loop; it calls no more of it than is there.
+        loop: Any = PolledLoop(self._poller, asyncio.get_running_loop())
         try:
             if self._is_server:
                 transport, _ = await aiofastnet.connect_accepted_socket(
@@ -279,10 +285,10 @@ class SocketChannel:
             return bool(self._inbox.data)
         return bool(_peek(self._plain(), 1))
 
-    async def hand_over(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+    async def hand_over(self, side: Side) -> tuple[asyncio.Transport, bytes]:
         """Give the connection to the relay: its transport, and bytes it has to see first.
 
-        ``protocol`` gets ``connection_made`` in either case.
+        ``side`` gets ``connection_made`` in either case.
         """
         await self.flush()
         if self._transport is not None and self._inbox is not None:
@@ -291,15 +297,14 @@ class SocketChannel:
                 raise PeerClosed("the peer closed the connection")
             self._transport = None
             rest = inbox.hand_over()
-            transport.set_protocol(protocol)
-            protocol.connection_made(transport)
+            transport.set_protocol(cast(asyncio.Protocol, side))
+            side.connection_made(transport)
             return transport, rest
         sock = self._plain()
         self._sock = None
-        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: protocol, sock
-        )
-        return transport, b""
+        plain = cast(asyncio.Transport, PlainTransport(self._poller, sock, side))
+        side.connection_made(plain)
+        return plain, b""
 
     async def close(self, last_words: bytes = b"") -> None:
         """Say the last words, let the peer read them, and close; bounded in time.

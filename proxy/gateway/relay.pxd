@@ -1,6 +1,13 @@
 # The types with which this module is compiled; it runs without them too.
 from proxy.audit.pressure cimport Pressure
+from proxy.gateway.plain cimport PlainTransport, Side
 from proxy.metrics.metrics cimport Metrics
+
+cdef class ClientSide(Side):
+    cdef Relay _relay
+
+cdef class SourceSide(Side):
+    cdef Relay _relay
 
 cdef class Relay:
     cdef public object scanner, client_side, source_side, finished, reason
@@ -8,6 +15,7 @@ cdef class Relay:
     cdef public long long bytes_from_client, bytes_from_source
     cdef Pressure _congestion
     cdef Metrics _metrics
+    cdef PlainTransport _plain_client, _plain_source
     cdef object _client, _source, _cutting, _timer, __weakref__
     cdef bytes _early
     cdef str _word
@@ -17,3 +25,7 @@ cdef class Relay:
 
     cpdef from_client(self, bytes data)
     cpdef from_source(self, bytes data)
+    cpdef client_is_full(self)
+    cpdef client_has_room(self)
+    cpdef hold(self, int cause)
+    cpdef release(self, int cause)

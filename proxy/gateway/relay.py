@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from time import monotonic
-from typing import Protocol, cast
+from typing import cast
 
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import Scanner
 from proxy.audit.pressure import Pressure
 from proxy.gateway.channel import WRITE_HIGH, WRITE_LOW
+from proxy.gateway.plain import PlainTransport, Side
 from proxy.metrics.metrics import Metrics
 
 # How long a session that was cut in the middle of a message waits for that message's
@@ -33,29 +34,19 @@ AUDIT_FULL = 4
 CANCELLING = 8
 
 
-class Receive(Protocol):
-    """What an event loop calls with the bytes it has read."""
-
-    def __call__(self, data: bytes) -> None:
-        """Take them."""
-        ...
-
-
-class ClientSide(asyncio.Protocol):
+class ClientSide(Side):
     """What the client's connection calls."""
-
-    __slots__ = ("_relay", "data_received")
-
-    data_received: Receive
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        # The relay's own method: no frame between the event loop and it.
-        self.data_received = relay.from_client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The client's connection is the relay's from now on."""
         self._relay.has_client(cast(asyncio.Transport, transport))
+
+    def data_received(self, data: bytes) -> None:
+        """The client has said something."""
+        self._relay.from_client(data)
 
     def pause_writing(self) -> None:
         """The client does not take: read the source no further."""
@@ -70,20 +61,19 @@ class ClientSide(asyncio.Protocol):
         self._relay.client_is_gone()
 
 
-class SourceSide(asyncio.Protocol):
+class SourceSide(Side):
     """What the data source's connection calls."""
-
-    __slots__ = ("_relay", "data_received")
-
-    data_received: Receive
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self.data_received = relay.from_source
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The data source's connection is the relay's from now on."""
         self._relay.has_source(cast(asyncio.Transport, transport))
+
+    def data_received(self, data: bytes) -> None:
+        """The data source has said something."""
+        self._relay.from_source(data)
 
     def pause_writing(self) -> None:
         """The source does not take: read the client no further."""
@@ -124,6 +114,9 @@ class Relay:
         self._metrics = metrics
         self._client: asyncio.Transport | None = None
         self._source: asyncio.Transport | None = None
+        # The same, where they are in plaintext: written to without a look-up.
+        self._plain_client: PlainTransport | None = None
+        self._plain_source: PlainTransport | None = None
         self._held = 0
         self._is_closing = False
         self._is_draining = False
@@ -136,18 +129,20 @@ class Relay:
     def has_source(self, source: asyncio.Transport) -> None:
         """The data source's connection is here. It comes first."""
         self._source = source
+        self._plain_source = _plain(source)
         source.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
 
     def wait_for_client(self) -> None:
         """Read the source no further until the client is here: a flood waits in the kernel.
 
-        Not done in ``has_source``: uvloop begins to read after ``connection_made``.
+        Not done in ``has_source``: TLS transports begin to read after ``connection_made``.
         """
         self.client_is_full()
 
     def has_client(self, client: asyncio.Transport) -> None:
         """The client's connection is here, with its welcome written."""
         self._client = client
+        self._plain_client = _plain(client)
         client.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
         if self._is_closing:
             # Cut, or left by the source, while the client was on its way here.
@@ -180,7 +175,10 @@ class Relay:
             self._broken(error)
             return
         if data:
-            source.write(data)
+            if self._plain_source is not None:
+                self._plain_source.write(data)
+            else:
+                source.write(data)
         if scanner.is_crowded:
             self.hold(CROWDED)
         if self._congestion.is_congested():
@@ -210,7 +208,10 @@ class Relay:
             self._broken_source(violation, data)
             return
         if data:
-            client.write(data)
+            if self._plain_client is not None:
+                self._plain_client.write(data)
+            else:
+                client.write(data)
         if self._held & CROWDED and not scanner.is_crowded:
             self.release(CROWDED)
         if scanner.has_said_goodbye and not scanner.has_outstanding:
@@ -256,8 +257,7 @@ class Relay:
     def notice_resets(self) -> None:
         """Close a connection that its peer has reset where the event loop did not say so.
 
-        uvloop reports a reset once; a transport that finds data in front of it then and
-        reads no further never hears of it again (libuv stops polling at POLLERR).
+        aiofastnet's transports are not watched while they do not read.
         """
         for transport in (self._client, self._source):
             if transport is not None and not transport.is_closing():
@@ -331,7 +331,7 @@ class Relay:
 
     def client_is_gone(self) -> None:
         """The client's connection is closed."""
-        self._client = None
+        self._client = self._plain_client = None
         if self._is_closing:
             self._finish_if_over()
         else:
@@ -339,7 +339,7 @@ class Relay:
 
     def source_is_gone(self) -> None:
         """The data source's connection is closed; what it said before is still sent."""
-        self._source = None
+        self._source = self._plain_source = None
         if self._is_closing or self._cutting is not None:
             self._close("the data source closed the connection")
             self._finish_if_over()
@@ -388,3 +388,7 @@ class Relay:
                 self._timer = None
             if not self.finished.done():
                 self.finished.set_result(self._word)
+
+
+def _plain(transport: object) -> PlainTransport | None:
+    return transport if isinstance(transport, PlainTransport) else None

@@ -49,6 +49,7 @@ from proxy.gateway.cancel import Cancels
 from proxy.gateway.channel import SocketChannel
 from proxy.gateway.judge import Judge, Verdicts
 from proxy.gateway.live import LiveSession, LiveSessions
+from proxy.gateway.poller import Poller
 from proxy.gateway.record import JudgedRecorder, MeteredRecorder
 from proxy.gateway.relay import Relay
 from proxy.gateway.tls import NoTls, ServerTls
@@ -82,6 +83,7 @@ class Rooms:
     limits: LimitsConfig
     scan_limits: ScanLimits
     verdicts: Verdicts
+    poller: Poller
     clock: Clock = utc_now
 
 
@@ -94,7 +96,7 @@ class Session:
         self._door = door
         self._rooms = rooms
         self._client_ip, self._client_port = address
-        self._channel = SocketChannel(sock, door.tls, is_server=True)
+        self._channel = SocketChannel(sock, door.tls, rooms.poller, is_server=True)
         self._key = rooms.live.new_key()
         self._leg = door.protocol.client_leg(self._key, os.urandom)
         self._id = uuid4().hex

@@ -32,6 +32,7 @@ from proxy.audit.events import credential_unsealed
 from proxy.audit.log import AuditLog
 from proxy.gateway.channel import SocketChannel
 from proxy.gateway.dial import Resolve, connect_to, dial, resolve_by_system
+from proxy.gateway.poller import Poller
 from proxy.gateway.tls import NoTls, UpstreamTls, upstream_tls
 from proxy.metrics import Credential, Leg, Metrics
 from proxy.store.records import CredentialField, Source, Workspace
@@ -68,6 +69,7 @@ class Upstreams:
         rules: EgressRules,
         entropy: Entropy,
         connect_timeout: float,
+        poller: Poller,
         *,
         resolve: Resolve = resolve_by_system,
         clock: Clock = utc_now,
@@ -78,6 +80,7 @@ class Upstreams:
         self._rules = rules
         self._entropy = entropy
         self._timeout = connect_timeout
+        self._poller = poller
         self._resolve = resolve
         self._clock = clock
         self._contexts: OrderedDict[tuple[str, int, int], UpstreamTls | NoTls] = OrderedDict()
@@ -163,7 +166,7 @@ class Upstreams:
             password = await self._use(workspace, source, "password", context)
             tls = await self._tls(protocol, workspace, source, context)
             self._metrics.used_tls(Leg.SOURCE, tls.profile)
-            channel = SocketChannel(sock, tls, is_server=False)
+            channel = SocketChannel(sock, tls, self._poller, is_server=False)
             login = UpstreamLogin(
                 username=source.username,
                 database=source.database,
@@ -291,7 +294,7 @@ class Upstreams:
 
         async def stop() -> None:
             sock = await connect_to(ip_address(address[0]), address[1])
-            channel = SocketChannel(sock, tls, is_server=False)
+            channel = SocketChannel(sock, tls, self._poller, is_server=False)
             try:
                 await protocol.cancel(channel, upstream, require_tls)
             except (PeerClosed, PeerViolation):

@@ -21,6 +21,7 @@ from protocols.errors import Reason, Refusal
 from protocols.interface import SessionKey
 from proxy.audit.pressure import Pressure
 from proxy.gateway.live import LiveSession
+from proxy.gateway.plain import Side
 from proxy.gateway.relay import Relay
 from proxy.metrics import Metrics
 from proxy.store.engines import ENGINES
@@ -33,7 +34,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 class FakeTransport(asyncio.Transport):
     """Remembers what was written, and whether it is read; closes when it is told to."""
 
-    def __init__(self, protocol: asyncio.BaseProtocol | None = None) -> None:
+    def __init__(self, protocol: Side | None = None) -> None:
         super().__init__()
         self.protocol = protocol
         self.written = b""
@@ -68,7 +69,6 @@ class FakeTransport(asyncio.Transport):
         """The connection is over; said once."""
         protocol, self.protocol = self.protocol, None
         if protocol is not None:
-            assert isinstance(protocol, asyncio.Protocol)
             protocol.connection_lost(None)
 
 

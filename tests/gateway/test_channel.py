@@ -3,12 +3,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 
 import pytest
 
 from protocols.errors import PeerClosed, PeerViolation
 from proxy.gateway.channel import INBOX_LIMIT, SocketChannel
+from proxy.gateway.plain import Side
+from proxy.gateway.poller import Poller
 from proxy.gateway.tls import NoTls, ServerTls
 from tests.hostile.raw import unverified_context
 from tests.servers.certificates import Certificates
@@ -27,6 +30,12 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @pytest.fixture
+async def poller() -> AsyncIterator[Poller]:
+    with closing(Poller()) as poller:
+        yield poller
+
+
+@pytest.fixture
 def tls(certificates: Certificates) -> ServerTls:
     return ServerTls(
         certificates.certificate("server"), certificates.key("server"), "intermediate", None
@@ -36,18 +45,18 @@ def tls(certificates: Certificates) -> ServerTls:
 Pair = tuple[socket.socket, socket.socket]
 
 
-async def test_not_a_byte_more_is_read_than_was_asked_for(pair: Pair):
+async def test_not_a_byte_more_is_read_than_was_asked_for(pair: Pair, poller: Poller):
     ours, peer = pair
-    channel = SocketChannel(ours, NoTls(), is_server=True)
+    channel = SocketChannel(ours, NoTls(), poller, is_server=True)
     peer.sendall(b"exactly and the rest")
     assert await channel.read_exactly(7) == b"exactly"
     assert ours.recv(100) == b" and the rest"
     channel.abandon()
 
 
-async def test_a_peek_waits_for_all_it_asks_for_and_takes_nothing(pair: Pair):
+async def test_a_peek_waits_for_all_it_asks_for_and_takes_nothing(pair: Pair, poller: Poller):
     ours, peer = pair
-    channel = SocketChannel(ours, NoTls(), is_server=True)
+    channel = SocketChannel(ours, NoTls(), poller, is_server=True)
     peer.sendall(b"ab")
     peeking = asyncio.create_task(channel.peek(4))
     await asyncio.wait({peeking}, timeout=0)
@@ -62,9 +71,9 @@ async def test_a_peek_waits_for_all_it_asks_for_and_takes_nothing(pair: Pair):
 
 
 @pytest.mark.parametrize("sent", [b"", b"abc"])
-async def test_a_peer_that_leaves_early_is_told_as_that(pair: Pair, sent: bytes):
+async def test_a_peer_that_leaves_early_is_told_as_that(pair: Pair, sent: bytes, poller: Poller):
     ours, peer = pair
-    channel = SocketChannel(ours, NoTls(), is_server=True)
+    channel = SocketChannel(ours, NoTls(), poller, is_server=True)
     peer.sendall(sent)
     peer.close()
     async with asyncio.timeout(10):
@@ -77,9 +86,9 @@ async def test_a_peer_that_leaves_early_is_told_as_that(pair: Pair, sent: bytes)
         await channel.read_exactly(1)
 
 
-async def test_what_was_written_goes_out_with_the_next_wait(pair: Pair):
+async def test_what_was_written_goes_out_with_the_next_wait(pair: Pair, poller: Poller):
     ours, peer = pair
-    channel = SocketChannel(ours, NoTls(), is_server=True)
+    channel = SocketChannel(ours, NoTls(), poller, is_server=True)
     channel.write(b"one")
     channel.write(b"two")
     peer.setblocking(False)
@@ -92,9 +101,9 @@ async def test_what_was_written_goes_out_with_the_next_wait(pair: Pair):
     channel.abandon()
 
 
-async def test_last_words_arrive_though_the_peer_was_still_sending(pair: Pair):
+async def test_last_words_arrive_though_the_peer_was_still_sending(pair: Pair, poller: Poller):
     ours, peer = pair
-    channel = SocketChannel(ours, NoTls(), is_server=True)
+    channel = SocketChannel(ours, NoTls(), poller, is_server=True)
     # Unread bytes at a close make the kernel send RST, which overtakes what was written.
     peer.sendall(b"x" * 100_000)
     await asyncio.gather(channel.close(b"last words"), asyncio.to_thread(_read_words, peer))
@@ -108,25 +117,25 @@ def _read_words(peer: socket.socket) -> None:
     peer.close()
 
 
-async def test_closing_is_bounded_where_the_peer_does_not_listen(pair: Pair):
+async def test_closing_is_bounded_where_the_peer_does_not_listen(pair: Pair, poller: Poller):
     ours, _ = pair
-    channel = SocketChannel(ours, NoTls(), is_server=True)
+    channel = SocketChannel(ours, NoTls(), poller, is_server=True)
     async with asyncio.timeout(10):
         await channel.close(b"last words")
     assert ours.fileno() == -1
 
 
-async def test_tls_is_refused_where_it_is_not_offered(pair: Pair):
-    channel = SocketChannel(pair[0], NoTls(), is_server=True)
+async def test_tls_is_refused_where_it_is_not_offered(pair: Pair, poller: Poller):
+    channel = SocketChannel(pair[0], NoTls(), poller, is_server=True)
     assert not channel.offers_tls
     with pytest.raises(PeerViolation):
         await channel.start_tls()
     channel.abandon()
 
 
-async def test_a_tls_channel_reads_as_a_plain_one_does(pair: Pair, tls: ServerTls):
+async def test_a_tls_channel_reads_as_a_plain_one_does(pair: Pair, tls: ServerTls, poller: Poller):
     ours, peer = pair
-    channel = SocketChannel(ours, tls, is_server=True)
+    channel = SocketChannel(ours, tls, poller, is_server=True)
     assert channel.offers_tls
 
     def client() -> bytes:
@@ -152,9 +161,9 @@ async def test_a_tls_channel_reads_as_a_plain_one_does(pair: Pair, tls: ServerTl
     channel.abandon()
 
 
-async def test_a_handshake_that_fails_closes_the_socket(pair: Pair, tls: ServerTls):
+async def test_a_handshake_that_fails_closes_the_socket(pair: Pair, tls: ServerTls, poller: Poller):
     ours, peer = pair
-    channel = SocketChannel(ours, tls, is_server=True)
+    channel = SocketChannel(ours, tls, poller, is_server=True)
     peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
     async with asyncio.timeout(20):
         with pytest.raises(PeerViolation):
@@ -162,9 +171,9 @@ async def test_a_handshake_that_fails_closes_the_socket(pair: Pair, tls: ServerT
     assert ours.fileno() == -1
 
 
-async def test_what_nobody_asked_for_is_bounded_and_handed_over(pair: Pair, tls: ServerTls):
+async def test_what_nobody_asked_for_is_bounded_and_handed_over(pair: Pair, tls: ServerTls, poller: Poller):
     ours, peer = pair
-    channel = SocketChannel(ours, tls, is_server=True)
+    channel = SocketChannel(ours, tls, poller, is_server=True)
     total = 4 * INBOX_LIMIT
 
     def client() -> ssl.SSLSocket:
@@ -172,7 +181,7 @@ async def test_what_nobody_asked_for_is_bounded_and_handed_over(pair: Pair, tls:
         wrapped.sendall(b"x" * total)
         return wrapped
 
-    class Sink(asyncio.Protocol):
+    class Sink(Side):
         def __init__(self) -> None:
             self.received = 0
             self.is_all = asyncio.Event()

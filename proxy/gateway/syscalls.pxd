@@ -1,0 +1,78 @@
+# The calls of syscalls.py for compiled modules: straight into the kernel, with no Python
+# object between but the bytes that were read, and without giving up the interpreter's lock:
+# none of them can block, and a lock that is given up has to be fought for.
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <string.h>
+    #include <sys/epoll.h>
+    #include <sys/socket.h>
+
+    /* Small reads land here first: to allocate what may come costs more than to copy what came. */
+    static char accode_scratch[16384];
+
+    static inline PyObject *accode_failed(void)
+    {
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+            Py_RETURN_NONE;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+
+    static inline PyObject *accode_receive(int fd, Py_ssize_t size)
+    {
+        PyObject *data;
+        ssize_t count;
+
+        if (size <= (Py_ssize_t)sizeof(accode_scratch)) {
+            count = recv(fd, accode_scratch, (size_t)size, MSG_DONTWAIT);
+            if (count < 0)
+                return accode_failed();
+            return PyBytes_FromStringAndSize(accode_scratch, count);
+        }
+        data = PyBytes_FromStringAndSize(NULL, size);
+        if (data == NULL)
+            return NULL;
+        count = recv(fd, PyBytes_AS_STRING(data), (size_t)size, MSG_DONTWAIT);
+        if (count < 0) {
+            Py_DECREF(data);
+            return accode_failed();
+        }
+        if (count < size && _PyBytes_Resize(&data, count) < 0)
+            return NULL;
+        return data;
+    }
+
+    static inline Py_ssize_t accode_send(int fd, PyObject *data, Py_ssize_t start)
+    {
+        ssize_t count = send(fd, PyBytes_AS_STRING(data) + start,
+                             (size_t)(PyBytes_GET_SIZE(data) - start),
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (count >= 0)
+            return count;
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+            return 0;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+
+    static inline int accode_ready(int epoll, int *fds, unsigned int *events, int most)
+    {
+        struct epoll_event found[64];
+        int at, count = epoll_wait(epoll, found, most < 64 ? most : 64, 0);
+
+        if (count < 0) {
+            if (errno == EINTR)
+                return 0;
+            PyErr_SetFromErrno(PyExc_OSError);
+            return -1;
+        }
+        for (at = 0; at < count; at++) {
+            fds[at] = found[at].data.fd;
+            events[at] = found[at].events;
+        }
+        return count;
+    }
+    """
+    object receive "accode_receive"(int fd, Py_ssize_t size)
+    Py_ssize_t send "accode_send"(int fd, bytes data, Py_ssize_t start) except -1
+    int ready "accode_ready"(int epoll, int *fds, unsigned int *events, int most) except -1

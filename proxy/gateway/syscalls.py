@@ -1,0 +1,34 @@
+"""Three calls on non-blocking descriptors, as plain Python.
+
+Compiled modules take those of ``syscalls.pxd`` instead, which do the same.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+
+def receive(fd: int, size: int) -> bytes | None:
+    """At most ``size`` bytes; b"" at the peer's end, None for nothing yet. Raises OSError."""
+    try:
+        return os.read(fd, size)
+    except (BlockingIOError, InterruptedError):
+        return None
+
+
+def send(fd: int, data: bytes, start: int) -> int:
+    """Send from ``start`` on; how many bytes the kernel took, perhaps none. Raises OSError."""
+    try:
+        return os.write(fd, memoryview(data)[start:] if start else data)
+    except (BlockingIOError, InterruptedError):
+        return 0
+
+
+def ready(epoll: int, fds: list[int], events: list[int], most: int) -> int:
+    """Fill both lists with what is ready now, at most ``most``; how many. Raises OSError."""
+    found = select.epoll.fromfd(epoll).poll(0, most)
+    for at, (fd, event) in enumerate(found):
+        fds[at] = fd
+        events[at] = event
+    return len(found)
