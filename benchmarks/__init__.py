@@ -6,6 +6,7 @@ The map:
 - ``cases``: the list of loads, made of ``pgbench``, ``rows`` and ``memory``; ``bench``: what
   they share;
 - ``subjects``, ``accode``: what is measured: direct, PgBouncer, HAProxy, Accode Proxy;
+- ``builds``, ``comparison``: which Accode Proxy, and two of them beside each other;
 - ``servers``: the one PostgreSQL behind all of them;
 - ``processes``: child processes, ports, folders;
 - ``peers``: where a current PgBouncer comes from;

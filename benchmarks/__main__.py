@@ -18,9 +18,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import machine, mysql, plot
+from benchmarks import comparison, machine, mysql, plot
 from benchmarks.accode import AccodeProxy
 from benchmarks.bench import QUICK, Bench, Case, Sizes
+from benchmarks.builds import AGAINST, other_build, this_build
 from benchmarks.cases import CASES
 from benchmarks.peers import find_haproxy, find_pgbouncer
 from benchmarks.processes import Account, BenchmarkError, scratch_folder, server_account
@@ -45,6 +46,8 @@ SUBJECTS = ("direct", "pgbouncer", "haproxy", "accode")
 _AUDIT_BYTES_A_SECOND = 25e6
 STORE_SCALE = "store-scale"
 RESULTS = machine.ROOT / "benchmarks" / "results"
+# What is nobody's record: tiny runs and comparisons of two builds.
+UNRECORDED = machine.ROOT / "build" / "benchmarks"
 
 _EXAMPLES = """\
 examples:
@@ -53,6 +56,7 @@ examples:
   ./run bench --cases 'simple-*' --rounds 6    some cases; patterns as in a shell
   ./run bench --cases idle,idle-tls,stalled --subjects accode,pgbouncer
   ./run bench --seconds 10 --rounds 8 --output /tmp/results
+  ./run bench --against ../before --cases 'simple-*' --subjects accode
   ./run bench --list
   ./run bench mysql --help                     MySQL: sysbench beside HAProxy
 """
@@ -102,7 +106,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--seconds", type=float, help=f"measured window of a run (default {Sizes().seconds:g})"
     )
     parser.add_argument("--quick", action="store_true", help="one round of tiny sizes")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the results")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="another checkout, built with ./run build there: both builds in one run",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="folder for the results (default benchmarks/results; build/benchmarks for what is "
+        "nobody's record: --quick and --against)",
+    )
     parser.add_argument("--list", action="store_true", help="name the cases and stop")
     options = parser.parse_args(arguments)
     if options.rounds is not None and not 1 <= options.rounds <= 100:
@@ -113,6 +128,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name in options.subjects:
         if name not in SUBJECTS:
             parser.error(f"there is no subject {name!r}; there are {', '.join(SUBJECTS)}.")
+    if options.against is not None and "accode" not in options.subjects:
+        parser.error("--against compares with the subject accode, which --subjects leaves out.")
+    if options.output is None:
+        is_recorded = not options.quick and options.against is None
+        options.output = RESULTS if is_recorded else UNRECORDED
     options.patterns = options.cases.split(",")
     names = [*(case.name for case in CASES), STORE_SCALE]
     for pattern in options.patterns:
@@ -168,7 +188,7 @@ def _run(options: argparse.Namespace) -> int:
         _announce(f"Starting PostgreSQL, scale {sizes.scale}, {sizes.rows:,} rows")
         server.start()
         server.fill(sizes.scale, sizes.rows)
-        subjects = _subjects(options.subjects, server, certificate, scratch, account)
+        subjects = _subjects(options, server, certificate, scratch, account)
         stack.enter_context(started(subjects))
         ciphers = {subject.name: require_answer(subject) for subject in subjects}
         for subject in subjects:
@@ -217,12 +237,14 @@ def _write(run: Run, folder: Path) -> int:
         if verdict.is_reached is not None:
             words = "reached    " if verdict.is_reached else "NOT REACHED"
             _announce(f"{words}  {verdict.text}: {verdict.figure}, asked {verdict.limit}")
+    for line in comparison.rows(comparison.compare(run.results, [c.name for c in run.cases])):
+        _announce("  ".join(line))
     _announce(f"{run.minutes:.1f} minutes. Raw rounds: {raw}. Report: {report}.")
     return 1 if run.failures else 0
 
 
 def _subjects(
-    names: Sequence[str],
+    options: argparse.Namespace,
     server: PostgresServer,
     certificate: Certificate,
     scratch: Path,
@@ -234,10 +256,11 @@ def _subjects(
             find_pgbouncer(_announce), server, certificate, scratch, account
         ),
         "haproxy": lambda: HaProxy(find_haproxy(), server, scratch),
-        "accode": lambda: AccodeProxy(server, certificate, scratch),
+        "accode": lambda: AccodeProxy(this_build(), server, certificate, scratch),
+        AGAINST: lambda: AccodeProxy(other_build(options.against), server, certificate, scratch),
     }
     subjects = []
-    for name in names:
+    for name in [*options.subjects, *([AGAINST] if options.against else [])]:
         try:
             subjects.append(makers[name]())
         except BenchmarkError as error:

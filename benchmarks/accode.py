@@ -7,13 +7,13 @@ product: what is measured is what an operator starts.
 from __future__ import annotations
 
 import json
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from benchmarks.processes import BenchmarkError, Server, find_program, free_port, run
+from benchmarks.builds import Build
+from benchmarks.processes import BenchmarkError, Server, free_port, run
 from benchmarks.servers import (
     DATABASE,
     SCRAM_ITERATIONS,
@@ -26,7 +26,6 @@ from benchmarks.wire import Endpoint
 
 SOURCE = "bench"
 """The name of each workspace's one source."""
-_COMMAND = "accode-proxy"
 # A few logins alone write more than this.
 _LEAST_AUDIT_BYTES = 1000
 
@@ -34,23 +33,20 @@ _LEAST_AUDIT_BYTES = 1000
 class AccodeProgram(OneProcess, ABC):
     """Accode Proxy with its embedded store and one listener, of ``settings``."""
 
-    name = "accode"
-    title = "Accode Proxy"
     settings: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, certificate: Certificate, scratch: Path) -> None:
-        super().__init__(scratch / self.name)
+    def __init__(self, build: Build, certificate: Certificate, scratch: Path) -> None:
+        super().__init__(scratch / build.name)
+        self.name = build.name
+        self.title = build.title
         self._folder.mkdir()
         self._certificate = write_certificate(certificate, self._folder, "listener", None)
-        program = find_program(_COMMAND, str(Path(sys.executable).parent))
-        if program is None:
-            raise BenchmarkError(f"{_COMMAND} is not installed beside {sys.executable}.")
-        self._program = program
+        self._program = build.program
         self._has_store = False
-        self.version = run([program, "--version"]).strip()
+        self.version = run([build.program, "--version"]).strip()
         self.notes = (
-            "embedded store, audit on (every statement, chained, on disk), one process, "
-            "--tls disable upstream"
+            f"revision {build.revision}, embedded store, audit on (every statement, chained, on "
+            "disk), one process, --tls disable upstream"
         )
 
     def start(self) -> None:
@@ -58,7 +54,8 @@ class AccodeProgram(OneProcess, ABC):
         self._port = free_port()
         if not self._has_store:
             self._command(
-                "init", "--port", str(self._port), "--metrics-port", "0", "--allow-private",
+                "init", "--port", str(self._port), "--mysql-port", "0", "--metrics-port", "0",
+                "--allow-private",
                 "--tls-certificate", str(self._certificate[0]),
                 "--tls-key", str(self._certificate[1]),
             )  # fmt: skip
@@ -96,7 +93,7 @@ class AccodeProgram(OneProcess, ABC):
         )  # fmt: skip
         token = json.loads(self._command("token", "create", workspace, "--json"))["token"]
         if not isinstance(token, str):
-            raise BenchmarkError(f"{_COMMAND} token create did not answer with a token.")
+            raise BenchmarkError(f"{self.title}: token create did not answer with a token.")
         return token
 
     def _command(self, *words: str, stdin: str | None = None) -> str:
@@ -126,8 +123,10 @@ class AccodeProgram(OneProcess, ABC):
 class AccodeProxy(AccodeProgram):
     """Its PostgreSQL listener; one workspace for each number of iterations."""
 
-    def __init__(self, server: PostgresServer, certificate: Certificate, scratch: Path) -> None:
-        super().__init__(certificate, scratch)
+    def __init__(
+        self, build: Build, server: PostgresServer, certificate: Certificate, scratch: Path
+    ) -> None:
+        super().__init__(build, certificate, scratch)
         self._server = server
         self._tokens: dict[int, str] = {}
 

@@ -56,9 +56,9 @@ def describe_python() -> dict[str, str]:
     return versions
 
 
-def revision() -> tuple[str, bool]:
-    """The short git revision ("unknown" without one) and whether files differ from it."""
-    git = ["git", "-C", str(ROOT)]
+def revision(root: Path = ROOT) -> tuple[str, bool]:
+    """A checkout's short git revision ("unknown" without one), and whether files differ from it."""
+    git = ["git", "-C", str(root)]
     try:
         return (
             run([*git, "rev-parse", "--short", "HEAD"]).strip(),

@@ -14,6 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import machine
+from benchmarks.builds import other_build, this_build
+from benchmarks.comparison import compare
+from benchmarks.comparison import rows as comparison_rows
 from benchmarks.meters import CpuMeter
 from benchmarks.mysql_report import to_markdown
 from benchmarks.mysql_subjects import (
@@ -25,6 +28,7 @@ from benchmarks.mysql_subjects import (
 )
 from benchmarks.peers import find_haproxy
 from benchmarks.processes import BenchmarkError, run, scratch_folder
+from benchmarks.schedule import in_turn
 from benchmarks.servers import make_certificate
 from benchmarks.summary import Metrics, Results, Round
 from benchmarks.sysbench import Load, arguments, parse_report
@@ -37,6 +41,7 @@ examples:
   ./run bench mysql --quick                      everything, tiny: does it work?
   ./run bench mysql --cases 'select-*' --rounds 6
   ./run bench mysql --subjects direct,accode --seconds 10
+  ./run bench mysql --against ../before --cases 'select-*' --subjects accode
   ./run bench mysql --list
 """
 
@@ -95,13 +100,18 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=4, help="rounds (default 4)")
     parser.add_argument("--seconds", type=int, default=5, help="length of a run (default 5)")
     parser.add_argument("--quick", action="store_true", help="one round of one second")
-    parser.add_argument("--output", type=Path, default=machine.ROOT / "benchmarks" / "results")
+    parser.add_argument("--against", type=Path, metavar="DIR", help="another checkout, built")
+    parser.add_argument("--output", type=Path, help="folder for the results")
     parser.add_argument("--list", action="store_true", help="name the cases and stop")
     options = parser.parse_args(words)
     if not 1 <= options.rounds <= 100:
         parser.error("--rounds must be from 1 to 100.")
     if not 1 <= options.seconds <= 300:
         parser.error("--seconds must be from 1 to 300.")
+    if options.output is None:
+        is_recorded = not options.quick and options.against is None
+        folder = "benchmarks/results" if is_recorded else "build/benchmarks"
+        options.output = machine.ROOT / folder
     options.subjects = options.subjects.split(",")
     for name in options.subjects:
         if name not in SUBJECTS:
@@ -147,16 +157,17 @@ def _run(options: argparse.Namespace) -> int:
                 except BenchmarkError as error:
                     print(f"Without haproxy: {error}", flush=True)
             else:
-                subjects.append(MysqlAccode(server, certificate, scratch))
+                subjects.append(MysqlAccode(this_build(), server, certificate, scratch))
+        if options.against is not None:
+            other = other_build(options.against)
+            subjects.append(MysqlAccode(other, server, certificate, scratch))
         for subject in subjects:
             stack.callback(subject.stop)
             subject.start()
             print(f"{subject.title}: {subject.version}", flush=True)
         for number in range(options.rounds):
             for load in options.loads:
-                # Nobody is always first: the order turns with every round.
-                turn = number % len(subjects)
-                for position, subject in enumerate(subjects[turn:] + subjects[:turn]):
+                for position, subject in enumerate(in_turn(subjects, number)):
                     where = f"round {number + 1}, {load.name}, {subject.name}"
                     try:
                         metrics = _measure(program, load, subject, options.seconds, rows, scratch)
@@ -178,6 +189,8 @@ def _run(options: argparse.Namespace) -> int:
     (options.output / "mysql-latest.json").write_text(json.dumps(raw, indent=1) + "\n")
     report = options.output / "mysql-latest.md"
     report.write_text(to_markdown(about, facts, options.loads, Results(rounds), failures))
+    for line in comparison_rows(compare(Results(rounds), [load.name for load in options.loads])):
+        print("  ".join(line))
     print(f"Report: {report}.", flush=True)
     return 1 if failures else 0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from benchmarks.accode import SOURCE, AccodeProgram
+from benchmarks.builds import Build
 from benchmarks.peers import Program
 from benchmarks.processes import (
     Account,
@@ -138,8 +139,10 @@ class MysqlAccode(AccodeProgram):
 
     settings = MappingProxyType({"LISTENERS__0__PROTOCOL": "mysql"})
 
-    def __init__(self, server: MariaDb, certificate: Certificate, scratch: Path) -> None:
-        super().__init__(certificate, scratch)
+    def __init__(
+        self, build: Build, server: MariaDb, certificate: Certificate, scratch: Path
+    ) -> None:
+        super().__init__(build, certificate, scratch)
         self._server = server
         self._token = ""
 

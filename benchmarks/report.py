@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.builds import AGAINST
+from benchmarks.comparison import compare, rows
 from benchmarks.record import CaseFacts, Run
 from benchmarks.requirements import DIRECT, POOLER, Verdict
 from benchmarks.summary import Results, Spread
@@ -94,6 +96,7 @@ def to_markdown(run: Run, verdicts: Sequence[Verdict], plots: Iterable[str] = ()
         *_warnings(run),
         "## What must be reached",
         _verdict_table(verdicts),
+        *_comparison(run),
         *(f"![{name}]({name})" for name in plots),
         *_case_tables(run),
         *_store_scale(run),
@@ -149,6 +152,17 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> str:
     )
 
 
+def _comparison(run: Run) -> list[str]:
+    titles = [subject.title for subject in run.subjects if subject.name == AGAINST]
+    if not titles:
+        return []
+    lines = compare(run.results, [case.name for case in run.cases])
+    return [
+        f"## Accode Proxy as a multiple of {titles[0]}",
+        table(("case", "figure", "ratio", "in every round"), rows(lines), of_words=True),
+    ]
+
+
 def _case_tables(run: Run) -> list[str]:
     parts = []
     results = run.results
@@ -172,13 +186,13 @@ def _case_tables(run: Run) -> list[str]:
 
 
 def _case_table(run: Run, results: Results, case: CaseFacts, columns: Sequence[_Column]) -> str:
-    rows = []
+    lines = []
     for subject in run.subjects:
         cells = [_cell(results, case.name, subject.name, column) for column in columns]
         if any(cells):
             passes = case.tls and not subject.ends_tls
-            rows.append((subject.title + (" (passes TLS on)" if passes else ""), *cells))
-    return table(("", *(column.heading for column in columns)), rows)
+            lines.append((subject.title + (" (passes TLS on)" if passes else ""), *cells))
+    return table(("", *(column.heading for column in columns)), lines)
 
 
 def _cell(results: Results, case: str, subject: str, column: _Column) -> str:

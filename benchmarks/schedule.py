@@ -1,4 +1,4 @@
-"""Who is measured when: every case through every subject in each round, the order rotated.
+"""Who is measured when: every case through every subject in each round, in changing order.
 
 Knows cases and subjects by their interfaces. Must never know what is measured.
 """
@@ -39,10 +39,17 @@ class Failure:
     reason: str
 
 
-def rotated(items: Sequence[_Item], by: int) -> list[_Item]:
-    """The same items, starting ``by`` places further on."""
-    start = by % len(items) if items else 0
-    return [*items[start:], *items[:start]]
+def in_turn(items: Sequence[_Item], number: int) -> list[_Item]:
+    """The order of a round: each comes first in its turn, and neighbours change places.
+
+    Who comes right after whom would matter to a comparison of two of them.
+    """
+    count = len(items)
+    if count == 0:
+        return []
+    start = number % count
+    following = [*items[start:], *items[:start]]
+    return following if number % 2 == 0 else [following[0], *reversed(following[1:])]
 
 
 def progress_words(metrics: Metrics) -> str:
@@ -67,7 +74,7 @@ def run_rounds(
         for case in cases:
             if case.rounds is not None and number >= case.rounds:
                 continue
-            for position, subject in enumerate(rotated(subjects, number)):
+            for position, subject in enumerate(in_turn(subjects, number)):
                 clock = f"{time.monotonic() - started:5.0f} s"
                 place = f"{clock}  round {number + 1}/{bench.sizes.rounds}  {case.name:<20}"
                 try:
