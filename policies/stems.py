@@ -6,7 +6,7 @@ types in ``stems.pxd`` where there is a C compiler. Knows stems of words, no gra
 
 from __future__ import annotations
 
-# By their first two bytes, which a text is looked through for.
+# None is shorter than three letters.
 _STEMS: tuple[bytes, ...] = (
     b"passw",
     b"pwd",
@@ -29,14 +29,17 @@ def _table(place: int) -> bytes:
     return bytes(1 if bytes((code,)).lower()[0] in wanted else 0 for code in range(256))
 
 
+# Three letters are looked at before a word is taken out: "select" is not "server".
 _FIRST = _table(0)
 _SECOND = _table(1)
+_THIRD = _table(2)
 
 
 def has_stem(text: bytes) -> bool:
     """Whether any stem stands in ``text``, in any case of its letters, or an escape."""
     first = _FIRST
     second = _SECOND
+    third = _THIRD
     p = text
     size = len(text)
     at = 0
@@ -45,7 +48,7 @@ def has_stem(text: bytes) -> bool:
         at += 1
         if code == _ESCAPE:
             return True
-        if first[code] and at < size and second[p[at]]:
+        if first[code] and at + 1 < size and second[p[at]] and third[p[at + 1]]:
             word = text[at - 1 : at - 1 + _LONGEST].lower()
             if word.startswith(_STEMS):
                 return True

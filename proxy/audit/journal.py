@@ -29,6 +29,15 @@ from pathlib import Path
 from typing import Protocol
 from zlib import crc32
 
+import cython
+
+from proxy.audit.entry import CHECK, HEAD, HEAD_SIZE
+
+if cython.compiled:
+    from cython.cimports.proxy.audit.entry import write_entry
+else:
+    from proxy.audit.entry import write_entry
+
 SEGMENT = 2 * 1024 * 1024
 """Bytes: small enough to stay in a CPU's cache, as two of them usually alternate."""
 
@@ -41,17 +50,11 @@ MAXIMUM_SEGMENT = 64 * 1024 * 1024
 TEXT_LIMIT = 2048
 """Bytes of a statement's text that are journaled; the whole goes into its record."""
 
+_TEXT_LIMIT = TEXT_LIMIT
 NAME = "journal"
 SEGMENT_HEAD = struct.Struct("<8sII")
 _MAGIC = b"ACPJRNL1"
-
-# settled, type, bytes stored, epoch, session, number, wall time, whole length; the
-# checksum behind it is over these (settled as 0) and the text.
-HEAD = struct.Struct("<BBHIIQdI")
-_CHECK = struct.Struct("<I")
-_HEAD_SIZE = HEAD.size + _CHECK.size
-_pack = HEAD.pack
-_pack_check = _CHECK.pack
+_HEAD_SIZE = HEAD_SIZE
 _SESSION = 1
 _STATEMENT = 2
 _MAXIMUM_SESSION = 0xFFFF
@@ -92,8 +95,9 @@ class Journal:
 
     def __init__(self, mapped: mmap.mmap, segment_size: int, segments: int) -> None:
         self._map = mapped
-        # For single bytes: compiled, an index is one store.
+        # For single bytes: compiled, an index is one store; and an address to write to.
         self._view = memoryview(mapped)
+        self._base = cython.address(self._view[0]) if cython.compiled else self._view
         self._segment_size = segment_size
         self._segments = segments
         self._epoch = 0
@@ -128,6 +132,10 @@ class Journal:
     def close(self) -> None:
         """Let go of the mapping; the file stays."""
         self._view = memoryview(bytearray(1))
+        if not cython.compiled:
+            self._base = self._view
+        # No entry fits any more: what comes all the same meets a closed map, not memory.
+        self.cursor = self.limit = 0
         self._map.close()
 
     def begin_session(self, owner: Placed, session: int, time: float, data: bytes) -> None:
@@ -138,21 +146,24 @@ class Journal:
 
     def begin(
         self, owner: Placed, session: int, number: int, time: float, text: bytes, length: int
-    ) -> None:
-        """Write a statement's entry. Raises JournalFullError."""
-        if len(text) > TEXT_LIMIT:
-            text = text[:TEXT_LIMIT]
+    ) -> int:
+        """Write a statement's entry; its place, which is for the owner to remember.
+
+        Raises JournalFullError.
+        """
         stored = len(text)
+        if stored > _TEXT_LIMIT:
+            stored = _TEXT_LIMIT
         place = self.cursor
         end = place + _HEAD_SIZE + stored
         if end > self.limit:
-            self._append(owner, _STATEMENT, session, number, time, text, length)
-            return
-        head = _pack(0, _STATEMENT, stored, self._epoch, session, number, time, length)
-        self._map[place:end] = head + _pack_check(crc32(head + text)) + text
+            return self._append(owner, _STATEMENT, session, number, time, text[:stored], length)
+        write_entry(
+            self._base, place, _STATEMENT, self._epoch, session, number, time, length, text, stored
+        )
         self.cursor = end
-        owner.place = place
         self.unsettled[place] = owner
+        return place
 
     def settle(self, owner: Placed) -> None:
         """The owner's record is written: a crash needs its entry no more."""
@@ -177,16 +188,19 @@ class Journal:
         time: float,
         text: bytes,
         length: int,
-    ) -> None:
-        size = _HEAD_SIZE + len(text)
+    ) -> int:
+        stored = len(text)
+        size = _HEAD_SIZE + stored
         if self.cursor + size > self.limit:
             self._turn(size)
         place = self.cursor
-        head = _pack(0, kind, len(text), self._epoch, session, number, time, length)
-        self._map[place : place + size] = head + _pack_check(crc32(text, crc32(head))) + text
+        write_entry(
+            self._base, place, kind, self._epoch, session, number, time, length, text, stored
+        )
         self.cursor = place + size
         owner.place = place
         self.unsettled[place] = owner
+        return place
 
     def _open_segment(self, segment: int) -> None:
         self._epoch = (self._epoch + 1) & 0xFFFFFFFF
@@ -274,7 +288,7 @@ def _entries(segment: bytes) -> Iterator[tuple[int, int, int, int, float, bytes,
     while place + _HEAD_SIZE <= len(segment):
         head = segment[place : place + HEAD.size]
         settled, kind, stored, epoch, session, number, time, length = HEAD.unpack(head)
-        (check,) = _CHECK.unpack_from(segment, place + HEAD.size)
+        (check,) = CHECK.unpack_from(segment, place + HEAD.size)
         text = segment[place + _HEAD_SIZE : place + _HEAD_SIZE + stored]
         if epoch != expected or kind not in (_SESSION, _STATEMENT) or len(text) != stored:
             return

@@ -5,6 +5,8 @@ from proxy.audit.journal cimport Journal
 from proxy.audit.pressure cimport Pressure
 from protocols.statements cimport Statement
 
+cdef long long _RECORD_COST
+
 cdef class SessionRecorder:
     cdef public object context
     cdef public SessionFragments fragments

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from policies.redaction import fingerprint_if_secret, may_hold_secret
+import cython
+
+from policies.redaction import fingerprint_if_secret
 from protocols.errors import Reason, Refusal
 from protocols.statements import Statement
 from proxy.audit.context import SessionContext
@@ -18,6 +20,12 @@ from proxy.audit.journal import Journal, JournalFullError
 from proxy.audit.ocsf import Event
 from proxy.audit.pressure import RECORD_COST, Pressure
 
+if cython.compiled:
+    from cython.cimports.policies.stems import has_stem
+else:
+    from policies.stems import has_stem
+
+_RECORD_COST = RECORD_COST
 
 def unavailable(private: str) -> Refusal:
     """The refusal of everything that cannot be recorded."""
@@ -65,14 +73,14 @@ class SessionRecorder:
         queue = self._queue
         if queue.is_failed:
             raise unavailable(queue.failure)
-        if may_hold_secret(statement.text):
+        if has_stem(statement.text):
             shown = fingerprint_if_secret(statement.text, self._fingerprint_key)
             if shown is not None:
                 statement.text = shown.encode()
         self.number = number = self.number + 1
         statement.number = number
         try:
-            self._journal.begin(
+            statement.place = self._journal.begin(
                 statement,
                 self.session,
                 number,
@@ -87,7 +95,7 @@ class SessionRecorder:
     def end(self, statement: Statement) -> None:
         """Queue an ended statement's record. Never raises; what is lost is counted."""
         queue = self._queue
-        cost = len(statement.text) + RECORD_COST
+        cost = len(statement.text) + _RECORD_COST
         if queue.pending_bytes + queue.unwritten_bytes + cost > queue.maximum_queued:
             queue.count_lost()
             self._journal.settle(statement)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.audit.entry import HEAD
 from proxy.audit.journal import (
-    HEAD,
     NAME,
     SEGMENT_HEAD,
     TEXT_LIMIT,
@@ -25,7 +25,7 @@ class Owner:
 
 def begin(journal, number, text=b"SELECT 1", session=1):
     owner = Owner()
-    journal.begin(owner, session, number, float(number), text, len(text))
+    owner.place = journal.begin(owner, session, number, float(number), text, len(text))
     return owner
 
 
