@@ -1,7 +1,8 @@
 """The kinds of expected answers, each number named once. See ``ledger``.
 
 They are the message codes of the client's messages ("Message Formats" in the
-PostgreSQL manual) and three marks of ours. Kept apart from the compiled files, which
+PostgreSQL manual) and three marks of ours; and the transaction's state in ReadyForQuery,
+for which the client waits at the end of each. Kept apart from the compiled files, which
 copy them into C integers.
 """
 
@@ -19,3 +20,7 @@ CLOSE_STATEMENT = 0x43  # 'C': by CloseComplete
 CLOSE_PORTAL = 0x63  # the same for a portal
 COPY_END = 0x64  # CopyDone or CopyFail went by: answered by nothing
 MAYBE = 0x3F  # a Sync that the server may have swallowed in copy-in
+
+IDLE = 0x49  # 'I': no transaction is open
+IN_TRANSACTION = 0x54  # 'T'
+FAILED_TRANSACTION = 0x45  # 'E': until ROLLBACK, nothing else is run

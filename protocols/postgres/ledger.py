@@ -70,8 +70,9 @@ class Ledger:
     sum of theirs in bytes. ``is_answered``: of the first entry only its ReadyForQuery is
     missing. ``is_skipping``: the server discards what comes until the next Sync.
     ``maybes``: how many doubtful Syncs wait; ``spare_ready``: how many of those that
-    were passed over may still be answered. ``is_lost``: nobody can tell any more which
-    answer belongs to which message.
+    were passed over may still be answered. ``is_copying``: the server takes copy data, whose
+    end the client has not sent yet. ``is_lost``: nobody can tell any more which answer
+    belongs to which message.
     """
 
     def __init__(self) -> None:
@@ -84,6 +85,7 @@ class Ledger:
         self.spare_ready = 0
         self.is_answered = False
         self.is_skipping = False
+        self.is_copying = False
         self.is_lost = False
         self._is_uncertain = False
         self._sure = 0

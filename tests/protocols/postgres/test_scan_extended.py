@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from protocols.interface import ScanLimits
-from protocols.postgres.scan import UNKNOWN_TEXT
+from protocols.postgres.prepared import UNKNOWN_TEXT
 from protocols.statements import Kind, Outcome, Via
 from tests.protocols.postgres.conversation import (
     BOUND,

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from protocols.interface import ScanLimits
-from protocols.postgres.scan import UNKNOWN_TEXT, PostgresScanner
+from protocols.postgres.prepared import UNKNOWN_TEXT
+from protocols.postgres.scan import PostgresScanner
 from tests.protocols.postgres.conversation import (
     COPY_DONE,
     SYNC,
