@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from protocols.channel import Channel
 from protocols.errors import Refusal, UpstreamRefused
+from protocols.scanner import Scanner
 from protocols.statements import StatementSink
 from protocols.verifiers import TokenVerifiers
 
@@ -138,67 +139,6 @@ class ScanLimits:
     prepared: int = 65_536
     prepared_bytes: int = 16 * 1024 * 1024
     outstanding: int = 16_384
-
-
-class Scanner(Protocol):
-    """The relay's inspector for one session, both directions. Pure and synchronous."""
-
-    def from_client(self, data: bytes, now: float) -> bytes:
-        """What of the client's bytes (and those held) goes upstream now.
-
-        Raises PeerViolation or Refusal where the session must end.
-        """
-        ...
-
-    def from_server(self, data: bytes, now: float) -> bytes:
-        """What goes to the client now. Raises PeerViolation for a broken upstream."""
-        ...
-
-    def refusal(self, refusal: Refusal) -> bytes:
-        """The last message to the client, in its place: why its session ends."""
-        ...
-
-    @property
-    def has_outstanding(self) -> bool:
-        """Whether the server still owes an answer: a statement is running."""
-        ...
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is running, held or half sent, and no transaction is open."""
-        ...
-
-    @property
-    def is_in_transaction(self) -> bool:
-        """Whether a transaction is open, failed or not."""
-        ...
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether the client must not be read until the server has answered more."""
-        ...
-
-    @property
-    def has_said_goodbye(self) -> bool:
-        """Whether the client has asked to end (Terminate, COM_QUIT)."""
-        ...
-
-    @property
-    def client_message_remaining(self) -> int:
-        """How many bytes the message that the client is being sent still lacks.
-
-        0: a message of ours may be put into the stream now.
-        """
-        ...
-
-    @property
-    def is_ended_by_server(self) -> bool:
-        """Whether the server has said that it ends the session, and why."""
-        ...
-
-    def close(self, now: float) -> None:
-        """The session is over: end every open statement as INTERRUPTED."""
-        ...
 
 
 class ClientLeg(Protocol):

@@ -14,3 +14,7 @@ cdef class Statement:
     cdef public Py_ssize_t text_length, rows, bytes_in, bytes_out
     cdef public double started, ended
     cdef public long long number, place
+
+cdef class StatementSink:
+    cpdef begin(self, Statement statement)
+    cpdef end(self, Statement statement)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Protocol
 
 from protocols.errors import Refusal
 
@@ -201,8 +200,8 @@ class Statement:
         self.rule = ""
 
 
-class StatementSink(Protocol):
-    """Who judges and records the statements of one session."""
+class StatementSink:
+    """Who judges and records the statements of one session; a base, so that it is called in C."""
 
     def begin(self, statement: Statement) -> Refusal | None:
         """Judge a statement before its bytes leave; the verdict is kept on return.
@@ -211,14 +210,13 @@ class StatementSink(Protocol):
         the session goes on. Raises Refusal where the session itself must end (the
         audit log cannot be written).
         """
-        ...
+        return None
 
     def end(self, statement: Statement) -> None:
         """Record how a statement ended. Called exactly once for each ``begin``."""
-        ...
 
 
-class AllowAll:
+class AllowAll(StatementSink):
     """A StatementSink that allows everything and remembers it: the fake for tests."""
 
     def __init__(self) -> None:

@@ -1,14 +1,16 @@
 # The types with which scan.py is compiled; it runs without them too.
 cimport cython
+from protocols.scanner cimport Scanner
 from protocols.mysql.ledger cimport Expected, InPlace, Ledger
 from protocols.mysql.scan_client cimport ClientScan
 from protocols.mysql.scan_server cimport ServerScan
-from protocols.statements cimport Statement
+from protocols.statements cimport Statement, StatementSink
 
 cdef int _DEPRECATE_EOF, _IN_TRANS, _AUTOCOMMIT
 
-cdef class MysqlScanner:
-    cdef object _sink, _prepared
+cdef class MysqlScanner(Scanner):
+    cdef object _prepared
+    cdef StatementSink _sink
     cdef Ledger _ledger
     cdef ClientScan _client
     cdef ServerScan _server

@@ -16,6 +16,7 @@ from protocols.mysql.ledger import Ledger
 from protocols.mysql.prepared import PreparedStatements
 from protocols.mysql.scan_client import ClientScan
 from protocols.mysql.scan_server import ServerScan
+from protocols.scanner import Scanner
 from protocols.statements import Outcome, Statement, StatementSink
 
 _DEPRECATE_EOF = capabilities_.DEPRECATE_EOF
@@ -23,7 +24,7 @@ _IN_TRANS = 0x0001  # SERVER_STATUS_IN_TRANS
 _AUTOCOMMIT = 0x0002  # SERVER_STATUS_AUTOCOMMIT
 
 
-class MysqlScanner:
+class MysqlScanner(Scanner):
     """Both directions of one session, from its welcome to its end.
 
     ``capabilities`` are those in force on both legs; ``status`` is the status flags of
@@ -41,6 +42,7 @@ class MysqlScanner:
         local_infile: bool,
         status: int = _AUTOCOMMIT,
     ) -> None:
+        super().__init__()
         self._sink = sink
         self._ledger = Ledger(status)
         self._prepared = PreparedStatements(limits.prepared, limits.prepared_bytes)
@@ -57,11 +59,16 @@ class MysqlScanner:
 
     def from_client(self, data: bytes, now: float) -> bytes:
         """Judge what is whole enough; return what goes upstream now."""
-        return self._client.read(data, now)
+        data = self._client.read(data, now)
+        self.is_crowded = self._client.is_crowded()
+        self.has_said_goodbye = self._client.has_said_goodbye()
+        return data
 
     def from_server(self, data: bytes, now: float) -> bytes:
         """Account for the server's answers; return what goes to the client now."""
-        return self._server.read(data, now, self._client.next_sequence())
+        data = self._server.read(data, now, self._client.next_sequence())
+        self.is_crowded = self._client.is_crowded()
+        return data
 
     def refusal(self, refusal: Refusal) -> bytes:
         """An ERR packet with the number that the client expects next."""
@@ -87,16 +94,6 @@ class MysqlScanner:
     def is_in_transaction(self) -> bool:
         """Whether a transaction is open, by the status flags of the last OK or EOF."""
         return self._ledger.status & _IN_TRANS != 0
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether the client is to be read no further until the server has answered."""
-        return self._client.is_crowded()
-
-    @property
-    def has_said_goodbye(self) -> bool:
-        """Whether COM_QUIT has passed."""
-        return self._client.has_said_goodbye()
 
     @property
     def client_message_remaining(self) -> int:

@@ -1,7 +1,7 @@
 # The types with which scan_client.py is compiled; it runs without them too.
 cimport cython
 from protocols.mysql.ledger cimport Expected, InPlace, Ledger
-from protocols.statements cimport Statement
+from protocols.statements cimport Statement, StatementSink
 
 cdef int _COM_QUIT, _COM_INIT_DB, _COM_QUERY, _COM_FIELD_LIST, _COM_STATISTICS, _COM_PROCESS_KILL
 cdef int _COM_PING, _COM_STMT_PREPARE, _COM_STMT_EXECUTE, _COM_STMT_SEND_LONG_DATA
@@ -11,7 +11,8 @@ cdef int _FILE_COMING, _FILE_SENT, _NO_BACKSLASH_ESCAPES, _CURSOR_TYPES
 cdef Py_ssize_t _FULL, _NAME_LIMIT, _OPEN_TEXT_LIMIT
 
 cdef class ClientScan:
-    cdef object _sink, _kill, _prepared, _held, _last_prepared
+    cdef StatementSink _sink
+    cdef object _kill, _prepared, _held, _last_prepared
     cdef Ledger _ledger
     cdef bint _is_mariadb, _local_infile, _is_continued, _is_dropping, _is_reading
     cdef bint _goodbye

@@ -56,6 +56,13 @@ _FIELDS = expected.FIELDS
 _FILE_COMING = expected.FILE_COMING
 _FILE_SENT = expected.FILE_SENT
 
+# A member of an Enum is looked up through its class; these are read for every statement.
+_PENDING = Outcome.PENDING
+_VIA_EXECUTE = Via.EXECUTE
+_VIA_FUNCTION = Via.FUNCTION
+_VIA_PREPARE = Via.PREPARE
+_VIA_SIMPLE = Via.SIMPLE
+
 # A packet of this length is continued by the next one.
 _FULL = MAX_PAYLOAD
 
@@ -271,7 +278,7 @@ class ClientScan:
             return
         if entry.statement is not None:
             statement = entry.statement
-            if statement.outcome is Outcome.PENDING:
+            if statement.outcome is _PENDING:
                 statement.bytes_in += length + 4
                 if entry.code == _QUERY or entry.code == _PREPARE:
                     statement.text_length += length
@@ -403,13 +410,13 @@ class ClientScan:
 
     def _take_other(self, code: int, text: bytes, kind: Kind, length: int, now: float) -> bool:
         """A command that is no statement, told as one: what SQL would say for it."""
-        statement = Statement(Via.FUNCTION, text, len(text), now)
+        statement = Statement(_VIA_FUNCTION, text, len(text), now)
         statement.kind = kind
         return self._begin(code, statement, length, len(text))
 
     def _take_query(self, data: bytes, at: int, length: int, now: float) -> bool:
         text = data[at + 5 : at + 4 + min(length, 1 + self._text_limit)]
-        statement = Statement(Via.SIMPLE, text, length - 1, now)
+        statement = Statement(_VIA_SIMPLE, text, length - 1, now)
         statement.kind = kind_of_text(text)
         if not self._begin(_QUERY, statement, length, len(text)):
             return False
@@ -437,7 +444,7 @@ class ClientScan:
 
     def _take_prepare(self, data: bytes, at: int, length: int, now: float) -> bool:
         text = data[at + 5 : at + 4 + min(length, 1 + self._text_limit)]
-        statement = Statement(Via.PREPARE, text, length - 1, now)
+        statement = Statement(_VIA_PREPARE, text, length - 1, now)
         statement.kind = kind_of_text(text)
         statements = self._prepared
         # Whatever becomes of this one, the last one before it is not the last any more.
@@ -476,13 +483,13 @@ class ClientScan:
         if prepared is None:
             # No answer has told the client this id: it guesses, perhaps one whose text
             # went by in SQL's PREPARE and is not known here.
-            statement = Statement(Via.EXECUTE, UNKNOWN_TEXT, 0, now)
+            statement = Statement(_VIA_EXECUTE, UNKNOWN_TEXT, 0, now)
             if self._begin(kind, statement, length, 0):
                 entry = self._entry
                 assert entry is not None
                 self._replace(entry, UNKNOWN_STATEMENT)
             return False
-        statement = Statement(Via.EXECUTE, prepared.text, prepared.text_length, now)
+        statement = Statement(_VIA_EXECUTE, prepared.text, prepared.text_length, now)
         statement.kind = prepared.kind
         if kind == _EXECUTE:
             statement.bytes_in = prepared.long_bytes

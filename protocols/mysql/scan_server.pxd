@@ -1,7 +1,7 @@
 # The types with which scan_server.py is compiled; it runs without them too.
 cimport cython
 from protocols.mysql.ledger cimport Expected, InPlace, Ledger
-from protocols.statements cimport Statement
+from protocols.statements cimport Statement, StatementSink
 
 cdef int _RESET, _TEXT, _QUERY, _EXECUTE, _PREPARE, _FETCH, _FIELDS
 cdef int _NO_FILE, _FILE_COMING
@@ -11,7 +11,8 @@ cdef int _MORE_RESULTS, _CURSOR_EXISTS, _LAST_ROW_SENT, _PROGRESS, _NOT_OURS
 cdef Py_ssize_t _FULL, _LOOK_LIMIT, _COLUMN_LIMIT, _AFFECTED_LIMIT, _ERROR_LIMIT
 
 cdef class ServerScan:
-    cdef object _sink, _prepared
+    cdef StatementSink _sink
+    cdef object _prepared
     cdef Ledger _ledger
     cdef bint _deprecates_eof
     cdef Py_ssize_t _message_limit

@@ -30,6 +30,13 @@ _FIELDS = expected.FIELDS
 _NO_FILE = expected.NO_FILE
 _FILE_COMING = expected.FILE_COMING
 
+# A member of an Enum is looked up through its class; these are read for every statement.
+_FAILED = Outcome.FAILED
+_PENDING = Outcome.PENDING
+_PREPARED = Outcome.PREPARED
+_SUCCEEDED = Outcome.SUCCEEDED
+_SUSPENDED = Outcome.SUSPENDED
+
 # Where in an answer the server is.
 _FIRST = 0  # before its first packet, or a further result's
 _DEFINITIONS = 1  # in definitions of columns or parameters, so many to go
@@ -347,7 +354,7 @@ class ServerScan:
             if first == 0xFE:
                 self._end_result(entry, first, data, at, total, now)
         elif code == _TEXT:
-            self._finish(Outcome.SUCCEEDED, "", now)
+            self._finish(_SUCCEEDED, "", now)
         else:
             self._end_result(entry, first, data, at, total, now)
 
@@ -398,7 +405,7 @@ class ServerScan:
         """The answer to COM_STMT_PREPARE is complete."""
         entry = self._ledger.first()
         self._prepared.confirm(self._number, entry.prepared)
-        self._finish(Outcome.PREPARED, "", now)
+        self._finish(_PREPARED, "", now)
 
     def _take_eof(self, entry: Expected, data: bytes, at: int, total: int, now: float) -> None:
         """The end of rows, or of definitions."""
@@ -454,21 +461,21 @@ class ServerScan:
                 self._state = _FIRST
                 return
             if entry.has_cursor and status & _CURSOR_EXISTS and not status & _LAST_ROW_SENT:
-                self._finish(Outcome.SUSPENDED, "", now)
+                self._finish(_SUSPENDED, "", now)
                 return
         elif code == _FETCH:
             if not status & _LAST_ROW_SENT:
-                self._finish(Outcome.SUSPENDED, "", now)
+                self._finish(_SUSPENDED, "", now)
                 return
         elif code == _RESET:
             self._prepared.forget_all()
-        self._finish(Outcome.SUCCEEDED, "", now)
+        self._finish(_SUCCEEDED, "", now)
 
     def _in_place(self, entry: Expected, now: float) -> bytes:
         """The answer to the COM_PING that went upstream, made into the client's."""
         answer = entry.in_place
         if answer is None:
-            self._finish(Outcome.SUCCEEDED, "", now)
+            self._finish(_SUCCEEDED, "", now)
             # Nothing of the session has changed for the client, and nothing follows.
             status = (self._ledger.status & ~_NOT_OURS).to_bytes(2, "little")
             return b"\7\0\0" + bytes((entry.sequence,)) + b"\0\0\0" + status + b"\0\0"
@@ -490,7 +497,7 @@ class ServerScan:
             return self._in_place(entry, now)
         if entry.prepared is not None:
             self._prepared.fail(entry.prepared)
-        self._finish(Outcome.FAILED, sqlstate, now)
+        self._finish(_FAILED, sqlstate, now)
         return None
 
     def _take_unasked(self, first: int, data: bytes, at: int, total: int) -> None:
@@ -507,7 +514,7 @@ class ServerScan:
         self._is_untouched = True
         self._state = _FIRST
         statement = entry.statement
-        if statement is not None and statement.outcome is Outcome.PENDING:
+        if statement is not None and statement.outcome is _PENDING:
             statement.outcome = outcome
             statement.code = sqlstate
             statement.ended = now

@@ -1,5 +1,6 @@
 # The types with which scan.py is compiled; it runs without them too.
 cimport cython
+from protocols.scanner cimport Scanner
 from protocols.postgres.ledger cimport Expected, Ledger
 from protocols.postgres.prepared cimport PreparedStatements
 from protocols.postgres.scan_client cimport ClientScan
@@ -7,7 +8,7 @@ from protocols.postgres.scan_server cimport ServerScan
 
 cdef int _IDLE
 
-cdef class PostgresScanner:
+cdef class PostgresScanner(Scanner):
     cdef Ledger _ledger
     cdef ClientScan _client
     cdef ServerScan _server

@@ -24,15 +24,17 @@ from protocols.postgres.refuse import refusal_message
 from protocols.postgres.refuse import sqlstate as sqlstate_of
 from protocols.postgres.scan_client import ClientScan
 from protocols.postgres.scan_server import ServerScan
+from protocols.scanner import Scanner
 from protocols.statements import Outcome, StatementSink
 
 _IDLE = expected.IDLE
 
 
-class PostgresScanner:
+class PostgresScanner(Scanner):
     """Both directions of one session, from its welcome to its end."""
 
     def __init__(self, sink: StatementSink, limits: ScanLimits, status: int = _IDLE) -> None:
+        super().__init__()
         self._ledger = Ledger()
         self._statements = PreparedStatements(limits.prepared, limits.prepared_bytes)
         self._client = ClientScan(sink, limits, self._ledger, self._statements)
@@ -40,11 +42,16 @@ class PostgresScanner:
 
     def from_client(self, data: bytes, now: float) -> bytes:
         """Judge what is whole enough; return what goes upstream now."""
-        return self._client.read(data, now)
+        data = self._client.read(data, now)
+        self.is_crowded = self._client.is_crowded()
+        self.has_said_goodbye = self._client.has_said_goodbye()
+        return data
 
     def from_server(self, data: bytes, now: float) -> bytes:
         """Account for the server's answers; return what goes to the client now."""
-        return self._server.read(data, now)
+        data = self._server.read(data, now)
+        self.is_crowded = self._client.is_crowded()
+        return data
 
     @property
     def status(self) -> int:
@@ -76,19 +83,9 @@ class PostgresScanner:
         )
 
     @property
-    def is_crowded(self) -> bool:
-        """Whether the client is to be read no further until the server has answered."""
-        return self._client.is_crowded()
-
-    @property
     def is_in_transaction(self) -> bool:
         """Whether a transaction is open, failed or not."""
         return self._server.status != _IDLE
-
-    @property
-    def has_said_goodbye(self) -> bool:
-        """Whether Terminate has passed."""
-        return self._client.has_said_goodbye()
 
     @property
     def client_message_remaining(self) -> int:

@@ -2,14 +2,14 @@
 cimport cython
 from protocols.postgres.ledger cimport Expected, Ledger
 from protocols.postgres.prepared cimport Prepared, PreparedStatements
-from protocols.statements cimport Statement
+from protocols.statements cimport Statement, StatementSink
 
 cdef int _QUERY, _FUNCTION, _SYNC, _PARSE, _BIND, _EXECUTE, _DESCRIBE
 cdef int _CLOSE_STATEMENT, _CLOSE_PORTAL, _COPY_END, _MAYBE
 cdef Py_ssize_t _NAME_LIMIT, _NAME_LENGTH, _OPEN_TEXT_LIMIT
 
 cdef class ClientScan:
-    cdef object _sink
+    cdef StatementSink _sink
     cdef Ledger _ledger
     cdef PreparedStatements _statements
     cdef Py_ssize_t _text_limit, _message_limit, _outstanding_limit

@@ -38,6 +38,14 @@ _CLOSE_PORTAL = expected.CLOSE_PORTAL
 _COPY_END = expected.COPY_END
 _MAYBE = expected.MAYBE
 
+# A member of an Enum is looked up through its class; these are read for every statement.
+_PENDING = Outcome.PENDING
+_SKIPPED = Outcome.SKIPPED
+_VIA_EXECUTE = Via.EXECUTE
+_VIA_FUNCTION = Via.FUNCTION
+_VIA_PREPARE = Via.PREPARE
+_VIA_SIMPLE = Via.SIMPLE
+
 _NAME_LENGTH = NAME_LENGTH
 
 # Statement and portal names: drivers stay far below this. A longer one is nobody's name.
@@ -194,7 +202,7 @@ class ClientScan:
 
     def _count_copied(self, size: int) -> None:
         statement = self._last_sent
-        if statement is not None and statement.outcome is Outcome.PENDING:
+        if statement is not None and statement.outcome is _PENDING:
             statement.bytes_in += size
 
     def _hold(self, data: bytes, at: int, need: int) -> None:
@@ -271,7 +279,7 @@ class ClientScan:
 
     def _skip(self, statement: Statement, refusal: Refusal | None, now: float) -> bytes | None:
         """The server will not read this one: an error stands before it in its pipeline."""
-        statement.outcome = Outcome.SKIPPED
+        statement.outcome = _SKIPPED
         statement.ended = now
         self._sink.end(statement)
         return None if refusal is None else b""
@@ -288,7 +296,7 @@ class ClientScan:
         else:
             end = start + self._text_limit
         text = data[start:end]
-        statement = Statement(Via.SIMPLE, text, total - 6, now)
+        statement = Statement(_VIA_SIMPLE, text, total - 6, now)
         statement.kind = kind_of_text(text)
         statement.bytes_in = total
         refusal = self._sink.begin(statement)
@@ -324,7 +332,7 @@ class ClientScan:
             text_length = total - (start - at) - 3
         text = data[start:end]
         ledger = self._ledger
-        statement = Statement(Via.PREPARE, text, text_length, now)
+        statement = Statement(_VIA_PREPARE, text, text_length, now)
         statement.name = name
         statement.kind = kind_of_text(text)
         statement.bytes_in = total
@@ -386,7 +394,7 @@ class ClientScan:
         refusal: Refusal | None = None
         if prepared is None:
             # Made by SQL (DECLARE, PREPARE), or not there: the server knows.
-            statement = Statement(Via.EXECUTE, UNKNOWN_TEXT, 0, now)
+            statement = Statement(_VIA_EXECUTE, UNKNOWN_TEXT, 0, now)
             statement.name = portal
             refusal = self._sink.begin(statement)
         elif (
@@ -399,11 +407,11 @@ class ClientScan:
             # the one cannot fail without the other.
             statement = prepared.pending
             prepared.pending = None
-            if statement.outcome is not Outcome.PENDING:
+            if statement.outcome is not _PENDING:
                 return None  # Its Parse was skipped, and so is this.
-            statement.via = Via.EXECUTE
+            statement.via = _VIA_EXECUTE
         else:
-            statement = Statement(Via.EXECUTE, prepared.text, prepared.text_length, now)
+            statement = Statement(_VIA_EXECUTE, prepared.text, prepared.text_length, now)
             statement.name = prepared.name
             statement.kind = prepared.kind
             refusal = self._sink.begin(statement)
@@ -439,7 +447,7 @@ class ClientScan:
     def _take_function(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
         oid = int.from_bytes(data[at + 5 : at + 9], "big")
         text = b"function call of oid %d" % oid
-        statement = Statement(Via.FUNCTION, text, len(text), now)
+        statement = Statement(_VIA_FUNCTION, text, len(text), now)
         statement.kind = Kind.FUNCTION
         statement.bytes_in = total
         refusal = self._sink.begin(statement)

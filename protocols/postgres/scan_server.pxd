@@ -2,14 +2,14 @@
 cimport cython
 from protocols.postgres.ledger cimport Expected, Ledger
 from protocols.postgres.prepared cimport Prepared, PreparedStatements
-from protocols.statements cimport Statement
+from protocols.statements cimport Statement, StatementSink
 
 cdef int _NOTHING, _QUERY, _FUNCTION, _SYNC, _PARSE, _BIND, _EXECUTE, _DESCRIBE
 cdef int _CLOSE_STATEMENT, _CLOSE_PORTAL, _MAYBE, _IDLE, _IN_TRANSACTION, _FAILED_TRANSACTION
 cdef Py_ssize_t _LOOK_LIMIT, _TAG_LIMIT
 
 cdef class ServerScan:
-    cdef object _sink
+    cdef StatementSink _sink
     cdef Ledger _ledger
     cdef PreparedStatements _statements
     cdef Py_ssize_t _message_limit

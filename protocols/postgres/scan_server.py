@@ -36,6 +36,15 @@ _IDLE = expected.IDLE
 _IN_TRANSACTION = expected.IN_TRANSACTION
 _FAILED_TRANSACTION = expected.FAILED_TRANSACTION
 
+# A member of an Enum is looked up through its class; these are read for every statement.
+_FAILED = Outcome.FAILED
+_PENDING = Outcome.PENDING
+_PREPARED = Outcome.PREPARED
+_REFUSED = Outcome.REFUSED
+_SKIPPED = Outcome.SKIPPED
+_SUCCEEDED = Outcome.SUCCEEDED
+_SUSPENDED = Outcome.SUSPENDED
+
 # A server message whose content we read is held until this much of it is here: a
 # command tag has at most 64 bytes (COMPLETION_TAG_BUFSIZE), an error's SQLSTATE stands
 # in front of its texts, a setting we follow is shorter still.
@@ -232,11 +241,11 @@ class ServerScan:
                 return None
         elif code == 0x73:  # PortalSuspended
             if head == _EXECUTE and not self._is_copy_in:
-                self._end_execute(ledger.take(), Outcome.SUSPENDED, now)
+                self._end_execute(ledger.take(), _SUSPENDED, now)
                 return None
         elif code == 0x49:  # EmptyQueryResponse
             if head == _EXECUTE and not self._is_copy_in:
-                self._end_execute(ledger.take(), Outcome.SUCCEEDED, now)
+                self._end_execute(ledger.take(), _SUCCEEDED, now)
                 return None
             if head == _QUERY:
                 ledger.is_answered = True
@@ -278,7 +287,7 @@ class ServerScan:
             ledger.is_copying = False
             ledger.end_copy_in()
         if head == _EXECUTE:
-            self._end_execute(ledger.take(), Outcome.SUCCEEDED, now)
+            self._end_execute(ledger.take(), _SUCCEEDED, now)
         else:
             ledger.is_answered = True
         if tag[:10] == b"DEALLOCATE" or tag == b"DISCARD ALL":
@@ -299,7 +308,7 @@ class ServerScan:
 
     def end(self, statement: Statement, outcome: Outcome, now: float) -> None:
         """Close a statement's record, once."""
-        if statement.outcome is not Outcome.PENDING:
+        if statement.outcome is not _PENDING:
             return
         statement.outcome = outcome
         statement.ended = now
@@ -317,7 +326,7 @@ class ServerScan:
         if statement is not None:
             assert isinstance(entry.refusal, Refusal)
             statement.code = sqlstate_of(entry.refusal)
-            self.end(statement, Outcome.REFUSED, now)
+            self.end(statement, _REFUSED, now)
         raise PeerViolation("the data source accepted what was never sent")
 
     def _take_ready(self, status: int, now: float) -> None:
@@ -336,13 +345,13 @@ class ServerScan:
             return
         statement = entry.statement
         if statement is not None:
-            outcome = Outcome.SUCCEEDED
+            outcome = _SUCCEEDED
             if statement.code:
-                outcome = Outcome.FAILED
+                outcome = _FAILED
             if entry.refusal is not None:
                 if not statement.code:
                     self._end_refused(entry, now)
-                outcome = Outcome.REFUSED
+                outcome = _REFUSED
             self.end(statement, outcome, now)
         self._bytes = 0
         self._rows = 0
@@ -391,7 +400,7 @@ class ServerScan:
         ledger = self._ledger
         dropped = ledger.fail()
         first = dropped[0]
-        failed = Outcome.FAILED if first.refusal is None else Outcome.REFUSED
+        failed = _FAILED if first.refusal is None else _REFUSED
         is_told = False
         for entry in dropped:
             statement = entry.statement
@@ -408,7 +417,7 @@ class ServerScan:
                             retell(statement, entry.name, prepared)
                     self.end(statement, failed, now)
                 else:
-                    self.end(statement, Outcome.SKIPPED, now)
+                    self.end(statement, _SKIPPED, now)
             if entry.code == _EXECUTE:
                 self._statements.release(entry.prepared)
             if not ledger.is_skipping:
@@ -428,7 +437,7 @@ class ServerScan:
         if prepared.name and prepared.pending is not None:
             statement = prepared.pending
             prepared.pending = None
-            self.end(statement, Outcome.PREPARED, now)
+            self.end(statement, _PREPARED, now)
 
     def _confirm_bind(self, entry: Expected, now: float) -> None:
         if entry.refusal is not None:
@@ -441,7 +450,7 @@ class ServerScan:
         statement = self._statements.forget(name)
         if statement is not None:
             # Parsed, perhaps bound, never run: told all the same.
-            self.end(statement, Outcome.PREPARED, now)
+            self.end(statement, _PREPARED, now)
 
     def _follow_deallocate(self, tag: bytes, statement: Statement | None, now: float) -> None:
         """Forget what DEALLOCATE and DISCARD ALL have removed, to keep the count true."""

@@ -3,11 +3,11 @@ cimport cython
 from proxy.audit.encode cimport SessionFragments
 from proxy.audit.journal cimport Journal
 from proxy.audit.pressure cimport Pressure
-from protocols.statements cimport Statement
+from protocols.statements cimport Statement, StatementSink
 
 cdef long long _RECORD_COST
 
-cdef class SessionRecorder:
+cdef class SessionRecorder(StatementSink):
     cdef public object context
     cdef public SessionFragments fragments
     cdef public double wall_base

@@ -12,7 +12,7 @@ import cython
 
 from policies.redaction import fingerprint_if_secret
 from protocols.errors import Reason, Refusal
-from protocols.statements import Statement
+from protocols.statements import Statement, StatementSink
 from proxy.audit.context import SessionContext
 from proxy.audit.encode import SessionFragments
 from proxy.audit.events import session_closed
@@ -37,7 +37,7 @@ RecordClosing = Callable[["SessionRecorder", Event], None]
 """Queues a session's last event."""
 
 
-class SessionRecorder:
+class SessionRecorder(StatementSink):
     """Records one session's statements. ``begin`` and ``end`` are protocols.statements'."""
 
     def __init__(

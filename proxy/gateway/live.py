@@ -17,7 +17,8 @@ from time import monotonic
 from policies.effective import EffectivePolicy
 from policies.grant import Grant
 from protocols.errors import Reason, Refusal
-from protocols.interface import Kill, Scanner, SessionKey
+from protocols.interface import Kill, SessionKey
+from protocols.scanner import Scanner
 from proxy.config import LimitsConfig
 from proxy.gateway.relay import CANCELLING, Relay
 from proxy.store.records import Source

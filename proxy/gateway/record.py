@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protocols.errors import Reason, Refusal
-from protocols.statements import Outcome, Statement
+from protocols.statements import Outcome, Statement, StatementSink
 from proxy.audit.recorder import SessionRecorder
 from proxy.gateway.judge import Judge
 from proxy.metrics.metrics import Metrics
@@ -11,19 +11,21 @@ from proxy.metrics.metrics import Metrics
 _REFUSED = Outcome.REFUSED
 
 
-class MeteredRecorder:
-    """The StatementSink of one session: the log's recorder, and counting."""
+class MeteredRecorder(StatementSink):
+    """The sink of one session: the log's recorder, and counting."""
 
     def __init__(self, recorder: SessionRecorder, metrics: Metrics) -> None:
         self._recorder = recorder
         self._metrics = metrics
-        # The log's own method: a call less for every statement.
-        self.begin = recorder.begin
 
     @property
     def begun(self) -> int:
         """Statements begun so far."""
         return self._recorder.number
+
+    def begin(self, statement: Statement) -> Refusal | None:
+        """Journal a statement before its bytes leave."""
+        return self._recorder.begin(statement)
 
     def end(self, statement: Statement) -> None:
         """Record and count a statement that has ended."""
@@ -44,9 +46,8 @@ class JudgedRecorder(MeteredRecorder):
     def __init__(self, recorder: SessionRecorder, metrics: Metrics, judge: Judge) -> None:
         super().__init__(recorder, metrics)
         self._verdict = judge.verdict
-        self.begin = self._begin
 
-    def _begin(self, statement: Statement) -> Refusal | None:
+    def begin(self, statement: Statement) -> Refusal | None:
         """Judge the text as it was sent: the log may keep another."""
         verdict = self._verdict(statement)
         if verdict.is_allowed:

@@ -1,4 +1,6 @@
 # The types with which this module is compiled; it runs without them too.
+cimport cython
+from protocols.scanner cimport Scanner
 from proxy.audit.pressure cimport Pressure
 from proxy.gateway.plain cimport PlainTransport, Side
 from proxy.metrics.metrics cimport Metrics
@@ -10,7 +12,8 @@ cdef class SourceSide(Side):
     cdef Relay _relay
 
 cdef class Relay:
-    cdef public object scanner, client_side, source_side, finished, reason
+    cdef public Scanner scanner
+    cdef public object client_side, source_side, finished, reason
     cdef public double active
     cdef public long long bytes_from_client, bytes_from_source
     cdef Pressure _congestion
@@ -23,7 +26,9 @@ cdef class Relay:
     cdef bint _is_closing, _is_draining
     cdef Py_ssize_t _cut_remaining
 
+    @cython.locals(now=double, size=Py_ssize_t, scanner=Scanner)
     cpdef from_client(self, bytes data)
+    @cython.locals(now=double, size=Py_ssize_t, scanner=Scanner)
     cpdef from_source(self, bytes data)
     cpdef client_is_full(self)
     cpdef client_has_room(self)

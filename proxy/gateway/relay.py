@@ -13,12 +13,19 @@ import socket
 from time import monotonic
 from typing import cast
 
+import cython
+
 from protocols.errors import PeerViolation, Reason, Refusal
-from protocols.interface import Scanner
+from protocols.scanner import Scanner
 from proxy.audit.pressure import Pressure
 from proxy.gateway.channel import WRITE_HIGH, WRITE_LOW
 from proxy.gateway.plain import PlainTransport, Side
 from proxy.metrics.metrics import Metrics
+
+if cython.compiled:
+    from cython.cimports.proxy.gateway.syscalls import now as clock
+else:
+    from proxy.gateway.syscalls import now as clock
 
 # How long a session that was cut in the middle of a message waits for that message's
 # end, to put its reason behind it; and how long a peer has to take what is buffered.
@@ -164,7 +171,7 @@ class Relay:
         source = self._source
         if self._is_closing or source is None:
             return
-        self.active = now = monotonic()
+        self.active = now = clock()
         size = len(data)
         self.bytes_from_client += size
         self._metrics.bytes_from_client += size
@@ -197,7 +204,7 @@ class Relay:
         if self._cutting is not None:
             self._cut_short(data)
             return
-        self.active = now = monotonic()
+        self.active = now = clock()
         size = len(data)
         self.bytes_from_source += size
         self._metrics.bytes_from_source += size

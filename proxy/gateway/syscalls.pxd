@@ -7,6 +7,7 @@ cdef extern from *:
     #include <string.h>
     #include <sys/epoll.h>
     #include <sys/socket.h>
+    #include <time.h>
 
     /* Small reads land here first: to allocate what may come costs more than to copy what came. */
     static char accode_scratch[16384];
@@ -72,7 +73,16 @@ cdef extern from *:
         }
         return count;
     }
+
+    static inline double accode_now(void)
+    {
+        struct timespec at;
+
+        clock_gettime(CLOCK_MONOTONIC, &at);
+        return (double)at.tv_sec + (double)at.tv_nsec * 1e-9;
+    }
     """
     object receive "accode_receive"(int fd, Py_ssize_t size)
     Py_ssize_t send "accode_send"(int fd, bytes data, Py_ssize_t start) except -1
     int ready "accode_ready"(int epoll, int *fds, unsigned int *events, int most) except -1
+    double now "accode_now"()

@@ -1,4 +1,4 @@
-"""Three calls on non-blocking descriptors, as plain Python.
+"""Calls on non-blocking descriptors and of the clock, as plain Python.
 
 Compiled modules take those of ``syscalls.pxd`` instead, which do the same.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+from time import monotonic
 
 
 def receive(fd: int, size: int) -> bytes | None:
@@ -32,3 +33,8 @@ def ready(epoll: int, fds: list[int], events: list[int], most: int) -> int:
         fds[at] = fd
         events[at] = event
     return len(found)
+
+
+def now() -> float:
+    """Monotonic seconds, as the event loop's and ``time.monotonic``'s."""
+    return monotonic()

@@ -19,6 +19,7 @@ from policies.grant import (
 )
 from protocols.errors import Reason, Refusal
 from protocols.interface import SessionKey
+from protocols.scanner import Scanner
 from proxy.audit.pressure import Pressure
 from proxy.gateway.live import LiveSession
 from proxy.gateway.plain import Side
@@ -72,17 +73,17 @@ class FakeTransport(asyncio.Transport):
             protocol.connection_lost(None)
 
 
-class FakeScanner:
+class FakeScanner(Scanner):
     """Lets everything pass; each property is what a test says."""
 
+    has_outstanding = False
+    is_idle = True
+    is_in_transaction = False
+    client_message_remaining = 0
+    is_ended_by_server = False
+
     def __init__(self) -> None:
-        self.has_outstanding = False
-        self.is_idle = True
-        self.is_in_transaction = False
-        self.is_crowded = False
-        self.has_said_goodbye = False
-        self.client_message_remaining = 0
-        self.is_ended_by_server = False
+        super().__init__()
         self.error: Exception | None = None
         self.closed = 0
 

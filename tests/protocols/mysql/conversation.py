@@ -14,7 +14,7 @@ import pytest
 from protocols.errors import Reason, Refusal
 from protocols.interface import ScanLimits
 from protocols.mysql.scan import MysqlScanner
-from protocols.statements import Outcome, Statement
+from protocols.statements import Outcome, Statement, StatementSink
 
 DEPRECATE_EOF = 1 << 24
 IN_TRANS, AUTOCOMMIT, MORE, CURSOR, LAST_ROW = 1, 2, 8, 0x40, 0x80
@@ -163,7 +163,7 @@ three_slicings = pytest.mark.parametrize(
 both_ends = pytest.mark.parametrize("deprecates", [False, True], ids=["eof", "no eof"])
 
 
-class Recorder:
+class Recorder(StatementSink):
     """A StatementSink that keeps what it is told, and holds the scanner to its word."""
 
     def __init__(self, refused: bytes = b"") -> None:

@@ -14,7 +14,7 @@ import pytest
 from protocols.errors import Reason, Refusal
 from protocols.interface import ScanLimits
 from protocols.postgres.scan import PostgresScanner
-from protocols.statements import Outcome, Statement
+from protocols.statements import Outcome, Statement, StatementSink
 
 # --- the client's messages -----------------------------------------------------------
 
@@ -156,7 +156,7 @@ three_slicings = pytest.mark.parametrize(
 )
 
 
-class Recorder:
+class Recorder(StatementSink):
     """A StatementSink that keeps what it is told, and holds the scanner to its word."""
 
     def __init__(self, refused: bytes = b"") -> None:

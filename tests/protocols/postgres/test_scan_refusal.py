@@ -6,7 +6,7 @@ from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import ScanLimits
 from protocols.postgres.refuse import refusal_message
 from protocols.postgres.scan import PostgresScanner
-from protocols.statements import Outcome, Statement
+from protocols.statements import Outcome, Statement, StatementSink
 from tests.protocols.postgres.conversation import (
     BOUND,
     CALLED,
@@ -123,7 +123,7 @@ def test_a_refused_named_parse_leaves_no_statement(slicing: Slicing):
     talk.finish()
 
 
-class LateRule:
+class LateRule(StatementSink):
     """Allows everything until it is told to refuse: a policy that changes."""
 
     def __init__(self) -> None:
@@ -287,7 +287,7 @@ def test_a_session_that_ends_before_the_servers_error_still_tells_the_refusal(sl
     assert talk.last.code == "42501"
 
 
-class Broken:
+class Broken(StatementSink):
     """A sink whose log cannot be written."""
 
     def __init__(self) -> None:

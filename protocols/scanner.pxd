@@ -1,0 +1,7 @@
+# The types with which scanner.py is compiled; it runs without them too.
+cdef class Scanner:
+    cdef public bint is_crowded, has_said_goodbye
+
+    cpdef bytes from_client(self, bytes data, double now)
+    cpdef bytes from_server(self, bytes data, double now)
+    cpdef close(self, double now)
