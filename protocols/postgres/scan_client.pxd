@@ -34,7 +34,7 @@ cdef class ClientScan:
     @cython.locals(ledger=Ledger)
     cdef _take_client(self, int code, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
     cdef _skip(self, Statement statement, refusal, double now)
-    @cython.locals(start=Py_ssize_t, end=Py_ssize_t)
+    @cython.locals(start=Py_ssize_t, end=Py_ssize_t, text=bytes, p="const char *")
     cdef _take_query(self, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
     @cython.locals(need=Py_ssize_t, stop=Py_ssize_t, name_end=Py_ssize_t, start=Py_ssize_t,
                    end=Py_ssize_t, text_length=Py_ssize_t, prepared=Prepared, ledger=Ledger,

@@ -14,6 +14,8 @@ Plain Python; compiled with the types in ``scan_client.pxd``.
 
 from __future__ import annotations
 
+import cython
+
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import ScanLimits
 from protocols.postgres import expected, in_place
@@ -24,7 +26,14 @@ from protocols.postgres.prepared import (
     Prepared,
     PreparedStatements,
 )
-from protocols.statements import Kind, Outcome, Statement, StatementSink, Via, kind_of_text
+from protocols.statements import Kind, Outcome, Statement, StatementSink, Via
+
+if cython.compiled:
+    from cython.cimports.protocols.nul import find_nul
+    from cython.cimports.protocols.statements import kind_of_text
+else:
+    from protocols.nul import find_nul
+    from protocols.statements import kind_of_text
 
 _QUERY = expected.QUERY
 _FUNCTION = expected.FUNCTION
@@ -286,7 +295,7 @@ class ClientScan:
 
     def _take_query(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
         start = at + 5
-        end = data.find(b"\0", start, at + min(total, 5 + self._text_limit))
+        end = find_nul(data, start, at + min(total, 5 + self._text_limit))
         # What stands behind the limit is not looked at, however much of it is here.
         if total <= 5 + self._text_limit:
             if end != at + total - 1:
@@ -295,7 +304,8 @@ class ClientScan:
             raise PeerViolation("invalid string in message")
         else:
             end = start + self._text_limit
-        text = data[start:end]
+        p = data
+        text = p[start:end]
         statement = Statement(_VIA_SIMPLE, text, total - 6, now)
         statement.kind = kind_of_text(text)
         statement.bytes_in = total
@@ -311,12 +321,12 @@ class ClientScan:
     def _take_parse(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
         need = 9 + _NAME_LIMIT + self._text_limit
         stop = at + min(total, need)
-        name_end = data.find(b"\0", at + 5, stop)
+        name_end = find_nul(data, at + 5, stop)
         if name_end < 0 or name_end - at - 5 > _NAME_LIMIT:
             raise PeerViolation("a statement name is too long")
         name = data[at + 5 : min(name_end, at + 5 + _NAME_LENGTH)]
         start = name_end + 1
-        end = data.find(b"\0", start, min(stop, start + self._text_limit))
+        end = find_nul(data, start, min(stop, start + self._text_limit))
         if end >= 0:
             text_length = end - start
             if total <= need and (
@@ -359,10 +369,10 @@ class ClientScan:
 
     def _take_bind(self, data: bytes, at: int, total: int) -> bytes | None:
         stop = min(at + total, len(data))
-        portal_end = data.find(b"\0", at + 5, stop)
+        portal_end = find_nul(data, at + 5, stop)
         if portal_end < 0 or portal_end - at - 5 > _NAME_LIMIT:
             raise PeerViolation("a portal name is too long")
-        name_end = data.find(b"\0", portal_end + 1, stop)
+        name_end = find_nul(data, portal_end + 1, stop)
         if name_end < 0 or name_end - portal_end - 1 > _NAME_LIMIT:
             raise PeerViolation("a statement name is too long")
         portal = data[at + 5 : min(portal_end, at + 5 + _NAME_LENGTH)]
@@ -384,7 +394,7 @@ class ClientScan:
         return None if refusal is None else in_place.PARSE
 
     def _take_execute(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
-        end = data.find(b"\0", at + 5, at + total)
+        end = find_nul(data, at + 5, at + total)
         if end != at + total - 5:
             raise PeerViolation("invalid message format")
         portal = data[at + 5 : min(end, at + 5 + _NAME_LENGTH)]
@@ -427,7 +437,7 @@ class ClientScan:
 
     def _take_describe_or_close(self, code: int, data: bytes, at: int, total: int) -> bytes | None:
         target = data[at + 5] if total > 6 else 0
-        if data.find(b"\0", at + 6, at + total) != at + total - 1 or target not in (0x53, 0x50):
+        if find_nul(data, at + 6, at + total) != at + total - 1 or target not in (0x53, 0x50):
             raise PeerViolation("invalid message format")
         ledger = self._ledger
         if ledger.is_skipping:

@@ -272,7 +272,8 @@ class ServerScan:
         if total < 6 or data[at + total - 1] != 0:
             raise PeerViolation("the data source sent an invalid command tag")
         ledger = self._ledger
-        tag = data[at + 5 : at + total - 1]
+        p = data
+        tag = p[at + 5 : at + total - 1]
         entry = ledger.first()
         statement = entry.statement
         if statement is not None:
@@ -290,7 +291,7 @@ class ServerScan:
             self._end_execute(ledger.take(), _SUCCEEDED, now)
         else:
             ledger.is_answered = True
-        if tag[:10] == b"DEALLOCATE" or tag == b"DISCARD ALL":
+        if tag[0] == 0x44 and (tag[:10] == b"DEALLOCATE" or tag == b"DISCARD ALL"):
             self._follow_deallocate(tag, statement, now)
 
     def _end_execute(self, entry: Expected, outcome: Outcome, now: float) -> None:
@@ -316,7 +317,11 @@ class ServerScan:
         statement.bytes_out = self._bytes
         self._bytes = 0
         self._rows = 0
-        if statement.tag and (statement.text[:1] in b"wW" or statement.text is UNKNOWN_TEXT):
+        text = statement.text
+        # WITH may be any kind, as its tag tells.
+        if statement.tag and (
+            not text or text[0] == 0x57 or text[0] == 0x77 or text is UNKNOWN_TEXT
+        ):
             statement.kind = kind_of_word(statement.tag.split(b" ", 1)[0])
         self._sink.end(statement)
 

@@ -7,9 +7,10 @@ cdef class Metrics:
     cdef public double loop_lag
     cdef public long long bytes_from_client, bytes_from_source
     cdef public object read_audit, read_store_is_current, read_log_lines_lost
-    cdef dict _statements, _durations
-    cdef object _kind
-    cdef dict _counts
+    cdef dict _statements, _durations, _places
+    cdef object _kind, _outcome
+    cdef Py_ssize_t _place
+    cdef long long[::1] _counts
     cdef Histogram _duration
 
     cpdef statement(self, kind, outcome, double seconds)

@@ -7,6 +7,7 @@ host or SQL. Counting is for the event loop's thread; what other parts know alre
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -119,13 +120,14 @@ class Metrics:
         self.read_audit: Callable[[], AuditReading] = AuditReading
         self.read_store_is_current: Callable[[], bool] = _yes
         self.read_log_lines_lost: Callable[[], int] = _zero
-        # Two plain look-ups for each statement, no tuple made; by their values, because
-        # an Enum's own hash is a Python function.
-        self._statements: dict[str, dict[str, int]] = {
-            kind.value: {outcome.value: 0 for outcome in Outcome} for kind in Kind
-        }
+        # Found by their values, because an Enum's own hash is a Python function.
+        self._statements = {kind.value: array("q", bytes(8 * len(Outcome))) for kind in Kind}
+        self._places = {outcome.value: place for place, outcome in enumerate(Outcome)}
         self._durations = {kind.value: Histogram(STATEMENT_EDGES) for kind in Kind}
-        # The newest statement's kind and where it is counted: the next is mostly alike.
+        # The newest statement's kind and outcome and where they are counted: the next is
+        # mostly alike.
+        self._outcome = Outcome.SUCCEEDED
+        self._place = self._places[self._outcome.value]
         self._kind = Kind.SELECT
         self._counts = self._statements[self._kind.value]
         self._duration = self._durations[self._kind.value]
@@ -136,7 +138,10 @@ class Metrics:
             self._kind = kind
             self._counts = self._statements[kind.value]
             self._duration = self._durations[kind.value]
-        self._counts[outcome._value_] += 1
+        if outcome is not self._outcome:
+            self._outcome = outcome
+            self._place = self._places[outcome.value]
+        self._counts[self._place] += 1
         self._duration.observe(seconds)
 
     def move_session(self, old: SessionState | None, new: SessionState | None) -> None:
@@ -162,8 +167,7 @@ class Metrics:
     def read_statements(self) -> dict[Kind, dict[Outcome, int]]:
         """A copy of the counts of ended statements."""
         return {
-            kind: {outcome: self._statements[kind.value][outcome.value] for outcome in Outcome}
-            for kind in Kind
+            kind: dict(zip(Outcome, self._statements[kind.value], strict=True)) for kind in Kind
         }
 
     def read_durations(self) -> dict[Kind, Histogram]:

@@ -3,7 +3,8 @@ cimport cython
 
 cdef class Histogram:
     cdef public tuple edges
-    cdef list _cells
+    cdef double[::1] _cells, _bounds
+    cdef Py_ssize_t _last
 
-    @cython.locals(index=Py_ssize_t, edge=double)
+    @cython.locals(index=Py_ssize_t)
     cpdef observe(self, double value)
