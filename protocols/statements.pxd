@@ -4,6 +4,7 @@ cimport cython
 cdef object _OTHER, _PENDING
 cdef dict _QUICK
 
+@cython.locals(p="const char *")
 cpdef kind_of_text(bytes text)
 
 # It refers to nothing that could refer to it.

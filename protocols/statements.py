@@ -156,7 +156,8 @@ def kind_of_text(text: bytes) -> Kind:
 
     A first guess for the log and the metrics, never a verdict.
     """
-    kind = _QUICK.get(text[:6])
+    p = text
+    kind = _QUICK.get(p[0:6] if len(text) > 6 else text)
     if kind is not None:
         return kind
     match = _FIRST_WORD.match(text)

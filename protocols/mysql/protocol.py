@@ -12,7 +12,6 @@ from protocols.interface import (
     Entropy,
     Kill,
     ScanLimits,
-    Scanner,
     SessionKey,
     Upstream,
     UpstreamLogin,
@@ -27,6 +26,7 @@ from protocols.mysql.framing import frame
 from protocols.mysql.messages import UpstreamSettings
 from protocols.mysql.refuse import refusal_payload
 from protocols.mysql.scan import MysqlScanner
+from protocols.scanner import Scanner
 from protocols.statements import StatementSink
 
 DEFAULT_SERVER_VERSION = "8.0.36-accode-proxy"

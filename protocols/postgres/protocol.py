@@ -12,7 +12,6 @@ from protocols.interface import (
     Entropy,
     Kill,
     ScanLimits,
-    Scanner,
     SessionKey,
     Upstream,
     UpstreamLogin,
@@ -24,6 +23,7 @@ from protocols.postgres.direct_tls import ALPN
 from protocols.postgres.explain import explain
 from protocols.postgres.refuse import refusal_message
 from protocols.postgres.scan import PostgresScanner
+from protocols.scanner import Scanner
 from protocols.statements import StatementSink
 from protocols.verifiers import TokenVerifiers
 

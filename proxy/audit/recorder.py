@@ -27,6 +27,7 @@ else:
 
 _RECORD_COST = RECORD_COST
 
+
 def unavailable(private: str) -> Refusal:
     """The refusal of everything that cannot be recorded."""
     return Refusal(Reason.AUDIT_UNAVAILABLE, "the audit log cannot be written", private)

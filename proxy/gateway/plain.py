@@ -92,7 +92,7 @@ class PlainTransport(Watched):
                     self._lose(None)
         except OSError as error:
             self._lose(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # The session is a boundary: a bug of ours ends it, not the proxy.
             self._loop.call_exception_handler(
                 {"message": "a session's connection failed", "exception": error}

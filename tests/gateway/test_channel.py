@@ -171,7 +171,9 @@ async def test_a_handshake_that_fails_closes_the_socket(pair: Pair, tls: ServerT
     assert ours.fileno() == -1
 
 
-async def test_what_nobody_asked_for_is_bounded_and_handed_over(pair: Pair, tls: ServerTls, poller: Poller):
+async def test_what_nobody_asked_for_is_bounded_and_handed_over(
+    pair: Pair, tls: ServerTls, poller: Poller
+):
     ours, peer = pair
     channel = SocketChannel(ours, tls, poller, is_server=True)
     total = 4 * INBOX_LIMIT
