@@ -12,6 +12,7 @@ cdef class Poller:
     cdef unsigned int[64] _events
     cdef object __weakref__
 
+    cdef int _ready(self) except -1
     @cython.locals(watched=Watched, rounds=int, count=int, at=int)
     cpdef _turn(self)
 

@@ -17,8 +17,6 @@ import cython
 
 if cython.compiled:
     from cython.cimports.proxy.gateway.syscalls import ready
-else:
-    from proxy.gateway.syscalls import ready
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -76,11 +74,22 @@ class Poller:
             self._watched.clear()
             self._epoll.close()
 
+    def _ready(self) -> int:
+        """Fill both lists with what has happened; how many."""
+        if cython.compiled:
+            count: int = ready(self._number, self._fds, self._events, MOST)
+            return count
+        found = self._epoll.poll(0, MOST)
+        for at, (fd, events) in enumerate(found):
+            self._fds[at] = fd
+            self._events[at] = events
+        return len(found)
+
     def _turn(self) -> None:
         rounds = ROUNDS
         while rounds > 0:
             rounds -= 1
-            count = ready(self._number, self._fds, self._events, MOST)
+            count = self._ready()
             for at in range(count):
                 watched = self._watched.get(self._fds[at])
                 if watched is not None:

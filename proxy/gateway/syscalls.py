@@ -6,7 +6,6 @@ Compiled modules take those of ``syscalls.pxd`` instead, which do the same.
 from __future__ import annotations
 
 import os
-import select
 from time import monotonic
 
 
@@ -24,15 +23,6 @@ def send(fd: int, data: bytes, start: int) -> int:
         return os.write(fd, memoryview(data)[start:] if start else data)
     except (BlockingIOError, InterruptedError):
         return 0
-
-
-def ready(epoll: int, fds: list[int], events: list[int], most: int) -> int:
-    """Fill both lists with what is ready now, at most ``most``; how many. Raises OSError."""
-    found = select.epoll.fromfd(epoll).poll(0, most)
-    for at, (fd, event) in enumerate(found):
-        fds[at] = fd
-        events[at] = event
-    return len(found)
 
 
 def now() -> float:
