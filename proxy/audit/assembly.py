@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from protocols.statements import Statement
 from proxy.audit.batch import Batch
 from proxy.audit.chain import MAXIMUM_UNSIGNED, Chain
-from proxy.audit.encode import encode_statement
+from proxy.audit.encode import encode_session, encode_statement
 from proxy.audit.files import day_of, next_name
 from proxy.audit.ocsf import Event
 from proxy.audit.pressure import RECORD_COST
@@ -61,6 +61,8 @@ class Assembly:
         self._batches: deque[Batch] = deque([Batch(file)])
         self._rotate_bytes = settings.rotate_bytes
         self._day_begins = 0.0
+        # Files of this process so far: tells whether a session's line is in this one.
+        self._file = 1
         self._file_bytes = file_bytes
         self.unwritten = 0
         """Bytes encoded and not yet reported written by the log."""
@@ -121,9 +123,14 @@ class Assembly:
             if isinstance(item, tuple):
                 recorder, statement = item
                 freed += len(statement.text)
+                fragments = recorder.fragments
+                if fragments.file != self._file:
+                    fragments.file = self._file
+                    session = encode_session(fragments.context, chain.sequence + 1, chain.prev)
+                    self._add(batch, chain.link(session))
                 line = chain.link(
                     encode_statement(
-                        recorder.fragments,
+                        fragments,
                         statement,
                         chain.sequence + 1,
                         chain.prev,
@@ -131,10 +138,8 @@ class Assembly:
                         with_parameters,
                     )
                 )
-                batch.add_unbroken(line)
+                self._add(batch, line)
                 batch.placed.append(statement)
-                self._file_bytes += len(line) + 1
-                self.unwritten += len(line) + 1
             else:
                 line = chain.event(item.event, item.time)
                 if item.waiter is not None:
@@ -151,8 +156,8 @@ class Assembly:
 
     def _add(self, batch: Batch, line: bytes) -> None:
         batch.add(line)
-        self._file_bytes += len(line)
-        self.unwritten += len(line)
+        self._file_bytes += len(line) + 1
+        self.unwritten += len(line) + 1
 
     def _sign(self, batch: Batch) -> None:
         if not batch.records:
@@ -181,6 +186,7 @@ class Assembly:
             previous, batch = batch.file, Batch(name)
             self._batches.append(batch)
             self._file_bytes = 0
+            self._file += 1
             batch.oldest = self._clock.monotonic()
             self._add(batch, self.chain.header(name, previous, now))
         elif is_full:

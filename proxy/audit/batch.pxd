@@ -9,4 +9,3 @@ cdef class Batch:
     cdef public double oldest
 
     cpdef add(self, bytes line)
-    cpdef add_unbroken(self, bytes line)

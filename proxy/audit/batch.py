@@ -6,12 +6,11 @@ from asyncio import Future
 
 from proxy.audit.journal import Placed
 
-_BREAK = b"\n"
-
 
 class Batch:
-    """Whole lines of one file, already chained. ``size`` is their bytes;
-    ``lines`` joined are what is written.
+    """Lines of one file, already chained and without their breaks, and what they need.
+
+    ``size`` is the bytes that will be written, ``records`` the number of lines.
 
     ``oldest`` is when the first of them was queued (monotonic seconds).
     """
@@ -31,12 +30,9 @@ class Batch:
     def add(self, line: bytes) -> None:
         """Add one line."""
         self.lines.append(line)
-        self.size += len(line)
-        self.records += 1
-
-    def add_unbroken(self, line: bytes) -> None:
-        """Add one line whose line break is still missing, without copying it."""
-        self.lines.append(line)
-        self.lines.append(_BREAK)
         self.size += len(line) + 1
         self.records += 1
+
+    def joined(self) -> bytes:
+        """What is written: each line with its break."""
+        return b"\n".join([*self.lines, b""])

@@ -9,4 +9,3 @@ cdef class Chain:
 
     @cython.locals(data=bytes)
     cpdef bytes link(self, str line)
-    cpdef bytes seal(self, str line)

@@ -46,6 +46,12 @@ HEAD_NAME = "head"
 _SIGNATURE_LENGTH = 88
 _sha256 = hashlib.sha256
 
+_COMPACT_FRONT = re.compile(
+    rb'\{"sequence":(\d{1,18}),'
+    rb'"(?:session":"([A-Za-z0-9_.:-]{1,64})"|statement":"(([A-Za-z0-9_.:-]{1,64})/\d{1,18})"),'
+)
+_COMPACT_BACK = re.compile(rb',"prev":"([0-9a-f]{64})"\}')
+_COMPACT_BACK_LENGTH = len(b',"prev":""}') + 64
 _FRONT = re.compile(rb'\{"metadata":\{"sequence":(\d{1,18}),')
 _BACK = re.compile(
     rb'(?:"statement":"([A-Za-z0-9_.:-]{1,64}/\d{1,18})",)?'
@@ -58,16 +64,37 @@ _FILE = re.compile(rb'"unmapped":\{"chain":"(header|checkpoint)","file":"([a-z0-
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What the chain needs of one line. ``statement`` is session/number, or ""."""
+    """What the chain needs of one line. ``statement`` is session/number, or "".
+
+    ``session`` is the id of the session whose line this is or, beside a ``statement``,
+    whose line it needs; "" where a record stands for itself.
+    """
 
     sequence: int
     prev: str
-    statement: str
-    signature: bytes | None
+    statement: str = ""
+    signature: bytes | None = None
+    session: str = ""
 
 
 def parse_link(line: bytes) -> Link | None:
-    """A line's link (without its line break), or None where it is not of our form."""
+    """A line's link (without its line break), or None where it is not of our form.
+
+    Looked for at the line's two ends alone. Between them stands what clients sent, whose
+    quotes are escaped: it can neither end a line nor begin one.
+    """
+    compact = _COMPACT_FRONT.match(line)
+    if compact is not None:
+        end = _COMPACT_BACK.fullmatch(line, max(compact.end() - 1, len(line) - _COMPACT_BACK_LENGTH))
+        if end is None:
+            return None
+        sequence, session, statement, of_session = compact.groups()
+        return Link(
+            int(sequence),
+            end[1].decode(),
+            statement.decode() if statement else "",
+            session=(session or of_session).decode(),
+        )
     front = _FRONT.match(line)
     back = _BACK.search(line, max(0, len(line) - _BACK_WINDOW))
     if front is None or back is None:
@@ -127,19 +154,19 @@ class Chain:
         self.file = ""
 
     def link(self, line: str) -> bytes:
-        """Take a line encoded for ``sequence + 1`` and ``prev``; its bytes, no break."""
+        """Take a line encoded for ``sequence + 1`` and ``prev``; its bytes.
+
+        They are without a line break, as everything that this class makes: the hash is,
+        and a batch puts the breaks between lines.
+        """
         data = line.encode("ascii")
         self.prev = _sha256(data).hexdigest()
         self.sequence += 1
         return data
 
-    def seal(self, line: str) -> bytes:
-        """As ``link``, with the line break."""
-        return self.link(line) + b"\n"
-
     def event(self, event: Event, time: float) -> bytes:
-        """Encode and seal an event."""
-        return self.seal(encode_event(event, self.sequence + 1, self.prev, time))
+        """Encode and link an event."""
+        return self.link(encode_event(event, self.sequence + 1, self.prev, time))
 
     def header(self, file: str, previous_file: str, time: float) -> bytes:
         """The signed line that begins a file."""
@@ -170,6 +197,6 @@ class Chain:
         sequence = self.sequence + 1
         blank = encode_event(event, sequence, self.prev, time, signature="")
         signature = base64.b64encode(self._key.sign(DOMAIN + blank.encode("ascii"))).decode()
-        line = self.seal(encode_event(event, sequence, self.prev, time, signature=signature))
+        line = self.link(encode_event(event, sequence, self.prev, time, signature=signature))
         self.signed = sequence
         return line

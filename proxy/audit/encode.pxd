@@ -3,16 +3,18 @@ cimport cython
 from protocols.statements cimport Statement
 
 cdef class SessionFragments:
-    cdef public str session_id, head, tail
+    cdef public object context
+    cdef public long long file
     cdef object kind, via, outcome
-    cdef str front, back, shown_tag
+    cdef str front, sort, shown_tag
     cdef bytes tag
 
-cdef _take_variant(SessionFragments fragments, Statement statement)
+cdef _take_sort(SessionFragments fragments, Statement statement)
 cdef _take_tag(SessionFragments fragments, bytes tag)
-@cython.locals(front=str, back=str, more=str, shown=str, uid=str, text=bytes,
-               code=str, started=double, duration=double, time="long long",
-               milliseconds="long long", microseconds="long long")
+@cython.locals(byte="unsigned char")
+cpdef bint is_plain(bytes text) except -1
+@cython.locals(more=str, shown=str, text=bytes, tag=bytes, code=str, is_lossy=bint,
+               started=double, duration=double, time="long long", microseconds="long long")
 cpdef str encode_statement(
     SessionFragments fragments,
     Statement statement,

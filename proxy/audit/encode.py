@@ -1,16 +1,21 @@
-r"""Events and statements as lines of OCSF JSON.
+r"""Events, sessions and statements as lines of JSON.
 
 Knows JSON and nothing of files or hashes: a line's ``prev`` is given to it. A line is
 ASCII, without a line break inside, whatever a client sent: quotes, control characters,
 terminal escapes and bidirectional marks are JSON escapes, and bytes that are not UTF-8
-are shown as ``\xNN`` with ``"is_text_lossy": true`` beside them.
+are shown as ``\xNN`` with ``"lossy":true`` beside them.
 
-Every line has one form, so that a reader finds the chain without parsing JSON::
+A line has one of three forms, so that a reader finds the chain without parsing JSON. An
+event is a whole record of OCSF; ``"statement":"<session>/<number>",`` (of a recovered
+statement) or ``"signature":"<base64>",`` stands before ``prev`` where there is one::
 
     {"metadata":{"sequence":7, ... },...,"unmapped":{...,"prev":"<64 hex digits>"}}
 
-with ``"statement":"<session>/<number>",`` or ``"signature":"<base64>",`` before ``prev``
-where there is one.
+A statement has what differs from statement to statement; ``expand`` makes the record of
+OCSF from it and from its session's line, which stands before it in the same file::
+
+    {"sequence":8,"session":"<session>","constants":{ ... },"prev":"<64 hex digits>"}
+    {"sequence":9,"statement":"<session>/<number>", ... ,"text":"...","prev":"<64 hex digits>"}
 """
 
 from __future__ import annotations
@@ -19,11 +24,12 @@ import json
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quote
 
-from protocols.statements import Kind, Outcome, Statement, Via
+from protocols.statements import Outcome, Statement
 from proxy.audit.context import SessionContext
 from proxy.audit.ocsf import (
     PRODUCT,
     PROFILES,
+    STATUS_NAMES,
     VERSION,
     Action,
     Datastore,
@@ -31,8 +37,6 @@ from proxy.audit.ocsf import (
     EventClass,
     Severity,
     Status,
-    activity_of,
-    status_of,
 )
 
 MAXIMUM_STRING = 8192
@@ -44,12 +48,6 @@ MAXIMUM_PARAMETERS = 16 * 1024
 RESERVED = frozenset({"chain", "prev", "signature", "statement"})
 """Members of ``unmapped`` that no event may bring."""
 
-_STATUS_NAMES = {
-    Status.UNKNOWN: "Unknown",
-    Status.SUCCESS: "Success",
-    Status.FAILURE: "Failure",
-    Status.OTHER: "Other",
-}
 _DEPTH = 8
 
 
@@ -129,7 +127,7 @@ def encode_event(
         "severity_id": event.severity,
         "status_id": status,
         # A finding's status is where its review stands, not whether something worked.
-        "status": "New" if class_uid == EventClass.DETECTION_FINDING else _STATUS_NAMES[status],
+        "status": "New" if class_uid == EventClass.DETECTION_FINDING else STATUS_NAMES[status],
         "action_id": event.action,
     }
     for name, value in (
@@ -151,53 +149,66 @@ def encode_event(
     )
 
 
-class SessionFragments:
-    """What is constant in a session's statement records, encoded once.
+def _constants(context: SessionContext) -> dict[str, object]:
+    """What is the same in all records of a session's statements."""
+    class_uid = int(EventClass.DATASTORE_ACTIVITY)
+    return {
+        "metadata": _metadata(context.workspace_id, context.session_id),
+        "category_uid": class_uid // 1000,
+        "class_uid": class_uid,
+        **context.attributes(),
+        "unmapped": context.extra(),
+    }
 
-    ``head`` follows the sequence number, ``tail`` opens ``unmapped``.
+
+class SessionFragments:
+    """What a session's statement lines have in common.
+
+    ``file`` is the number of the file (``Assembly`` counts them) that holds the session's
+    line; 0 where none does.
     """
 
-    def __init__(self, session_id: str, head: str, tail: str) -> None:
-        self.session_id = session_id
-        self.head = head
-        self.tail = tail
-        # The newest statement's variant: a session mostly repeats itself, and comparing
+    def __init__(self, context: SessionContext) -> None:
+        self.context = context
+        self.file = 0
+        self.front = f',"statement":"{context.session_id}/'
+        # The newest statement's sort: a session mostly repeats itself, and comparing
         # three identities is a tenth of what joining and hashing three names costs.
-        self.kind: Kind | None = None
-        self.via: Via | None = None
-        self.outcome: Outcome | None = None
-        self.front = self.back = ""
+        self.kind: object = None
+        self.via: object = None
+        self.outcome: object = None
+        self.sort = ""
         self.tag = b""
-        self.shown_tag = EMPTY
+        self.shown_tag = ""
 
     @classmethod
     def of(cls, context: SessionContext) -> SessionFragments:
-        """Encode a session's constant parts."""
-        class_uid = int(EventClass.DATASTORE_ACTIVITY)
-        metadata = _inner(_metadata(context.workspace_id, context.session_id))
-        body = _inner(
-            {
-                "category_uid": class_uid // 1000,
-                "class_uid": class_uid,
-                **context.attributes(),
-            }
-        )
-        return cls(context.session_id, f"{metadata}}},{body},", _inner(context.extra()) + ",")
+        """The fragments of a session none of whose statements is written yet."""
+        return cls(context)
+
+
+def encode_session(context: SessionContext, sequence: int, prev: str) -> str:
+    """The line that comes before a session's first statement in a file."""
+    return (
+        f'{{"sequence":{sequence},"session":"{context.session_id}",'
+        f'"constants":{dump(_constants(context))},"prev":"{prev}"}}'
+    )
 
 
 # By kind, via and outcome (concatenated: three enum hashes in a tuple cost 0.3 us more).
 # Bounded by the product of three enums, 22 x 4 x 8.
-_variants: dict[str, tuple[str, str]] = {}
+_sorts: dict[str, str] = {}
 
 
-def _take_variant(fragments: SessionFragments, statement: Statement) -> None:
+def _take_sort(fragments: SessionFragments, statement: Statement) -> None:
     key = statement.kind + statement.via + statement.outcome
-    if statement.kind == "copy" and statement.bytes_in:
-        key += "+in"
-    variant = _variants.get(key)
-    if variant is None:
-        variant = _variants[key] = _variant(statement)
-    fragments.front, fragments.back = variant
+    sort = _sorts.get(key)
+    if sort is None:
+        sort = _sorts[key] = (
+            f',"kind":"{statement.kind.value}","via":"{statement.via.value}"'
+            f',"outcome":"{statement.outcome.value}","rows":'
+        )
+    fragments.sort = sort
     fragments.kind = statement.kind
     fragments.via = statement.via
     fragments.outcome = statement.outcome
@@ -208,32 +219,15 @@ def _take_tag(fragments: SessionFragments, tag: bytes) -> None:
     if len(tag) > _TAG_LIMIT or tag.translate(None, _TAG_BYTES):
         # Not a command tag of any server's: its bytes are the data source's to choose.
         tag = b"?"
-    fragments.shown_tag = quote(tag.decode())
+    fragments.shown_tag = f',"tag":"{tag.decode()}"' if tag else ""
 
 
-def _variant(statement: Statement) -> tuple[str, str]:
-    outcome = statement.outcome
-    status = status_of(outcome)
-    activity = activity_of(statement.kind)
-    if statement.kind == "copy" and outcome == Outcome.SUCCEEDED and statement.bytes_in:
-        activity = Datastore.WRITE
-    class_uid = int(EventClass.DATASTORE_ACTIVITY)
-    refused = outcome == Outcome.REFUSED
-    name = outcome.value if status is Status.OTHER else _STATUS_NAMES[status]
-    front = _inner(
-        {
-            "activity_id": activity,
-            "type_uid": class_uid * 100 + activity,
-            "action_id": Action.DENIED if refused else Action.ALLOWED,
-            "severity_id": Severity.MEDIUM if refused else Severity.INFORMATIONAL,
-            "status_id": status,
-            "status": name,
-        }
-    )
-    back = _inner(
-        {"kind": statement.kind.value, "via": statement.via.value, "outcome": outcome.value}
-    )
-    return front, back
+def is_plain(text: bytes) -> bool:
+    """Whether a text is its own JSON escape: printable ASCII without quotes and backslashes."""
+    for byte in text:
+        if byte < 0x20 or byte > 0x7E or byte == 0x22 or byte == 0x5C:
+            return False
+    return True
 
 
 def encode_statement(
@@ -249,59 +243,56 @@ def encode_statement(
         statement.outcome is not fragments.outcome
         or statement.kind is not fragments.kind
         or statement.via is not fragments.via
-        or statement.kind is _COPY
     ):
-        _take_variant(fragments, statement)
-    front = fragments.front
-    back = fragments.back
+        _take_sort(fragments, statement)
+    tag = statement.tag
+    if tag != fragments.tag:
+        _take_tag(fragments, tag)
     more = ""
-    text = statement.text
-    try:
-        shown = text.decode()
-    except UnicodeDecodeError:
-        shown = text.decode("utf-8", "backslashreplace")
-        more = '"is_text_lossy":true,'
+    if statement.bytes_in:
+        more = f',"in":{statement.bytes_in}'
     code = statement.code
     if code:
-        front += f',"status_code":{quote(text_of(code.encode())[0])}'
+        more += f',"code":{quote(text_of(code.encode())[0])}'
         if statement.rule:
-            more += f'"rule":{quote(statement.rule)},'
+            more += f',"rule":{quote(statement.rule)}'
     if statement.name:
-        more += f'"name":{quote(text_of(statement.name)[0])},'
+        more += f',"name":{quote(text_of(statement.name)[0])}'
     if with_parameters and statement.parameters is not None:
-        shown_parameters = text_of(statement.parameters[:MAXIMUM_PARAMETERS])[0]
-        more += f'"parameters":{quote(shown_parameters)},'
+        shown = text_of(statement.parameters[:MAXIMUM_PARAMETERS])[0]
+        more += f',"parameters":{quote(shown)}'
+    text = statement.text
+    if is_plain(text):
+        shown = text.decode("ascii")
+        is_lossy = False
+    else:
+        shown, is_lossy = text_of(text)
+        shown = quote(shown)[1:-1]
+    if is_lossy:
+        # How many bytes there were can no longer be told from the text.
+        more += f',"length":{statement.text_length},"lossy":true'
+    elif statement.text_length != len(text):
+        more += f',"length":{statement.text_length}'
     started = statement.started
     duration = statement.ended - started
     if duration < 0.0:
         duration = 0.0
     time = int((wall_base + started) * 1000.0)
-    milliseconds = int(duration * 1000.0)
     microseconds = int(duration * 1e6)
-    uid = f"{fragments.session_id}/{statement.number}"
-    if statement.tag != fragments.tag:
-        _take_tag(fragments, statement.tag)
     return (
-        f'{{"metadata":{{"sequence":{sequence},{fragments.head}{front},'
-        f'"time":{time},"duration":{milliseconds},'
-        f'"query_info":{{"query_string":{quote(shown)},"uid":"{uid}",'
-        f'"bytes":{statement.bytes_out}}},"unmapped":{{{fragments.tail}{back},'
-        f'"rows":{statement.rows},"bytes_in":{statement.bytes_in},'
-        f'"duration_us":{microseconds},"text_length":{statement.text_length},'
-        f'"tag":{fragments.shown_tag},{more}'
-        f'"statement":"{uid}","prev":"{prev}"}}}}'
+        f'{{"sequence":{sequence}{fragments.front}{statement.number}","time":{time},'
+        f'"us":{microseconds}{fragments.sort}{statement.rows},"out":{statement.bytes_out}'
+        f'{fragments.shown_tag}{more},"text":"{shown}","prev":"{prev}"}}'
     )
 
 
-EMPTY = '""'
-_COPY = Kind.COPY
 # COMPLETION_TAG_BUFSIZE; tags are upper-case words and counts ("INSERT 0 5").
 _TAG_LIMIT = 64
 _TAG_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 "
 
 
 def encode_recovered(
-    fragments: SessionFragments,
+    context: SessionContext,
     number: int,
     time: float,
     text: bytes,
@@ -309,22 +300,31 @@ def encode_recovered(
     sequence: int,
     prev: str,
 ) -> str:
-    """A statement that was allowed before a crash and whose end nobody knows."""
+    """A statement that was allowed before a crash and whose end nobody knows.
+
+    A whole record of OCSF: it needs no line of its session's.
+    """
     class_uid = int(EventClass.DATASTORE_ACTIVITY)
-    front = _inner(
+    shown, is_lossy = text_of(text)
+    uid = f"{context.session_id}/{number}"
+    head = _inner(_metadata(context.workspace_id, context.session_id))
+    body = _inner(
         {
+            "category_uid": class_uid // 1000,
+            "class_uid": class_uid,
+            **context.attributes(),
             "activity_id": Datastore.QUERY,
             "type_uid": class_uid * 100 + Datastore.QUERY,
             "action_id": Action.ALLOWED,
             "severity_id": Severity.MEDIUM,
             "status_id": Status.UNKNOWN,
-            "status": _STATUS_NAMES[Status.UNKNOWN],
+            "status": STATUS_NAMES[Status.UNKNOWN],
+            "time": int(time * 1000),
         }
     )
-    shown, is_lossy = text_of(text)
-    uid = f"{fragments.session_id}/{number}"
-    back = _inner(
+    extra = _inner(
         {
+            **context.extra(),
             "outcome": Outcome.INTERRUPTED.value,
             "is_recovered": True,
             "is_text_lossy": is_lossy,
@@ -332,7 +332,7 @@ def encode_recovered(
         }
     )
     return (
-        f'{{"metadata":{{"sequence":{sequence},{fragments.head}{front},"time":{int(time * 1000)},'
+        f'{{"metadata":{{"sequence":{sequence},{head}}},{body},'
         f'"query_info":{{"query_string":{quote(shown)},"uid":"{uid}"}},'
-        f'"unmapped":{{{fragments.tail}{back},"statement":"{uid}","prev":"{prev}"}}}}'
+        f'"unmapped":{{{extra},"statement":"{uid}","prev":"{prev}"}}}}'
     )

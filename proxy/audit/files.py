@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +25,6 @@ from proxy.audit.chain import (
 LOCK_NAME = "lock"
 TORN = ".torn"
 _SCAN_BACK = 32 * 1024 * 1024
-_STATEMENT = re.compile(rb'"statement":"([A-Za-z0-9_.:-]{1,64}/\d{1,18})",')
 
 
 class AuditFolderError(Exception):
@@ -121,7 +119,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_head(folder: Path, line: bytes) -> None:
-    """Replace the head file, whole or not at all."""
+    """Replace the head file, whole or not at all, by a line that has no break yet."""
+    line += b"\n"
     temporary = folder / (HEAD_NAME + ".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -240,9 +239,9 @@ def recent_statements(folder: Path, wanted: set[str]) -> set[str]:
         if not wanted - found or scanned >= _SCAN_BACK:
             break
         for line in lines_of(path):
-            match = _STATEMENT.search(line, max(0, len(line) - 400))
-            if match is not None and (name := match[1].decode()) in wanted:
-                found.add(name)
+            link = parse_link(line.rstrip(b"\n"))
+            if link is not None and link.statement in wanted:
+                found.add(link.statement)
         scanned += path.stat().st_size
     return found
 

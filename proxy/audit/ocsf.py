@@ -65,6 +65,14 @@ class Status(IntEnum):
     OTHER = OTHER
 
 
+STATUS_NAMES = {
+    Status.UNKNOWN: "Unknown",
+    Status.SUCCESS: "Success",
+    Status.FAILURE: "Failure",
+    Status.OTHER: "Other",
+}
+
+
 class Severity(IntEnum):
     """``severity_id``."""
 
@@ -100,7 +108,7 @@ class Event:
     time: float = 0.0
 
 
-_ACTIVITIES: dict[Kind, Datastore] = {
+_ACTIVITIES: dict[str, Datastore] = {
     Kind.SELECT: Datastore.QUERY,
     Kind.FETCH: Datastore.READ,
     Kind.SHOW: Datastore.READ,
@@ -123,12 +131,12 @@ _ACTIVITIES: dict[Kind, Datastore] = {
 }
 
 
-def activity_of(kind: Kind) -> Datastore:
+def activity_of(kind: str) -> Datastore:
     """The Datastore Activity that a kind of statement is; QUERY where none fits better."""
     return _ACTIVITIES.get(kind, Datastore.QUERY)
 
 
-_STATUSES: dict[Outcome, Status] = {
+_STATUSES: dict[str, Status] = {
     Outcome.SUCCEEDED: Status.SUCCESS,
     Outcome.SUSPENDED: Status.SUCCESS,
     Outcome.PREPARED: Status.SUCCESS,
@@ -138,6 +146,6 @@ _STATUSES: dict[Outcome, Status] = {
 }
 
 
-def status_of(outcome: Outcome) -> Status:
+def status_of(outcome: str) -> Status:
     """The status of an outcome; UNKNOWN where nobody knows its effect."""
     return _STATUSES.get(outcome, Status.UNKNOWN)

@@ -42,20 +42,18 @@ def prepare(
         now = clock.time()
         file = next_name(end.file, now)
         batch = Batch(file)
-        lines = [chain.header(file, end.file, now)]
+        batch.add(chain.header(file, end.file, now))
         for torn in end.torn:
             event = finding(
                 "Torn end of the audit log",
                 "The last process died while it wrote; the incomplete end was kept aside.",
                 details={"kept_as": torn.kept_as, "size": torn.size, "sha256": torn.sha256},
             )
-            lines.append(chain.event(event, now))
-        lines += recover(folder, left, chain, now)
+            batch.add(chain.event(event, now))
+        for line in recover(folder, left, chain, now):
+            batch.add(line)
         batch.head = chain.checkpoint(now)
-        lines.append(batch.head)
-        batch.lines = lines
-        batch.size = sum(map(len, lines))
-        batch.records = len(lines)
+        batch.add(batch.head)
         batch.sync = True
     except BaseException:
         lock.release()

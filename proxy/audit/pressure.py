@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-RECORD_COST = 1024
-"""Bytes counted for a queued record beside its text: about its line's constant part."""
+RECORD_COST = 512
+"""Bytes counted for a queued record beside its text: about what it takes in memory, and
+more than its line will have."""
 
 
 class Pressure:

@@ -1,24 +1,24 @@
 """Search and tail over an audit folder, across its rotated files.
 
-Knows lines and JSON. Verifies nothing (that is ``verify``) and changes nothing; may be
-used while a proxy writes. Streams, so memory does not grow with the log.
+Knows files and records. Verifies nothing (that is ``verify``) and changes nothing; may be
+used while a proxy writes. Streams: memory does not grow with the log, but holds the lines
+of one file's open sessions (``FileLines``), which their statements are read with.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from proxy.audit.chain import HEAD_NAME, hash_line, parse_link
+from proxy.audit.expand import FileLines, Line, Record, record_of
 from proxy.audit.files import audit_files, day_of, lines_of
 
-Record = dict[str, Any]
+__all__ = ["Filters", "Record", "checkpoint", "search", "tail"]
 
 _MAXIMUM_TAIL = 100_000
 
@@ -102,8 +102,8 @@ def search(folder: Path, filters: Filters) -> Iterator[Record]:
         if filters.since is not None and following is not None:
             if day_of(following.name) < _day(filters.since):
                 continue
-        for line in lines_of(path):
-            record = _parse(line)
+        for line in _shown(lines_of(path), FileLines()):
+            record = record_of(line)
             if record is not None and filters.matches(record):
                 yield record
 
@@ -119,46 +119,55 @@ def tail(
 
     ``wait`` is called when there is nothing new; it may raise to end the following.
     """
-    newest: deque[bytes] = deque(maxlen=max(0, min(count, _MAXIMUM_TAIL)))
+    needed = max(0, min(count, _MAXIMUM_TAIL))
+    newest: deque[Line] = deque(maxlen=needed)
     files = audit_files(folder)
-    needed = newest.maxlen or 0
     start = len(files)
     lines = 0
     while start > 0 and lines < needed:
         start -= 1
-        lines += sum(1 for _ in lines_of(files[start]))
-    position = 0
+        lines += sum(1 for _ in _shown(lines_of(files[start]), FileLines()))
+    if follow and files:
+        # Also where nothing old is shown: what comes may be of a session told of before.
+        start = min(start, len(files) - 1)
+    position, reader = 0, FileLines()
     for path in files[start:]:
-        position = 0
-        for line in lines_of(path):
-            if line.endswith(b"\n"):
-                newest.append(line)
-                position += len(line)
+        position, reader = 0, FileLines()
+        for data in lines_of(path):
+            if data.endswith(b"\n"):
+                position += len(data)
+                if (line := reader.take(data)) is not None:
+                    newest.append(line)
     for line in newest:
-        if (record := _parse(line)) is not None:
+        if (record := record_of(line)) is not None:
             yield record
     if follow:
-        if start == len(files) and files:
-            position = files[-1].stat().st_size
-        yield from _follow(folder, files[-1] if files else None, position, wait)
+        yield from _follow(folder, files[-1] if files else None, position, reader, wait)
+
+
+def _shown(lines: Iterable[bytes], reader: FileLines) -> Iterator[Line]:
+    for data in lines:
+        if (line := reader.take(data)) is not None:
+            yield line
 
 
 def _follow(
-    folder: Path, path: Path | None, position: int, wait: Callable[[], None]
+    folder: Path, path: Path | None, position: int, reader: FileLines, wait: Callable[[], None]
 ) -> Iterator[Record]:
     while True:
         if path is not None:
             with path.open("rb") as file:
                 file.seek(position)
-                for line in file:
-                    if not line.endswith(b"\n"):
+                for data in file:
+                    if not data.endswith(b"\n"):
                         break
-                    position += len(line)
-                    if (record := _parse(line)) is not None:
+                    position += len(data)
+                    line = reader.take(data)
+                    if line is not None and (record := record_of(line)) is not None:
                         yield record
         later = [f for f in audit_files(folder) if path is None or _order(f) > _order(path)]
         if later:
-            path, position = later[0], 0
+            path, position, reader = later[0], 0, FileLines()
         else:
             wait()
 
@@ -181,10 +190,3 @@ def checkpoint(folder: Path) -> tuple[int, str] | None:
 def _day(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d")
 
-
-def _parse(line: bytes) -> Record | None:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from proxy.audit.chain import Chain
 from proxy.audit.context import SessionContext
-from proxy.audit.encode import SessionFragments, encode_recovered
+from proxy.audit.encode import encode_recovered
 from proxy.audit.events import finding, session_closed
 from proxy.audit.files import recent_statements
 from proxy.audit.journal import JournalContents, JournaledStatement
@@ -46,7 +46,6 @@ def name_of(statement: JournaledStatement, contexts: dict[int, SessionContext]) 
 def recover(folder: Path, left: JournalContents, chain: Chain, now: float) -> Iterator[bytes]:
     """Lines for what is missing, chained: statements, then the ends of open sessions."""
     contexts = attribute(left)
-    fragments: dict[int, SessionFragments] = {}
     for statement in missing(folder, left, contexts):
         context = contexts.get(statement.session)
         if context is None:
@@ -57,11 +56,9 @@ def recover(folder: Path, left: JournalContents, chain: Chain, now: float) -> It
             )
             yield chain.event(event, statement.time)
             continue
-        if statement.session not in fragments:
-            fragments[statement.session] = SessionFragments.of(context)
-        yield chain.seal(
+        yield chain.link(
             encode_recovered(
-                fragments[statement.session],
+                context,
                 statement.number,
                 statement.time,
                 statement.text,

@@ -135,6 +135,39 @@ class _Walk:
         return self.places(names.index(place.file), place.line)
 
 
+class _FileSessions:
+    """Each file stands alone: a statement's session is told of before it in the same file.
+
+    Memory: the ids of one file's sessions.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._orphan: tuple[_Place, Link] | None = None
+
+    def take(self, place: _Place, link: Link, begins_file: bool) -> None:
+        """The next line."""
+        if begins_file:
+            self._known.clear()
+        if not link.session:
+            return
+        if not link.statement:
+            self._known.add(link.session)
+        elif link.session not in self._known:
+            self._orphan = place, link
+
+    def raise_orphan(self) -> None:
+        """Complain of the line that was taken last.
+
+        Called once the next one was seen to name its hash: if it does not, the line was
+        changed, perhaps in the very name of its session.
+        """
+        if self._orphan is not None:
+            place, link = self._orphan
+            detail = f"no line before it in this file tells of its session {link.session}"
+            _raise(Damage.REMOVED, place, link.sequence, detail)
+
+
 def verify(
     folder: Path,
     public_key: bytes,
@@ -210,6 +243,7 @@ def _check(
     sequence, prev = 0, GENESIS
     previous: _Place | None = None
     signed = 0
+    sessions = _FileSessions()
     wanted = {expect[0]: expect[1]} if expect else {}
     for place in walk.places():
         link = place.link
@@ -224,7 +258,9 @@ def _check(
             signed = sequence
         if link.sequence != sequence + 1 or link.prev != prev:
             _raise_unlinked(walk, place, link, previous, sequence, prev)
+        sessions.raise_orphan()
         part = _check_signature(place, link, key, begins_file)
+        sessions.take(place, link, begins_file)
         line_hash = hash_line(place.data)
         sequence, prev = link.sequence, line_hash
         if part:
@@ -238,6 +274,7 @@ def _check(
         report.last_sequence, report.last_hash = sequence, line_hash
         report.signed, report.unsigned_tail = signed, sequence - signed
         previous = place
+    sessions.raise_orphan()
     end = previous or _Place("", 0, b"", None)
     if head and head[0] > sequence:
         _raise(

@@ -74,7 +74,7 @@ class ChainFile:
         if not batch.is_written:
             if batch.file != self._name:
                 self._switch(batch.file)
-            self._write(b"".join(batch.lines))
+            self._write(batch.joined())
             batch.is_written = True
         if batch.sync:
             self._sync()

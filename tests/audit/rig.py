@@ -151,3 +151,34 @@ async def write_log(folder: Path, statements: int = 20, **changes: Any) -> None:
         for number in range(statements):
             run_statement(recorder, b"SELECT %d" % number)
         recorder.close("client_left", duration=1.0)
+
+
+def statements_of_every_sort() -> list[Statement]:
+    """What version_0_1_0/ holds, statement by statement: each member of a record, set and not."""
+    made = []
+    for text in (
+        b"SELECT 1",
+        b'SELECT "a", \'b\\c\'\n\tFROM t',
+        "SELECT 'Zürich \u202e \U0001f600'".encode(),
+        b"SELECT '\xff\x1b[2J\x7f'",
+        b"",
+    ):
+        made.append(finish(statement(text)))
+    named = finish(statement(b"SELECT $1"))
+    named.via, named.name, named.parameters = Via.EXECUTE, b'p"\xff', b"\x00\x01card 4111"
+    cut = finish(statement(b"SELECT 'long"))
+    cut.text_length, cut.bytes_out = 100_000, 4096
+    copied = finish(statement(b"COPY t FROM STDIN"))
+    copied.kind, copied.bytes_in, copied.tag, copied.rows = Kind.COPY, 99, b"COPY 7", 7
+    copied_out = finish(statement(b"COPY t TO STDOUT"))
+    copied_out.kind, copied_out.tag = Kind.COPY, b""
+    failed = finish(statement(b"UPDATE t SET n = 1/0"), Outcome.FAILED)
+    failed.kind, failed.code, failed.tag, failed.rows = Kind.UPDATE, "22012", b"", 0
+    refused = finish(statement(b"DROP TABLE t"), Outcome.REFUSED)
+    refused.kind, refused.code, refused.rule, refused.tag = Kind.DROP, "42501", "no drops", b""
+    odd = finish(statement(b"SELECT 2"))
+    odd.tag, odd.ended = b"SELECT 1\x1b[2J", odd.started - 1.0
+    made += [named, cut, copied, copied_out, failed, refused, odd]
+    for outcome in (Outcome.SUSPENDED, Outcome.PREPARED, Outcome.SKIPPED, Outcome.INTERRUPTED):
+        made.append(finish(statement(b"FETCH 1 FROM c"), outcome))
+    return made

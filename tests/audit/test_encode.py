@@ -5,25 +5,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.statements import Kind, Outcome, Via
-from proxy.audit.chain import parse_link
+from proxy.audit.chain import Link, parse_link
 from proxy.audit.encode import (
     MAXIMUM_STRING,
     SessionFragments,
     encode_event,
     encode_recovered,
+    encode_session,
     encode_statement,
 )
+from proxy.audit.expand import FileLines, record_of
 from proxy.audit.ocsf import Event, EventClass
 from tests.audit.rig import NOON, context, finish, statement
 from tests.audit.schema import problems
 
 PREV = "ab" * 32
 FRAGMENTS = SessionFragments.of(context())
+SESSION = encode_session(context(), 6, PREV).encode()
+
+
+def read(*lines):
+    """What the last of a file's lines is as a record."""
+    reader = FileLines()
+    taken = [reader.take(line) for line in lines]
+    assert taken[-1] is not None
+    return record_of(taken[-1])
 
 
 def encoded(made, **changes):
     line = encode_statement(FRAGMENTS, made, 7, PREV, NOON - 1000.0, **changes)
-    return line, json.loads(line)
+    return line, read(SESSION, line.encode())
 
 
 @given(st.binary(max_size=300))
@@ -41,7 +52,7 @@ def test_any_text_is_one_ascii_line_that_reads_back(text):
         assert record["unmapped"]["is_text_lossy"] is True
     link = parse_link(line.encode())
     assert link is not None
-    assert (link.sequence, link.prev, link.statement) == (7, PREV, "s1/0")
+    assert link == Link(7, PREV, "s1/0", session="s1")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +125,7 @@ def test_a_copy_into_a_table_is_a_write_and_one_out_of_it_a_query():
 
 
 def test_a_recovered_statement_is_a_valid_event_of_unknown_outcome():
-    line = encode_recovered(FRAGMENTS, 9, NOON, b"DELETE FROM t\xff", 4000, 7, PREV)
+    line = encode_recovered(context(), 9, NOON, b"DELETE FROM t\xff", 4000, 7, PREV)
     record = json.loads(line)
     assert problems(record) == []
     assert record["status_id"] == 0

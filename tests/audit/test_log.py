@@ -150,13 +150,13 @@ async def test_what_is_written_is_synced_within_a_second(tmp_path):
 
 
 async def test_files_rotate_by_size_and_stay_one_chain(tmp_path):
-    async with opened(tmp_path, rotate_bytes=20_000) as log:
+    async with opened(tmp_path, rotate_bytes=10_000) as log:
         recorder = log.recorder(context())
         for number in range(200):
             run_statement(recorder, b"SELECT %d" % number)
     files = audit_files(tmp_path)
     assert len(files) > 5
-    assert all(path.stat().st_size < 25_000 for path in files)
+    assert all(path.stat().st_size < 15_000 for path in files)
     assert verify(tmp_path, PUBLIC).is_intact
     assert queries(tmp_path) == [f"SELECT {n}" for n in range(200)]
 

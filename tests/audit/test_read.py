@@ -90,7 +90,7 @@ async def test_search_passes_over_what_is_no_record(folder):
 
 
 async def test_tail_gives_the_newest_across_files(tmp_path):
-    await write_log(tmp_path, statements=50, rotate_bytes=15_000)
+    await write_log(tmp_path, statements=50, rotate_bytes=7_000)
     assert len(audit_files(tmp_path)) > 2
     everything = [r["metadata"]["sequence"] for r in search(tmp_path, Filters())]
     newest = [r["metadata"]["sequence"] for r in tail(tmp_path, 30)]

@@ -7,7 +7,6 @@ everything before it has been written: the log keeps its order.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
+from proxy.audit.expand import FileLines, record_of
 from proxy.audit.files import audit_files
 from proxy.store import (
     SealedCredential,
@@ -48,6 +48,7 @@ class Trail:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._places: dict[Path, int] = {}
+        self._readers: dict[Path, FileLines] = {}
         self.records: list[Record] = []
 
     def read(self) -> list[Record]:
@@ -58,7 +59,9 @@ class Trail:
                 data = file.read()
             whole = data[: data.rfind(b"\n") + 1]
             self._places[path] = self._places.get(path, 0) + len(whole)
-            self.records += [json.loads(line) for line in whole.splitlines()]
+            reader = self._readers.setdefault(path, FileLines())
+            shown = filter(None, map(reader.take, whole.splitlines()))
+            self.records += filter(None, map(record_of, shown))
         return self.records
 
 

@@ -25,7 +25,7 @@ from urllib.parse import quote
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg.conninfo import make_conninfo
 
-from proxy.audit.files import audit_files
+from proxy.audit.read import Filters, search
 from proxy.store import (
     SealedCredential,
     Source,
@@ -380,15 +380,8 @@ class ProxyServer:
         return self._read_audit()
 
     def _read_audit(self) -> list[Record]:
-        records: list[Record] = []
-        for path in audit_files(self.audit_folder):
-            # The last line may be half written.
-            records += [
-                json.loads(line)
-                for line in path.read_bytes().splitlines(keepends=True)
-                if line.endswith(b"\n")
-            ]
-        return records
+        # A last line that is half written is none yet.
+        return list(search(self.audit_folder, Filters()))
 
     def audit_text(self) -> str:
         """All of the audit folder as text, for searches."""
