@@ -6,6 +6,8 @@ from proxy.audit.chain cimport Chain
 from proxy.audit.encode cimport SessionFragments, encode_statement
 from proxy.audit.recorder cimport SessionRecorder
 
+cdef long long _BATCH, _CHECKPOINT_RECORDS, _COST
+
 cdef class Assembly:
     cdef object _settings, _clock, _batches
     cdef public Chain chain
@@ -15,7 +17,8 @@ cdef class Assembly:
     cdef public double last_checkpoint
 
     @cython.locals(batch=Batch, chain=Chain, recorder=SessionRecorder, statement=Statement,
-                   fragments=SessionFragments, line=bytes, freed="long long", with_parameters=bint)
+                   fragments=SessionFragments, line=bytes, freed="long long",
+                   with_parameters=bint)
     cpdef long long encode(self, pending, Py_ssize_t most) except -1
     cdef _add(self, Batch batch, bytes line)
     cdef _sign(self, Batch batch)

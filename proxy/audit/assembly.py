@@ -27,6 +27,7 @@ _BATCH = 1024 * 1024
 _DAY = 86_400.0
 """Seconds: a UTC day has no others on this clock (POSIX time, IEEE 1003.1 section 4.19)."""
 _CHECKPOINT_RECORDS = MAXIMUM_UNSIGNED - 1024
+_COST = RECORD_COST  # compiled, it is a number of C's here
 
 
 @dataclass(slots=True)
@@ -114,10 +115,10 @@ class Assembly:
         with_parameters = self._settings.with_parameters
         freed = 0
         batch = self._open_batch()
-        while pending and most:
-            most -= 1
-            item = pending.popleft()
-            freed += RECORD_COST
+        popleft = pending.popleft
+        for _ in range(min(most, len(pending))):
+            item = popleft()
+            freed += _COST
             if not batch.records:
                 batch.oldest = queued_at(item)
             if isinstance(item, tuple):

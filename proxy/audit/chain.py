@@ -85,7 +85,8 @@ def parse_link(line: bytes) -> Link | None:
     """
     compact = _COMPACT_FRONT.match(line)
     if compact is not None:
-        end = _COMPACT_BACK.fullmatch(line, max(compact.end() - 1, len(line) - _COMPACT_BACK_LENGTH))
+        start = max(compact.end() - 1, len(line) - _COMPACT_BACK_LENGTH)
+        end = _COMPACT_BACK.fullmatch(line, start)
         if end is None:
             return None
         sequence, session, statement, of_session = compact.groups()

@@ -11,7 +11,7 @@ cdef class SessionFragments:
 
 cdef _take_sort(SessionFragments fragments, Statement statement)
 cdef _take_tag(SessionFragments fragments, bytes tag)
-@cython.locals(byte="unsigned char")
+@cython.locals(byte="unsigned char", odd="unsigned char")
 cpdef bint is_plain(bytes text) except -1
 @cython.locals(more=str, shown=str, text=bytes, tag=bytes, code=str, is_lossy=bint,
                started=double, duration=double, time="long long", microseconds="long long")

@@ -224,10 +224,11 @@ def _take_tag(fragments: SessionFragments, tag: bytes) -> None:
 
 def is_plain(text: bytes) -> bool:
     """Whether a text is its own JSON escape: printable ASCII without quotes and backslashes."""
+    # Without a way out in its middle, so that a C compiler takes 16 bytes in a step.
+    odd = 0
     for byte in text:
-        if byte < 0x20 or byte > 0x7E or byte == 0x22 or byte == 0x5C:
-            return False
-    return True
+        odd |= (byte < 0x20) | (byte > 0x7E) | (byte == 0x22) | (byte == 0x5C)
+    return not odd
 
 
 def encode_statement(

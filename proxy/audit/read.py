@@ -189,4 +189,3 @@ def checkpoint(folder: Path) -> tuple[int, str] | None:
 
 def _day(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d")
-

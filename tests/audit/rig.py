@@ -158,7 +158,7 @@ def statements_of_every_sort() -> list[Statement]:
     made = []
     for text in (
         b"SELECT 1",
-        b'SELECT "a", \'b\\c\'\n\tFROM t',
+        b"SELECT \"a\", 'b\\c'\n\tFROM t",
         "SELECT 'Zürich \u202e \U0001f600'".encode(),
         b"SELECT '\xff\x1b[2J\x7f'",
         b"",
