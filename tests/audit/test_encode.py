@@ -13,6 +13,7 @@ from proxy.audit.encode import (
     encode_recovered,
     encode_session,
     encode_statement,
+    is_plain,
 )
 from proxy.audit.expand import FileLines, record_of
 from proxy.audit.ocsf import Event, EventClass
@@ -107,6 +108,21 @@ def test_a_record_holds_what_happened():
     assert record["actor"]["user"]["uid"] == "tok-1"
     assert record["actor"]["app_name"] == "psql"
     assert record["metadata"]["tenant_uid"] == "w-1"
+
+
+@given(st.binary(max_size=80))
+def test_a_plain_text_is_one_that_needs_no_escape(text):
+    shown = text.decode("latin-1")
+    assert is_plain(text) == (json.dumps(shown) == f'"{shown}"')
+
+
+def test_every_byte_that_is_not_plain_is_seen_wherever_it_stands():
+    plain = bytes(set(range(0x20, 0x7F)) - {0x22, 0x5C})
+    assert is_plain(plain)
+    assert is_plain(b"")
+    for byte in set(range(256)) - set(plain):
+        for place in range(40):
+            assert not is_plain(b"x" * place + bytes([byte]) + b"x" * (40 - place))
 
 
 def test_bind_parameters_are_shown_only_where_switched_on():
