@@ -1,5 +1,4 @@
 # The types with which this module is compiled; it runs without them too.
-cimport cython
 
 cdef class Chain:
     cdef object _key
@@ -7,5 +6,4 @@ cdef class Chain:
     cdef public str file, instance, prev
     cdef public long long sequence, signed
 
-    @cython.locals(data=bytes)
-    cpdef bytes link(self, str line)
+    cpdef bytes link(self, bytes line)

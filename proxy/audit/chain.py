@@ -154,16 +154,14 @@ class Chain:
         """The sequence number of the newest signed line of this process."""
         self.file = ""
 
-    def link(self, line: str) -> bytes:
-        """Take a line encoded for ``sequence + 1`` and ``prev``; its bytes.
+    def link(self, line: bytes) -> bytes:
+        """Take a line that was encoded for ``sequence + 1`` and ``prev``, and give it back.
 
-        They are without a line break, as everything that this class makes: the hash is,
-        and a batch puts the breaks between lines.
+        Without a line break, as are all lines here: the hash is, and a batch adds it.
         """
-        data = line.encode("ascii")
-        self.prev = _sha256(data).hexdigest()
+        self.prev = _sha256(line).hexdigest()
         self.sequence += 1
-        return data
+        return line
 
     def event(self, event: Event, time: float) -> bytes:
         """Encode and link an event."""
@@ -197,7 +195,7 @@ class Chain:
         )
         sequence = self.sequence + 1
         blank = encode_event(event, sequence, self.prev, time, signature="")
-        signature = base64.b64encode(self._key.sign(DOMAIN + blank.encode("ascii"))).decode()
+        signature = base64.b64encode(self._key.sign(DOMAIN + blank)).decode()
         line = self.link(encode_event(event, sequence, self.prev, time, signature=signature))
         self.signed = sequence
         return line

@@ -15,7 +15,7 @@ cdef _take_tag(SessionFragments fragments, bytes tag)
 cpdef bint is_plain(bytes text) except -1
 @cython.locals(more=str, shown=str, text=bytes, tag=bytes, code=str, is_lossy=bint,
                started=double, duration=double, time="long long", microseconds="long long")
-cpdef str encode_statement(
+cpdef bytes encode_statement(
     SessionFragments fragments,
     Statement statement,
     long long sequence,

@@ -102,7 +102,8 @@ def _constants(data: bytes) -> Record:
 
 
 def _expanded(line: Record, constants: Record, link: Link) -> Record:
-    kind, outcome, text = line["kind"], line["outcome"], line["text"]
+    kind, text = line["kind"], line["text"]
+    outcome = line.get("outcome", Outcome.SUCCEEDED.value)
     bytes_in, microseconds = line.get("in", 0), line["us"]
     status = status_of(outcome)
     activity = activity_of(kind)

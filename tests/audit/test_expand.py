@@ -221,11 +221,11 @@ def test_a_statement_without_its_sessions_line_is_found_and_shown_as_far_as_it_g
 def test_no_text_can_tell_of_a_session_end_one_or_give_a_line_another_place(forged):
     _, session, _, _ = chained(with_session=True)
     fragments = SessionFragments.of(context(application_name=forged.decode()))
-    lines = [encode_session(fragments.context, 2, GENESIS).encode()]
+    lines = [encode_session(fragments.context, 2, GENESIS)]
     for number in (1, 2):
         made = finish(statement(forged))
         made.number, made.name, made.code, made.rule = number, forged, forged.decode(), "r"
-        lines.append(encode_statement(fragments, made, number + 2, GENESIS, 0.0).encode())
+        lines.append(encode_statement(fragments, made, number + 2, GENESIS, 0.0))
     for index, record in enumerate(read(lines)):
         assert record["query_info"]["query_string"] == forged.decode()
         assert record["actor"]["app_name"] == forged.decode()
@@ -239,12 +239,12 @@ def test_a_session_that_has_closed_is_remembered_no_longer():
     chain = Chain(KEY, "i", 0, GENESIS)
     reader = FileLines()
     made = encode_statement(SessionFragments.of(context()), finish(statement()), 2, GENESIS, 0.0)
-    assert reader.take(encode_session(context(), 1, GENESIS).encode()) is None
-    assert reader.take(made.encode()).session
+    assert reader.take(encode_session(context(), 1, GENESIS)) is None
+    assert reader.take(made).session
     reader.take(chain.event(events.session_closed(context("s2"), reason="done"), NOON))
-    assert reader.take(made.encode()).session
+    assert reader.take(made).session
     reader.take(chain.event(events.session_closed(context(), reason="done"), NOON))
-    assert reader.take(made.encode()).session == b""
+    assert reader.take(made).session == b""
 
 
 @pytest.mark.parametrize(
@@ -259,6 +259,6 @@ def test_a_session_that_has_closed_is_remembered_no_longer():
     ],
 )
 def test_a_damaged_line_is_passed_over(damaged):
-    session = encode_session(context(), 1, GENESIS).encode()
+    session = encode_session(context(), 1, GENESIS)
     assert read([session, damaged]) == [None]
     assert read([session.replace(b'"constants":{', b'"constants":[{'), damaged]) == [None]
