@@ -16,6 +16,7 @@ from proxy.audit.encode import (
     is_plain,
 )
 from proxy.audit.expand import FileLines, record_of
+from proxy.audit.line import join_statement
 from proxy.audit.ocsf import Event, EventClass
 from tests.audit.rig import NOON, context, finish, statement
 from tests.audit.schema import problems
@@ -51,7 +52,7 @@ def test_any_text_is_one_ascii_line_that_reads_back(text):
     except UnicodeDecodeError:
         assert shown == text.decode("utf-8", "backslashreplace")
         assert record["unmapped"]["is_text_lossy"] is True
-    link = parse_link(line)
+    link = parse_link(line.encode())
     assert link is not None
     assert link == Link(7, PREV, "s1/0", session="s1")
 
@@ -114,6 +115,39 @@ def test_a_record_holds_what_happened():
 def test_a_plain_text_is_one_that_needs_no_escape(text):
     shown = text.decode("latin-1")
     assert is_plain(text) == (json.dumps(shown) == f'"{shown}"')
+
+
+NUMBERS = st.integers(-(2**63), 2**63 - 1)
+
+
+@given(
+    made=st.builds(finish, st.builds(statement, st.binary(max_size=50).filter(is_plain))),
+    numbers=st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+    tag=st.sampled_from([b"", b"SELECT 1", b"INSERT 0 9999999"]),
+)
+def test_a_line_is_the_one_that_plain_python_joins(made, numbers, tag):
+    sequence, made.number, made.rows, made.bytes_out = numbers
+    made.tag = tag
+    expected = join_statement(
+        sequence,
+        ',"statement":"s1/',
+        made.number,
+        int((NOON + 1) * 1000),
+        250_000,
+        ',"kind":"select","via":"simple","rows":',
+        made.rows,
+        made.bytes_out,
+        f',"tag":"{tag.decode()}"' if tag else "",
+        "",
+        made.text,
+        PREV,
+    )
+    assert encode_statement(FRAGMENTS, made, sequence, PREV, NOON - 1000.0) == expected
+
+
+def test_what_is_not_ascii_is_no_part_of_a_line():
+    with pytest.raises(ValueError, match=r"ascii|ASCII"):
+        encode_statement(FRAGMENTS, finish(statement()), 7, "\xe9", NOON)
 
 
 def test_every_byte_that_is_not_plain_is_seen_wherever_it_stands():

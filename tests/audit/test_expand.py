@@ -251,7 +251,7 @@ def test_a_session_that_has_closed_is_remembered_no_longer():
     "damaged",
     [
         b'{"sequence":2,"statement":"s1/1","time":1,"us":"x","kind":"select","via":"simple",'
-        b'"outcome":"failed","rows":1,"out":1,"text":"t","prev":"' + b"0" * 64 + b'"}',
+        b'"rows":1,"out":1,"text":"t","prev":"' + b"0" * 64 + b'"}',
         b'{"sequence":2,"statement":"s1/1","text":7,"prev":"' + b"0" * 64 + b'"}',
         b'{"sequence":2,"statement":"s1/1","text":"","prev":"' + b"0" * 63 + b'"}',
         b'{"sequence":2,"statement":"s1","text":"","prev":"' + b"0" * 64 + b'"}',
