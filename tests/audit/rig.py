@@ -154,7 +154,7 @@ async def write_log(folder: Path, statements: int = 20, **changes: Any) -> None:
 
 
 def statements_of_every_sort() -> list[Statement]:
-    """What version_0_1_0/ holds, statement by statement: each member of a record, set and not."""
+    """What older_log/ holds, statement by statement: each member of a record, set and not."""
     made = []
     for text in (
         b"SELECT 1",

@@ -1,6 +1,8 @@
 import hashlib
 import json
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,8 +28,9 @@ from tests.audit.rig import (
 )
 from tests.audit.schema import problems
 
-OLD = Path(__file__).parent / "version_0_1_0"
-"""A log that version 0.1.0 wrote, where each statement's line was a whole record."""
+ROOT = Path(__file__).parents[2]
+OLD = Path(__file__).parent / "older_log"
+"""A log of the form before sessions had lines: each statement's line is a whole record."""
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ async def write_every_sort(folder):
             recorder.end(one)
 
 
-async def test_statements_read_as_the_records_that_version_0_1_0_wrote_whole(tmp_path):
+async def test_statements_read_as_the_records_that_an_older_log_has_whole(tmp_path):
     await write_every_sort(tmp_path)
     old = [json.loads(line) for line in lines_in(OLD)]
     expected = [r for r in statements_in(old) if r["metadata"]["correlation_uid"] == "s1"]
@@ -69,14 +72,14 @@ async def test_statements_read_as_the_records_that_version_0_1_0_wrote_whole(tmp
         assert problems(mine | {"metadata": {**mine["metadata"], "sequence": 1}}) == []
 
 
-def test_a_log_of_version_0_1_0_is_intact_and_read_as_it_stands(old):
+def test_an_older_log_is_intact_and_read_as_it_stands(old):
     report = verify(old, PUBLIC)
     assert report.is_intact, report.fault
     assert list(search(old, Filters())) == [json.loads(line) for line in lines_in(old)]
     assert recent_statements(old, {"s1/3", "s1/99"}) == {"s1/3"}
 
 
-async def test_a_log_of_version_0_1_0_goes_on_in_the_new_form(old):
+async def test_an_older_log_goes_on_in_the_new_form(old):
     before = len(lines_in(old))
     async with opened(old, clock=ToldClock(NOON + 2 * 86400)) as log:
         run_statement(log.recorder(context("s3")), b"SELECT 'new'")
@@ -102,6 +105,26 @@ async def test_a_statements_line_is_short_and_has_what_the_chain_needs_at_its_en
         assert link.prev == hashlib.sha256(before).hexdigest()
         assert link.session == "0" * 32
     assert parse_link(second).statement == "0" * 32 + "/2"
+
+
+async def test_the_chain_is_checked_by_hand_as_the_documentation_says(tmp_path):
+    page = (ROOT / "docs" / "audit.md").read_text()
+    (script,) = re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)
+    async with opened(tmp_path) as log:
+        recorder = log.recorder(context())
+        for text in (b"SELECT 1", b'SELECT "prev":"x", \'\\n\'', b"SELECT\t'\xff'"):
+            run_statement(recorder, text)
+    (path,) = audit_files(tmp_path)
+
+    def run():
+        command = ["sh", "-c", script.replace("audit-20270115-0001.jsonl", str(path))]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert run() == f"{len(lines)} lines\n"
+    lines[3] = lines[3].replace(b"SELECT 1", b"SELECT 2")
+    path.write_bytes(b"".join(lines))
+    assert run() == f'broken at: {{"sequence":5\n{len(lines)} lines\n'
 
 
 async def test_each_file_tells_once_of_each_session_before_its_first_statement(tmp_path):
