@@ -67,6 +67,7 @@ class Inbox(asyncio.Protocol):
     def __init__(self) -> None:
         self.data = bytearray()
         self.is_closed = False
+        self.is_lost = asyncio.Event()
         self._waiter: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._is_paused = False
@@ -87,6 +88,7 @@ class Inbox(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever waits learns it as PeerClosed."""
         self.is_closed = True
+        self.is_lost.set()
         self._wake()
 
     def eof_received(self) -> None:
@@ -328,7 +330,11 @@ class SocketChannel:
         finally:
             # With close_notify even where nothing was said: to libpq, a cancel request's
             # connection that ends without one is a cancel that failed.
+            inbox = self._inbox if self._transport is not None else None
             self.abandon(is_flushing=True)
+            if inbox is not None:
+                # The transport gives up after SHUTDOWN_SECONDS, if the peer does not answer.
+                await inbox.is_lost.wait()
 
     def abandon(self, *, is_flushing: bool = False) -> None:
         """Close at once; with ``is_flushing`` TLS may still send what was written."""
