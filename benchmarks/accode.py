@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from benchmarks.builds import Build
+from benchmarks.mysql_server import MariaDb
 from benchmarks.processes import BenchmarkError, Server, free_port, run
 from benchmarks.servers import (
     DATABASE,
@@ -21,11 +22,15 @@ from benchmarks.servers import (
     PostgresServer,
     write_certificate,
 )
+from benchmarks.sessions import Endpoint
 from benchmarks.subjects import MAX_SESSIONS, OneProcess
-from benchmarks.wire import Endpoint
 
 SOURCE = "bench"
 """The name of each workspace's one source."""
+POLICY_SUFFIX = "-policy"
+"""What a subject's name ends with where every statement is judged."""
+_MYSQL_WORKSPACE = "bench"
+_POLICY = 'version = 1\naccess = "read-only"\n'
 # A few logins alone write more than this.
 _LEAST_AUDIT_BYTES = 1000
 
@@ -35,10 +40,13 @@ class AccodeProgram(OneProcess, ABC):
 
     settings: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, build: Build, certificate: Certificate, scratch: Path) -> None:
-        super().__init__(scratch / build.name)
-        self.name = build.name
-        self.title = build.title
+    def __init__(
+        self, build: Build, certificate: Certificate, scratch: Path, *, has_policy: bool
+    ) -> None:
+        self.has_policy: bool | None = has_policy
+        self.name = build.name + (POLICY_SUFFIX if has_policy else "")
+        self.title = build.title + (", read-only policy" if has_policy else "")
+        super().__init__(scratch / self.name)
         self._folder.mkdir()
         self._certificate = write_certificate(certificate, self._folder, "listener", None)
         self._program = build.program
@@ -47,6 +55,7 @@ class AccodeProgram(OneProcess, ABC):
         self.notes = (
             f"revision {build.revision}, embedded store, audit on (every statement, chained, on "
             "disk), one process, --tls disable upstream"
+            + ("; every workspace has the policy: access = read-only" if has_policy else "")
         )
 
     def start(self) -> None:
@@ -94,6 +103,8 @@ class AccodeProgram(OneProcess, ABC):
         token = json.loads(self._command("token", "create", workspace, "--json"))["token"]
         if not isinstance(token, str):
             raise BenchmarkError(f"{self.title}: token create did not answer with a token.")
+        if self.has_policy:
+            self._command("policy", "set", workspace, "-", stdin=_POLICY)
         return token
 
     def _command(self, *words: str, stdin: str | None = None) -> str:
@@ -120,13 +131,19 @@ class AccodeProgram(OneProcess, ABC):
         return {f"ACCODE_PROXY_{name}": str(value) for name, value in settings.items()}
 
 
-class AccodeProxy(AccodeProgram):
+class PostgresAccode(AccodeProgram):
     """Its PostgreSQL listener; one workspace for each number of iterations."""
 
     def __init__(
-        self, build: Build, server: PostgresServer, certificate: Certificate, scratch: Path
+        self,
+        build: Build,
+        server: PostgresServer,
+        certificate: Certificate,
+        scratch: Path,
+        *,
+        has_policy: bool = False,
     ) -> None:
-        super().__init__(build, certificate, scratch)
+        super().__init__(build, certificate, scratch, has_policy=has_policy)
         self._server = server
         self._tokens: dict[int, str] = {}
 
@@ -146,6 +163,34 @@ class AccodeProxy(AccodeProgram):
             )
             for count in SCRAM_ITERATIONS
         }
+
+
+class MysqlAccode(AccodeProgram):
+    """Its MySQL listener."""
+
+    settings = MappingProxyType({"LISTENERS__0__PROTOCOL": "mysql"})
+
+    def __init__(
+        self,
+        build: Build,
+        server: MariaDb,
+        certificate: Certificate,
+        scratch: Path,
+        *,
+        has_policy: bool = False,
+    ) -> None:
+        super().__init__(build, certificate, scratch, has_policy=has_policy)
+        self._server = server
+        self._token = ""
+
+    def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
+        """The workspace as the user, its token as the password, the source as the database."""
+        return Endpoint(self._port, _MYSQL_WORKSPACE, self._token, SOURCE, tls)
+
+    def _fill(self) -> None:
+        server = self._server.endpoint()
+        url = f"mysql://127.0.0.1:{server.port}/{server.database}"
+        self._token = self._add(_MYSQL_WORKSPACE, url, server.user, server.password)
 
 
 def _workspace(iterations: int) -> str:

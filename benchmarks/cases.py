@@ -1,20 +1,25 @@
-"""The list of cases, in the order in which they are run and reported."""
+"""The lists of cases, in the order in which they are run and reported."""
 
 from __future__ import annotations
 
-from benchmarks.bench import Case
+from benchmarks.bench import Audience, Case
 from benchmarks.memory import IdleCase, StalledCase
 from benchmarks.pgbench import PgbenchCase
 from benchmarks.rows import RowsCase
+from benchmarks.sysbench import POINT_SELECT, SysbenchCase
+
+_CLIENTS = (1, 8, 32)
 
 
-def _select(clients: int, mode: str, *, tls: bool = False) -> PgbenchCase:
-    leg = "-tls" if tls else ""
-    words = ", TLS to the client" if tls else ""
+def _words(clients: int, *, tls: bool) -> str:
     plural = "" if clients == 1 else "s"
+    return f"{clients} client{plural}" + (", TLS to the client" if tls else "")
+
+
+def _pgbench(clients: int, mode: str, *, tls: bool = False) -> PgbenchCase:
     return PgbenchCase(
-        name=f"{mode}{leg}-{clients}",
-        title=f"pgbench -S -M {mode}, {clients} client{plural}{words}",
+        name=f"{mode}{'-tls' if tls else ''}-{clients}",
+        title=f"pgbench -S -M {mode}, {_words(clients, tls=tls)}",
         script="select",
         clients=clients,
         mode=mode,
@@ -23,11 +28,10 @@ def _select(clients: int, mode: str, *, tls: bool = False) -> PgbenchCase:
 
 
 def _connect(iterations: int, *, tls: bool) -> PgbenchCase:
-    leg = "-tls" if tls else ""
-    words = "TLS" if tls else "plain"
     return PgbenchCase(
-        name=f"connect{leg}-scram{iterations}",
-        title=f"pgbench -C, 8 clients, {words}, SCRAM with {iterations:,} iterations",
+        name=f"connect{'-tls' if tls else ''}-scram{iterations}",
+        title=f"pgbench -C, 8 clients, {'TLS' if tls else 'plain'}, SCRAM with {iterations:,} "
+        "iterations",
         script="connect",
         clients=8,
         tls=tls,
@@ -36,16 +40,71 @@ def _connect(iterations: int, *, tls: bool) -> PgbenchCase:
     )
 
 
-CASES: tuple[Case, ...] = (
-    *(_select(clients, mode) for mode in ("simple", "prepared") for clients in (1, 8, 32)),
-    *(_select(8, mode, tls=True) for mode in ("simple", "prepared")),
-    PgbenchCase("tpcb-8", "pgbench TPC-B, 8 clients", "tpcb", 8),
-    *(_connect(iterations, tls=tls) for iterations in (4096, 1) for tls in (False, True)),
-    RowsCase("select-rows", "SELECT", "select"),
-    RowsCase("copy-out", "COPY to the client", "copy-out"),
-    RowsCase("copy-in", "COPY to the server", "copy-in"),
+def _sysbench(script: str, clients: int, mode: str, *, tls: bool = False) -> SysbenchCase:
+    is_select = script == POINT_SELECT
+    return SysbenchCase(
+        name=f"{'select' if is_select else 'read'}-{mode}{'-tls' if tls else ''}-{clients}",
+        title=f"sysbench {script}, {mode}, {_words(clients, tls=tls)}",
+        script=script,
+        clients=clients,
+        is_prepared=mode == "prepared",
+        tls=tls,
+        # Sixteen statements repeat themselves more than one does.
+        rounds=None if is_select else 3,
+    )
+
+
+_POLICIES = (
+    ("repeated", "one text again and again"),
+    ("literals", "a new text each time"),
+)
+_MEMORY = (
     IdleCase("idle", "idle sessions, plain"),
     IdleCase("idle-tls", "idle sessions, TLS to the client", tls=True),
     StalledCase("stalled", "a reader that stops, plain"),
     StalledCase("stalled-tls", "a reader that stops, TLS to the client", tls=True),
 )
+
+POSTGRES_CASES: tuple[Case, ...] = (
+    *(_pgbench(clients, mode) for mode in ("simple", "prepared") for clients in _CLIENTS),
+    *(_pgbench(8, mode, tls=True) for mode in ("simple", "prepared")),
+    PgbenchCase("tpcb-8", "pgbench TPC-B, 8 clients", "tpcb", 8),
+    *(
+        PgbenchCase(
+            f"policy-{script}", f"pgbench, simple, 8 clients, {words}", script, 8,
+            group="policies", audience=Audience.POLICIES,
+        )
+        for script, words in _POLICIES
+    ),
+    *(_connect(iterations, tls=tls) for iterations in (4096, 1) for tls in (False, True)),
+    RowsCase("select-rows", "SELECT", "select"),
+    RowsCase("copy-out", "COPY to the client", "copy-out"),
+    RowsCase("copy-in", "COPY to the server", "copy-in"),
+    *_MEMORY,
+)  # fmt: skip
+
+MYSQL_CASES: tuple[Case, ...] = (
+    *(
+        _sysbench(script, clients, mode)
+        for script in (POINT_SELECT, "oltp_read_only")
+        for mode in ("prepared", "text")
+        for clients in _CLIENTS
+    ),
+    *(_sysbench(POINT_SELECT, 8, mode, tls=True) for mode in ("prepared", "text")),
+    *(
+        SysbenchCase(
+            f"policy-{script}", f"sysbench, text, 8 clients, {words}", f"{script}.lua", 8,
+            is_prepared=False, group="policies", audience=Audience.POLICIES,
+        )
+        for script, words in _POLICIES
+    ),
+    *(
+        SysbenchCase(
+            f"connect{'-tls' if tls else ''}", f"sysbench, {_words(8, tls=tls)}", "connect.lua", 8,
+            tls=tls, group="connects",
+        )
+        for tls in (False, True)
+    ),
+    RowsCase("select-rows", "SELECT", "select"),
+    *_MEMORY,
+)  # fmt: skip

@@ -1,7 +1,7 @@
 """Where the programs to compare with come from.
 
-Knows Debian packages. PgBouncer 1.26 is taken from Debian sid: apt itself, with a private
-configuration and an empty package list, resolves and verifies the packages and downloads
+Knows Debian packages. PgBouncer and MySQL Router are taken from Debian sid: apt itself, with a
+private configuration and an empty package list, resolves and verifies the packages and downloads
 them; they are unpacked into a cache folder, and the program runs on its own dynamic linker
 and libraries. Nothing is installed on the machine.
 """
@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.processes import BenchmarkError, find_program, run
@@ -39,13 +39,29 @@ def cache_folder() -> Path:
 def find_pgbouncer(announce: Callable[[str], None]) -> Program:
     """PgBouncer from Debian sid, else the one of the machine. Raises BenchmarkError."""
     try:
-        return _sid_pgbouncer(cache_folder() / "sid", announce)
+        root = _from_sid("pgbouncer", announce)
+        return _foreign(root, "sbin/pgbouncer")
     except (BenchmarkError, OSError) as error:
         announce(f"PgBouncer from Debian sid is not to be had ({error})")
     path = find_program("pgbouncer")
     if path is None:
         raise BenchmarkError("PgBouncer is not installed, nor to be had from Debian sid.")
     return Program((path,), _version((path, "--version")), "installed on the machine")
+
+
+def find_mysql_router(announce: Callable[[str], None]) -> tuple[Program, Path]:
+    """MySQL Router from Debian sid, and its folder of plugins. Raises BenchmarkError.
+
+    Of the MySQL proxies it is the one that Debian has: neither ProxySQL nor MaxScale is there.
+    """
+    try:
+        root = _from_sid("mysql-router", announce)
+        program = _foreign(root, "bin/mysqlrouter", "lib/mysql-router")
+    except OSError as error:
+        raise BenchmarkError(f"MySQL Router is not to be had from Debian sid: {error}") from None
+    found = re.search(r"Ver (\S+)", program.version)
+    version = f"MySQL Router {found[1]}" if found else program.version
+    return replace(program, version=version), root / "lib" / "mysqlrouter" / "plugin"
 
 
 def find_haproxy() -> Program:
@@ -63,24 +79,26 @@ def _version(command: tuple[str, ...]) -> str:
     return " ".join([lines[0].strip(), *(f"({words})" for words in tls)])
 
 
-def _sid_pgbouncer(folder: Path, announce: Callable[[str], None]) -> Program:
+def _from_sid(package: str, announce: Callable[[str], None]) -> Path:
+    """The /usr of a package and its libraries, fetched the first time. Raises BenchmarkError."""
+    folder = cache_folder() / package
     if not (folder / _COMPLETE).exists():
-        announce("Fetching PgBouncer from Debian sid (about 32 MB, once)")
+        announce(f"Fetching {package} from Debian sid (about 30 MB, once)")
         shutil.rmtree(folder, ignore_errors=True)
-        _unpack(_download("pgbouncer", folder / "apt"), folder / "root")
+        _unpack(package, _download(package, folder / "apt"), folder / "root")
         shutil.rmtree(folder / "apt")
         (folder / _COMPLETE).touch()
-    root = folder / "root" / "usr"
+    return folder / "root" / "usr"
+
+
+def _foreign(root: Path, program: str, *libraries: str) -> Program:
+    """A program of sid on its own dynamic linker and libraries. Raises BenchmarkError."""
     linkers = sorted(root.glob("lib/*-linux-gnu*/ld-linux-*.so.*"))
     if not linkers:
         raise BenchmarkError("its libraries have no dynamic linker")
     linker = linkers[0]
-    command = (
-        str(linker),
-        "--library-path",
-        str(linker.parent),
-        str(root / "sbin" / "pgbouncer"),
-    )
+    paths = ":".join(map(str, (linker.parent, *(root / name for name in libraries))))
+    command = (str(linker), "--library-path", paths, str(root / program))
     return Program(command, _version((*command, "--version")), "Debian sid")
 
 
@@ -127,9 +145,9 @@ def _debian_mirror() -> str:
     raise BenchmarkError("the machine's apt sources name no Debian mirror")
 
 
-def _unpack(packages: list[Path], root: Path) -> None:
+def _unpack(package: str, files: list[Path], root: Path) -> None:
     root.mkdir()
-    for package in packages:
+    for file in files:
         # The program and shared libraries; perl, systemd and the like are never run.
-        if package.name.startswith(("pgbouncer_", "lib", "zlib1g_")):
-            run(["dpkg-deb", "-x", str(package), str(root)])
+        if file.name.startswith((f"{package}_", "lib", "zlib1g_")):
+            run(["dpkg-deb", "-x", str(file), str(root)])

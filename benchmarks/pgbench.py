@@ -6,24 +6,26 @@ so that logins before it and the end after it count for nobody.
 
 from __future__ import annotations
 
-import contextlib
-import math
 import re
-import subprocess
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.bench import Bench
-from benchmarks.meters import CpuMeter, machine_shares, read_machine_times
-from benchmarks.processes import BenchmarkError, clean_environment, scratch_folder
-from benchmarks.subjects import Subject
+from benchmarks.bench import Audience, Bench, Sizes, Subject
+from benchmarks.processes import BenchmarkError, scratch_folder
+from benchmarks.servers import find_postgres
 from benchmarks.summary import Metrics, percentile
+from benchmarks.window import expected_seconds, run_seconds, run_window
 
-# Every client has logged in and every cache is warm by then.
-_WARM_SECONDS = 0.8
-_PATIENCE_SECONDS = 30.0
+# The built-in TPC-B-like transaction: BEGIN, three UPDATEs, SELECT, INSERT, END.
+_TPCB_STATEMENTS = 7
+_SCRIPTS = {
+    "connect": "SELECT 1;\n",
+    "repeated": "SELECT abalance FROM pgbench_accounts WHERE aid = 4711;\n",
+    # Two billion texts: none is remembered, by nobody.
+    "literals": "\\set aid random(1, 100000 * :scale)\n\\set other random(1, 2000000000)\n"
+    "SELECT abalance, :other FROM pgbench_accounts WHERE aid = :aid;\n",
+}
 # pgbench writes its log with every transaction: memory, where there is some.
 _LOG_PARENT = Path("/dev/shm")  # noqa: S108 - a fresh folder is made in it
 
@@ -72,7 +74,11 @@ def window_latencies(log: Iterable[Transaction], start: float, end: float) -> li
 
 @dataclass(frozen=True, slots=True)
 class PgbenchCase:
-    """One pgbench load. ``script``: "select" (-S), "tpcb", or "connect" (-C, SELECT 1)."""
+    """One pgbench load.
+
+    ``script``: "select" (-S), "tpcb", "connect" (-C, SELECT 1), "repeated" (one text again and
+    again), or "literals" (no text comes twice).
+    """
 
     name: str
     title: str
@@ -82,13 +88,17 @@ class PgbenchCase:
     tls: bool = False
     iterations: int = 4096
     group: str = "queries"
-    needs_proxy: bool = False
+    audience: Audience = Audience.ALL
     rounds: int | None = None
 
     @property
     def threads(self) -> int:
         """One thread drives all the clients, but pgbench connects one after the other."""
         return self.clients if self.script == "connect" else 1
+
+    def expected_seconds(self, sizes: Sizes) -> float:
+        """The run, which has whole seconds, and what is around it."""
+        return expected_seconds(sizes, self.clients)
 
     def measure(self, bench: Bench, subject: Subject) -> Metrics:
         """Let it warm up and then measure for the window."""
@@ -100,80 +110,50 @@ class PgbenchCase:
             return self._measure(bench, subject, folder)
 
     def _measure(self, bench: Bench, subject: Subject, folder: Path) -> Metrics:
-        root = subject.pid
-        meter = CpuMeter(root) if root is not None else None
-        seconds = math.ceil(_WARM_SECONDS + bench.sizes.seconds)
-        report = folder / "report"
-        command = self._command(bench, folder, seconds)
-        environment = subject.endpoint(tls=self.tls, iterations=self.iterations)
-        with report.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env=clean_environment(environment.libpq_environment()),
-                start_new_session=True,
-            )
-        with contextlib.ExitStack() as stack:
-            stack.callback(process.wait, _PATIENCE_SECONDS)
-            stack.callback(process.kill)
-            time.sleep(_WARM_SECONDS)
-            machine_before = read_machine_times()
-            start = time.time()
-            before = meter.read() if meter else None
-            time.sleep(bench.sizes.seconds)
-            after = meter.read() if meter else None
-            end = time.time()
-            machine_after = read_machine_times()
-            try:
-                status = process.wait(_PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                raise BenchmarkError(f"pgbench through {subject.title} did not end.") from None
-        words = report.read_text(errors="replace")
-        if status != 0 or parse_failures(words):
-            last = " / ".join(words.strip().splitlines()[-3:])
-            raise BenchmarkError(f"pgbench through {subject.title} failed: {last}")
+        endpoint = subject.endpoint(tls=self.tls, iterations=self.iterations)
+        window = run_window(
+            self._command(bench.sizes, folder),
+            subject,
+            bench.sizes,
+            folder,
+            clients=self.clients,
+            environment=endpoint.libpq_environment(),
+        )
+        failures = parse_failures(window.report)
+        if failures:
+            raise BenchmarkError(f"{failures} transactions through {subject.title} failed.")
         log = parse_log(
             line for path in folder.glob("log.*") for line in path.read_text().splitlines()
         )
-        latencies = window_latencies(log, start, end)
+        latencies = window_latencies(log, window.start, window.end)
         if not latencies:
             raise BenchmarkError(f"No transaction through {subject.title} ended in the window.")
-        idle, stolen = machine_shares(machine_before, machine_after)
+        statements = _TPCB_STATEMENTS if self.script == "tpcb" else 1
         metrics: Metrics = {
-            "tps": len(latencies) / (end - start),
+            "tps": len(latencies) / window.seconds,
             "transactions": len(latencies),
-            "seconds": end - start,
-            "machine_idle": idle,
-            "machine_stolen": stolen,
+            **window.machine(),
+            **window.cpu_each(len(latencies) * statements),
         }
         if self.script == "connect":
             # pgbench's latency begins after the connect; of this it tells the average only.
-            metrics["connect_us"] = parse_connect_time(words)
+            metrics["connect_us"] = parse_connect_time(window.report)
         else:
             metrics["p50_us"] = percentile(latencies, 50)
             metrics["p99_us"] = percentile(latencies, 99)
-        if before is not None and after is not None:
-            used = CpuMeter.between(before, after)
-            metrics["cpu_us"] = used.total / len(latencies)
-            metrics["cpu_user_us"] = used.user / len(latencies)
-            metrics["cpu_kernel_us"] = used.kernel / len(latencies)
         return metrics
 
-    def _command(self, bench: Bench, folder: Path, seconds: int) -> list[str]:
+    def _command(self, sizes: Sizes, folder: Path) -> list[str]:
         command = [
-            bench.server.program("pgbench"), "--no-vacuum", "-M", self.mode, "-T", str(seconds),
-            "-c", str(self.clients), "-j", str(self.threads), "--log",
-            f"--log-prefix={folder / 'log'}",
+            str(find_postgres() / "pgbench"), "--no-vacuum", "-M", self.mode,
+            "-T", str(run_seconds(sizes, self.clients)), "-c", str(self.clients),
+            "-j", str(self.threads), "--log", f"--log-prefix={folder / 'log'}",
         ]  # fmt: skip
-        match self.script:
-            case "select":
-                return [*command, "--select-only"]
-            case "connect":
-                script = folder / "script.sql"
-                script.write_text("SELECT 1;\n")
-                return [*command, "--connect", "--file", str(script)]
-            case _:
-                return command
+        if self.script == "tpcb":
+            return command
+        if self.script == "select":
+            return [*command, "--select-only"]
+        script = folder / "script.sql"
+        script.write_text(_SCRIPTS[self.script])
+        options = ["--connect"] if self.script == "connect" else [f"--define=scale={sizes.scale}"]
+        return [*command, *options, "--file", str(script)]

@@ -8,14 +8,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.record import CaseFacts, Run, SubjectFacts
+from benchmarks.record import CaseFacts, Run, SubjectFacts, prefix
 from benchmarks.requirements import DIRECT
 from benchmarks.summary import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = {"accode": "#1b6ca8", "pgbouncer": "#e08e0b", "haproxy": "#7a7a7a", "direct": "#444444"}
+_COLOURS = {
+    "accode": "#1b6ca8",
+    "against": "#7fb3d5",
+    "pgbouncer": "#e08e0b",
+    "router": "#e08e0b",
+    "haproxy": "#7a7a7a",
+}
+
+_LONG = ("tpcb", "read")
 
 
 def draw(run: Run, folder: Path) -> list[str]:
@@ -31,9 +39,9 @@ def draw(run: Run, folder: Path) -> list[str]:
         ("latency", "Median latency added to direct", "us", "p50_us", "queries", True),
         ("memory", "Memory per idle session (RSS)", "KB", "rss_per_session_kb", "idle", False),
     ):
-        # TPC-B has seven statements in a transaction: its bars would flatten all the others.
-        cases = [c for c in run.cases if c.group == group and not c.name.startswith("tpcb")]
-        subjects = [subject for subject in run.subjects if subject.name != DIRECT]
+        # A transaction of many statements: its bars would flatten all the others.
+        cases = [c for c in run.cases if c.group == group and not c.name.startswith(_LONG)]
+        subjects = [s for s in run.subjects if s.name != DIRECT and _has_part(run, s, cases)]
         figures = {
             (case.name, subject.name): found
             for case in cases
@@ -52,11 +60,19 @@ def draw(run: Run, folder: Path) -> list[str]:
         axes.set_ylabel(f"{unit}, median; lines: smallest to largest")
         axes.legend(frameon=False)
         picture.tight_layout()
-        file = f"latest-{name}.png"
+        file = f"{prefix(run.protocol)}latest-{name}.png"
         picture.savefig(folder / file, dpi=130)
         plt.close(picture)
         drawn.append(file)
     return drawn
+
+
+def _has_part(run: Run, subject: SubjectFacts, cases: list[CaseFacts]) -> bool:
+    return any(
+        entry.subject == subject.name and entry.case == case.name
+        for entry in run.rounds
+        for case in cases
+    )
 
 
 def _figure(

@@ -45,15 +45,18 @@ class Account:
     gid: int
 
 
-def server_account() -> Account | None:
-    """``postgres`` where we are root, None (ourselves) otherwise. Raises BenchmarkError."""
+def server_account(server: str, name: str) -> Account | None:
+    """The account that a server runs as where we are root, None (ourselves) otherwise.
+
+    Raises BenchmarkError.
+    """
     if os.geteuid() != 0:
         return None
     try:
-        entry = pwd.getpwnam("postgres")
+        entry = pwd.getpwnam(name)
     except KeyError:
         raise BenchmarkError(
-            "PostgreSQL does not run as root and there is no account named postgres."
+            f"{server} does not run as root and there is no account named {name}."
         ) from None
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 

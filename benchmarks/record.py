@@ -13,7 +13,8 @@ from benchmarks.requirements import Verdict
 from benchmarks.schedule import Failure
 from benchmarks.summary import Results, Round
 
-FORMAT = 1
+# 2: MySQL in the same shape; CPU of TPC-B for each statement.
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,15 @@ class CaseFacts:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything that was measured, and on what."""
+    """Everything that was measured, and on what.
 
+    ``protocol``: as in the file's name; ``database``: the server's title; ``peer``: the name of
+    the subject that ours is compared with.
+    """
+
+    protocol: str
+    database: str
+    peer: str
     # UTC, ISO 8601.
     started: str
     minutes: float
@@ -86,8 +94,13 @@ def to_json(run: Run, verdicts: list[Verdict]) -> str:
 
 
 def file_name(run: Run) -> str:
-    """``<date>-<revision>``, without an ending."""
-    return f"{run.started[:10]}-{run.revision}"
+    """``<date>-<revision>``, MySQL's with the protocol before it; without an ending."""
+    return f"{prefix(run.protocol)}{run.started[:10]}-{run.revision}"
+
+
+def prefix(protocol: str) -> str:
+    """What the names of a protocol's files begin with: PostgreSQL's with nothing."""
+    return "" if protocol == "postgres" else f"{protocol}-"
 
 
 def write_json(run: Run, verdicts: list[Verdict], folder: Path) -> Path:

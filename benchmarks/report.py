@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.builds import AGAINST
+from benchmarks.builds import AGAINST, OURS
 from benchmarks.comparison import compare, rows
+from benchmarks.method import describe_method
 from benchmarks.record import CaseFacts, Run
-from benchmarks.requirements import DIRECT, POOLER, Verdict
+from benchmarks.requirements import DIRECT, Verdict
 from benchmarks.summary import Results, Spread
 
 # Above this the machine was not ours alone, and the report says so.
@@ -27,71 +28,89 @@ class _Column:
     shows_spread: bool = False
 
 
-_COLUMNS: dict[str, tuple[str, tuple[_Column, ...]]] = {
-    "queries": (
-        "Queries",
-        (
-            _Column("per second", "tps", 0, shows_spread=True),
-            _Column("to direct", "tps", 2, against=DIRECT),
-            _Column("to PgBouncer", "tps", 2, against=POOLER),
-            _Column("p50 us", "p50_us", 0),
-            _Column("added p50 us", "p50_us", 0, DIRECT, is_difference=True, shows_spread=True),
-            _Column("p99 us", "p99_us", 0, shows_spread=True),
-            _Column("CPU us", "cpu_us", 1, shows_spread=True),
-            _Column("user", "cpu_user_us"),
-            _Column("kernel", "cpu_kernel_us"),
-            _Column("CPU to PgBouncer", "cpu_us", 2, POOLER, shows_spread=True),
+_Group = tuple[str, tuple[_Column, ...]]
+
+
+def _groups(peer: str, title: str) -> dict[str, _Group]:
+    """The tables of each group of cases; ``peer`` is who ours is compared with."""
+    return {
+        "queries": (
+            "Queries",
+            (
+                _Column("per second", "tps", 0, shows_spread=True),
+                _Column("to direct", "tps", 2, against=DIRECT),
+                _Column(f"to {title}", "tps", 2, against=peer),
+                _Column("p50 us", "p50_us", 0),
+                _Column("added p50 us", "p50_us", 0, DIRECT, is_difference=True, shows_spread=True),
+                _Column("p99 us", "p99_us", 0, shows_spread=True),
+                *_cpu("us", 1, peer, title),
+            ),
         ),
-    ),
-    "connects": (
-        "Connects (a login, one SELECT 1, a disconnect)",
-        (
-            _Column("per second", "tps", 0, shows_spread=True),
-            _Column("to direct", "tps", 2, against=DIRECT),
-            _Column("to PgBouncer", "tps", 2, against=POOLER),
-            _Column("mean connect us", "connect_us", 0, shows_spread=True),
-            _Column("CPU us", "cpu_us", 0, shows_spread=True),
-            _Column("user", "cpu_user_us", 0),
-            _Column("kernel", "cpu_kernel_us", 0),
-            _Column("CPU to PgBouncer", "cpu_us", 2, POOLER, shows_spread=True),
+        "policies": (
+            "A policy on statements",
+            (
+                _Column("per second", "tps", 0, shows_spread=True),
+                _Column("p50 us", "p50_us", 0),
+                _Column("p99 us", "p99_us", 0, shows_spread=True),
+                _Column("CPU us", "cpu_us", 1, shows_spread=True),
+                _Column("to no policy", "cpu_us", 2, OURS, shows_spread=True),
+                _Column(
+                    "more than no policy", "cpu_us", 1, OURS, is_difference=True, shows_spread=True
+                ),
+            ),
         ),
-    ),
-    "bulk": (
-        "{rows:,} rows in one statement",
-        (
-            _Column("rows per second", "rows_per_s", 0, shows_spread=True),
-            _Column("to direct", "rows_per_s", 2, DIRECT, shows_spread=True),
-            _Column("to PgBouncer", "rows_per_s", 2, against=POOLER),
-            _Column("CPU s", "cpu_s", 3, shows_spread=True),
-            _Column("user", "cpu_user_s", 3),
-            _Column("kernel", "cpu_kernel_s", 3),
-            _Column("CPU to PgBouncer", "cpu_s", 2, POOLER, shows_spread=True),
+        "connects": (
+            "Connects (a login, one SELECT 1, a disconnect)",
+            (
+                _Column("per second", "tps", 0, shows_spread=True),
+                _Column("to direct", "tps", 2, against=DIRECT),
+                _Column(f"to {title}", "tps", 2, against=peer),
+                _Column("mean connect us", "connect_us", 0, shows_spread=True),
+                *_cpu("us", 0, peer, title),
+            ),
         ),
-    ),
-    "idle": (
-        "{idle_sessions:,} idle sessions",
-        (
-            _Column("RSS KB each", "rss_per_session_kb", 1, shows_spread=True),
-            _Column("PSS KB each", "pss_per_session_kb", 1, shows_spread=True),
-            _Column("RSS before KB", "rss_before_kb", 0),
-            _Column("RSS after KB", "rss_after_kb", 0),
+        "bulk": (
+            "{rows:,} rows in one statement",
+            (
+                _Column("rows per second", "rows_per_s", 0, shows_spread=True),
+                _Column("to direct", "rows_per_s", 2, DIRECT, shows_spread=True),
+                _Column(f"to {title}", "rows_per_s", 2, against=peer),
+                *_cpu("s", 3, peer, title),
+            ),
         ),
-    ),
-    "stalled": (
-        "A reader that stops for {stall_seconds:g} s in the middle of {stalled_mb:,.0f} MB",
-        (
-            _Column("RSS growth KB, stopped", "growth_stalled_kb", 0, shows_spread=True),
-            _Column("while reading", "growth_reading_kb", 0, shows_spread=True),
-            _Column("RSS before KB", "rss_before_kb", 0),
+        "idle": (
+            "{idle_sessions:,} idle sessions",
+            (
+                _Column("RSS KB each", "rss_per_session_kb", 1, shows_spread=True),
+                _Column("PSS KB each", "pss_per_session_kb", 1, shows_spread=True),
+                _Column("RSS before KB", "rss_before_kb", 0),
+                _Column("RSS after KB", "rss_after_kb", 0),
+            ),
         ),
-    ),
-}
+        "stalled": (
+            "A reader that stops for {stall_seconds:g} s in the middle of {stalled_mb:,.0f} MB",
+            (
+                _Column("RSS growth KB, stopped", "growth_stalled_kb", 0, shows_spread=True),
+                _Column("while reading", "growth_reading_kb", 0, shows_spread=True),
+                _Column("RSS before KB", "rss_before_kb", 0),
+            ),
+        ),
+    }
+
+
+def _cpu(unit: str, digits: int, peer: str, title: str) -> tuple[_Column, ...]:
+    return (
+        _Column(f"CPU {unit}", f"cpu_{unit}", digits, shows_spread=True),
+        _Column("user", f"cpu_user_{unit}", digits),
+        _Column("kernel", f"cpu_kernel_{unit}", digits),
+        _Column(f"CPU to {title}", f"cpu_{unit}", 2, peer, shows_spread=True),
+    )
 
 
 def to_markdown(run: Run, verdicts: Sequence[Verdict], plots: Iterable[str] = ()) -> str:
     """The report. ``plots`` are names of picture files beside it."""
     parts = [
-        "# Accode Proxy: benchmark results",
+        f"# Accode Proxy: benchmark results, {run.database}",
         _provenance(run),
         *_warnings(run),
         "## What must be reached",
@@ -101,7 +120,8 @@ def to_markdown(run: Run, verdicts: Sequence[Verdict], plots: Iterable[str] = ()
         *_case_tables(run),
         *_store_scale(run),
         "## How it was measured",
-        _method(run),
+        describe_method(run),
+        *_versions(run),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -166,7 +186,9 @@ def _comparison(run: Run) -> list[str]:
 def _case_tables(run: Run) -> list[str]:
     parts = []
     results = run.results
-    for group, (heading, columns) in _COLUMNS.items():
+    titles = {subject.name: subject.title for subject in run.subjects}
+    groups = _groups(run.peer, titles.get(run.peer, run.peer))
+    for group, (heading, columns) in groups.items():
         cases = [case for case in run.cases if case.group == group and results.has(case.name)]
         if not cases:
             continue
@@ -236,38 +258,12 @@ def flatten(value: object, prefix: str = "") -> list[tuple[str, str]]:
     ]
 
 
-def _method(run: Run) -> str:
-    lines = [
-        "- One PostgreSQL server, every program on this one machine, the load generator "
-        "included, over the loopback interface: they share its cores, as their figures show.",
-        "- All subjects run all the time; each case goes through all of them before the next "
-        "case; each round starts with another subject. Figures are medians over the rounds, "
-        "(smallest..largest) in parentheses; ratios and differences are taken within each "
-        "round before the median.",
-        "- pgbench figures come from a window inside of each run, after a warm-up: "
-        "transactions by their time stamps in pgbench's log, CPU read at both ends. Logins are "
-        "outside of it, except in the connect cases, where they are what is measured.",
-        "- CPU is the proxy's whole process tree, by the kernel's CPU-time clocks; user and "
-        "kernel shares from /proc/PID/stat. Time the kernel spends in interrupts on "
-        "behalf of others is not in it, for any subject.",
-        "- Bulk cases: a minimal client on a raw socket that reads a megabyte at a time and "
-        "throws it away (median of "
-        f"{run.sizes.bulk_repeats} statements a round), so that the client is not the limit.",
-        "- Memory: from /proc/PID/smaps_rollup, in a freshly started and warmed-up proxy. "
-        "Socket buffers in the kernel are not in it.",
-        "- Clients log in with SCRAM verifiers of 4,096 iterations (1 where the case says so; "
-        "Accode Proxy still logs in upstream with 4,096, and refuses fewer without TLS). Every "
-        "certificate is the same ECDSA P-256 one; clients use sslmode=require. Upstream of the "
-        "proxies is plaintext. PgBouncer keeps upstream sessions for the next client; Accode "
-        "Proxy and HAProxy open a new one for each, which the connect cases include.",
-        f"- pgbench scale {run.sizes.scale}. PostgreSQL settings: "
-        + ", ".join(f"{key}={value}" for key, value in run.server.items() if value)
-        + ".",
+def _versions(run: Run) -> list[str]:
+    return [
+        table(
+            ("subject", "version", "TLS to the client", "settings"),
+            ((s.title, s.version, s.tls, s.notes) for s in run.subjects),
+            of_words=True,
+        ),
+        table(("of Accode Proxy", "version"), run.python.items(), of_words=True),
     ]
-    subjects = table(
-        ("subject", "version", "TLS to the client", "settings"),
-        ((s.title, s.version, s.tls, s.notes) for s in run.subjects),
-        of_words=True,
-    )
-    python = table(("of Accode Proxy", "version"), run.python.items(), of_words=True)
-    return "\n\n".join(["\n".join(lines), subjects, python])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.builds import OURS
 from benchmarks.summary import Results, Spread
 
-OURS, POOLER, DIRECT = "accode", "pgbouncer", "direct"
+DIRECT, POOLER, RELAY = "direct", "pgbouncer", "haproxy"
+JUDGED = "accode-policy"
 
 MAX_CPU_RATIO = 1.3
 MAX_ADDED_MICROSECONDS = 20.0
@@ -16,10 +20,37 @@ MAX_BULK_CPU_RATIO = 1.0
 MAX_STALLED_KB = 4096.0
 MAX_IDLE_KB = 32.0
 MAX_IDLE_TLS_KB = 100.0
+MAX_POLICY_CPU_RATIO = 1.1
+MAX_POLICY_MICROSECONDS = 20.0
 # "The same": within what two runs of one and the same store differ by.
 MAX_LOGIN_RATIO = 1.25
 MAX_START_SECONDS = 2.0
 LARGE_STORE = {"workspaces": 10_000, "tokens": 100_000, "sources": 50_000}
+
+
+class How(enum.Enum):
+    """What is held against the limit."""
+
+    # The middle round's multiple of, or difference to, another subject's figure.
+    RATIO = "ratio"
+    LEAST_RATIO = "ratio, at least"
+    DIFFERENCE = "difference"
+    # A bound on memory holds for the worst round, not for the middle one.
+    WORST = "worst"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One figure of one case. ``subject`` is judged, ``other`` is what it is compared with."""
+
+    text: str
+    how: How
+    case: str
+    metric: str
+    limit: float
+    unit: str = "x"
+    other: str = ""
+    subject: str = OURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,67 +63,127 @@ class Verdict:
     is_reached: bool | None
 
 
-def judge(results: Results) -> list[Verdict]:
-    """Every requirement that this run can answer, in the order of the plan."""
-    verdicts = []
-    for case, words in (
-        ("simple-8", "8 clients, plain"),
-        ("simple-tls-8", "8 clients, TLS to the client"),
-        ("simple-1", "1 client, plain"),
-        ("simple-32", "32 clients, plain"),
-    ):
-        verdicts.append(
-            _at_most(
-                f"proxy CPU per simple query with audit on, {words}, to PgBouncer's",
-                results.ratio(case, OURS, POOLER, "cpu_us"),
-                MAX_CPU_RATIO,
-                "x",
-            )
+_MEMORY = (
+    *(
+        Requirement(
+            f"growth of RSS while a reader has stopped, {words}",
+            How.WORST, case, "growth_stalled_kb", MAX_STALLED_KB, " KB",
         )
-    for case, words in (("simple-1", "simple"), ("prepared-1", "prepared")):
-        verdicts.append(
-            _at_most(
-                f"p50 at 1 client, {words}, more than PgBouncer's",
-                results.difference(case, OURS, POOLER, "p50_us"),
-                MAX_ADDED_MICROSECONDS,
-                " us",
-            )
+        for case, words in (("stalled", "plain"), ("stalled-tls", "TLS"))
+    ),
+    *(
+        Requirement(
+            f"RSS per idle session, {words}", How.WORST, case, "rss_per_session_kb", limit, " KB"
         )
-    for case, words in (
-        ("select-rows", "SELECT"),
-        ("copy-out", "COPY to the client"),
-        ("copy-in", "COPY to the server"),
-    ):
-        verdicts.append(
-            _at_least(
-                f"a million rows, {words}: rate to direct",
-                results.ratio(case, OURS, DIRECT, "rows_per_s"),
-                MIN_BULK_RATE,
-                "x",
-            )
+        for case, words, limit in (
+            ("idle", "plain", MAX_IDLE_KB),
+            ("idle-tls", "TLS to the client", MAX_IDLE_TLS_KB),
         )
-        verdicts.append(
-            _at_most(
-                f"a million rows, {words}: proxy CPU to PgBouncer's",
-                results.ratio(case, OURS, POOLER, "cpu_s"),
-                MAX_BULK_CPU_RATIO,
-                "x",
-            )
+    ),
+)  # fmt: skip
+
+_POLICIES = (
+    Requirement(
+        "a read-only policy, repeated statements: proxy CPU to none",
+        How.RATIO, "policy-repeated", "cpu_us", MAX_POLICY_CPU_RATIO, "x", OURS, JUDGED,
+    ),
+    Requirement(
+        "a read-only policy, a new text each time: proxy CPU of a short statement, more than with "
+        "none",
+        How.DIFFERENCE, "policy-literals", "cpu_us", MAX_POLICY_MICROSECONDS, " us", OURS, JUDGED,
+    ),
+)  # fmt: skip
+
+
+def _bulk(case: str, words: str, peer: str, peer_words: str) -> tuple[Requirement, Requirement]:
+    return (
+        Requirement(
+            f"a million rows, {words}: rate to direct",
+            How.LEAST_RATIO, case, "rows_per_s", MIN_BULK_RATE, "x", DIRECT,
+        ),
+        Requirement(
+            f"a million rows, {words}: proxy CPU to {peer_words}",
+            How.RATIO, case, "cpu_s", MAX_BULK_CPU_RATIO, "x", peer,
+        ),
+    )  # fmt: skip
+
+
+POSTGRES = (
+    *(
+        Requirement(
+            f"proxy CPU per simple query with audit on, {words}, to PgBouncer's",
+            How.RATIO, case, "cpu_us", MAX_CPU_RATIO, "x", POOLER,
         )
-    for case, words in (("stalled", "plain"), ("stalled-tls", "TLS")):
-        growth = results.value(case, OURS, "growth_stalled_kb")
-        verdicts.append(
-            _worst_below(
-                f"growth of RSS while a reader has stopped, {words}", growth, MAX_STALLED_KB
-            )
+        for case, words in (
+            ("simple-8", "8 clients, plain"),
+            ("simple-tls-8", "8 clients, TLS to the client"),
+            ("simple-1", "1 client, plain"),
+            ("simple-32", "32 clients, plain"),
         )
-    for case, words, limit in (
-        ("idle", "plain", MAX_IDLE_KB),
-        ("idle-tls", "TLS to the client", MAX_IDLE_TLS_KB),
-    ):
-        growth = results.value(case, OURS, "rss_per_session_kb")
-        verdicts.append(_worst_below(f"RSS per idle session, {words}", growth, limit))
-    return verdicts
+    ),
+    *(
+        Requirement(
+            f"p50 at 1 client, {words}, more than PgBouncer's",
+            How.DIFFERENCE, case, "p50_us", MAX_ADDED_MICROSECONDS, " us", POOLER,
+        )
+        for case, words in (("simple-1", "simple"), ("prepared-1", "prepared"))
+    ),
+    *_bulk("select-rows", "SELECT", POOLER, "PgBouncer's"),
+    *_bulk("copy-out", "COPY to the client", POOLER, "PgBouncer's"),
+    *_bulk("copy-in", "COPY to the server", POOLER, "PgBouncer's"),
+    *_MEMORY,
+    *_POLICIES,
+)  # fmt: skip
+
+MYSQL = (
+    *(
+        Requirement(
+            f"proxy CPU per point select with audit on, {mode}, {clients}, to HAProxy TCP's",
+            How.RATIO, f"select-{mode}-{number}", "cpu_us", MAX_CPU_RATIO, "x", RELAY,
+        )
+        for mode in ("prepared", "text")
+        for number, clients in ((8, "8 clients"), (1, "1 client"), (32, "32 clients"))
+    ),
+    _bulk("select-rows", "SELECT", RELAY, "HAProxy TCP's")[0],
+    *_MEMORY,
+    *_POLICIES,
+)  # fmt: skip
+
+
+def judge(results: Results, requirements: Iterable[Requirement]) -> list[Verdict]:
+    """Every requirement, in its order; a run that cannot answer one says so."""
+    return [_verdict(results, requirement) for requirement in requirements]
+
+
+def _verdict(results: Results, asked: Requirement) -> Verdict:
+    least = asked.how is How.LEAST_RATIO
+    limit = f"at {'least' if least else 'most'} {asked.limit:g}{asked.unit}"
+    found = _measured(results, asked)
+    if found is None:
+        return Verdict(asked.text, limit, "not measured", None)
+    digits = 2 if asked.unit == "x" else 1
+    shape = f"{{:.{digits}f}}"
+    figure = (
+        f"{shape.format(found.median)}{asked.unit} "
+        f"({shape.format(found.low)}..{shape.format(found.high)})"
+    )
+    if least:
+        is_reached = found.median >= asked.limit
+    elif asked.how is How.WORST:
+        is_reached = found.high <= asked.limit
+    else:
+        is_reached = found.median <= asked.limit
+    return Verdict(asked.text, limit, figure, is_reached)
+
+
+def _measured(results: Results, asked: Requirement) -> Spread | None:
+    match asked.how:
+        case How.WORST:
+            return results.value(asked.case, asked.subject, asked.metric)
+        case How.DIFFERENCE:
+            return results.difference(asked.case, asked.subject, asked.other, asked.metric)
+        case _:
+            return results.ratio(asked.case, asked.subject, asked.other, asked.metric)
 
 
 def judge_store(measured: dict[str, Any] | None) -> list[Verdict]:
@@ -122,30 +213,3 @@ def judge_store(measured: dict[str, Any] | None) -> list[Verdict]:
         Verdict(start, asked[1], f"{seconds:.3f} s", seconds < MAX_START_SECONDS),
         Verdict(memory, asked[2], f"{grown:.1f} MB", is_reached=True),
     ]
-
-
-def _figure(found: Spread, unit: str) -> str:
-    digits = 2 if unit == "x" else 1
-    return f"{found.median:.{digits}f}{unit} ({found.low:.{digits}f}..{found.high:.{digits}f})"
-
-
-def _at_most(text: str, found: Spread | None, limit: float, unit: str) -> Verdict:
-    asked = f"at most {limit:g}{unit}"
-    if found is None:
-        return Verdict(text, asked, "not measured", None)
-    return Verdict(text, asked, _figure(found, unit), found.median <= limit)
-
-
-def _at_least(text: str, found: Spread | None, limit: float, unit: str) -> Verdict:
-    asked = f"at least {limit:g}{unit}"
-    if found is None:
-        return Verdict(text, asked, "not measured", None)
-    return Verdict(text, asked, _figure(found, unit), found.median >= limit)
-
-
-def _worst_below(text: str, found: Spread | None, limit: float) -> Verdict:
-    """A bound on memory holds for the worst round, not for the middle one."""
-    asked = f"at most {limit:g} KB"
-    if found is None:
-        return Verdict(text, asked, "not measured", None)
-    return Verdict(text, asked, _figure(found, " KB"), found.high <= limit)

@@ -6,13 +6,13 @@ Knows cases and subjects by their interfaces. Must never know what is measured.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from benchmarks.bench import Bench, Case
+from benchmarks.bench import Bench, Case, Sizes, Subject
 from benchmarks.processes import BenchmarkError
-from benchmarks.subjects import Subject
 from benchmarks.summary import Metrics, Round
 
 _Item = TypeVar("_Item")
@@ -57,6 +57,58 @@ def progress_words(metrics: Metrics) -> str:
     return ", ".join(shape.format(metrics[name]) for name, shape in _SHOWN if name in metrics)
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One measurement to come. ``position``: its place in the order of that round, from 0."""
+
+    number: int
+    position: int
+    case: Case
+    subject: Subject
+
+
+def plan(cases: Sequence[Case], subjects: Sequence[Subject], rounds: int) -> list[Turn]:
+    """Everything that is to be measured, in order."""
+    turns = []
+    for number in range(rounds):
+        for case in cases:
+            if case.rounds is not None and number >= case.rounds:
+                continue
+            taking_part = [one for one in subjects if case.audience.includes(one)]
+            turns += [
+                Turn(number, position, case, subject)
+                for position, subject in enumerate(in_turn(taking_part, number))
+            ]
+    return turns
+
+
+class Forecast:
+    """How long the rest takes: a case that was measured as it did, another as is expected."""
+
+    def __init__(self, turns: Sequence[Turn], sizes: Sizes) -> None:
+        self._left = Counter(turn.case.name for turn in turns)
+        self._guess = {turn.case.name: turn.case.expected_seconds(sizes) for turn in turns}
+        self._spent: dict[str, list[float]] = {}
+
+    def note(self, case: str, seconds: float) -> None:
+        """One measurement of the case is done, and took so long."""
+        self._left[case] -= 1
+        self._spent.setdefault(case, []).append(seconds)
+
+    def seconds(self) -> float:
+        """Until everything is done."""
+        return sum(count * self._each(case) for case, count in self._left.items())
+
+    def _each(self, case: str) -> float:
+        spent = self._spent.get(case)
+        return sum(spent) / len(spent) if spent else self._guess[case]
+
+
+def minutes_words(seconds: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
 def run_rounds(
     bench: Bench,
     cases: Sequence[Case],
@@ -69,25 +121,25 @@ def run_rounds(
     """
     rounds: list[Round] = []
     failures: list[Failure] = []
-    started = time.monotonic()
-    for number in range(bench.sizes.rounds):
-        for case in cases:
-            if case.rounds is not None and number >= case.rounds:
-                continue
-            for position, subject in enumerate(in_turn(subjects, number)):
-                clock = f"{time.monotonic() - started:5.0f} s"
-                place = f"{clock}  round {number + 1}/{bench.sizes.rounds}  {case.name:<20}"
-                try:
-                    # Asking for the process also notices that it has died meanwhile.
-                    if subject.pid is None and case.needs_proxy:
-                        continue
-                    metrics = case.measure(bench, subject)
-                except (BenchmarkError, OSError) as error:
-                    failures.append(Failure(case.name, subject.name, number, str(error)))
-                    announce(f"{place} {subject.name:<10} FAILED: {error}")
-                    subject.stop()
-                    subject.start()
-                    continue
-                rounds.append(Round(case.name, subject.name, number, position, metrics))
-                announce(f"{place} {subject.name:<10} {progress_words(metrics)}")
+    turns = plan(cases, subjects, bench.sizes.rounds)
+    forecast = Forecast(turns, bench.sizes)
+    announce(f"{len(turns)} measurements, about {minutes_words(forecast.seconds())} minutes")
+    for turn in turns:
+        name, subject = turn.case.name, turn.subject
+        started = time.monotonic()
+        try:
+            metrics = turn.case.measure(bench, subject)
+        except (BenchmarkError, OSError) as error:
+            failures.append(Failure(name, subject.name, turn.number, str(error)))
+            words = f"FAILED: {error}"
+            subject.stop()
+            subject.start()
+        else:
+            rounds.append(Round(name, subject.name, turn.number, turn.position, metrics))
+            words = progress_words(metrics)
+        forecast.note(name, time.monotonic() - started)
+        announce(
+            f"{minutes_words(forecast.seconds()):>5} left  "
+            f"round {turn.number + 1}/{bench.sizes.rounds}  {name:<20} {subject.name:<15} {words}"
+        )
     return rounds, failures

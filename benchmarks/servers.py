@@ -11,12 +11,14 @@ import secrets
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from benchmarks.bench import Sizes
 from benchmarks.processes import (
     Account,
     BenchmarkError,
@@ -26,8 +28,10 @@ from benchmarks.processes import (
     give,
     owned_folder,
     run,
+    server_account,
 )
-from benchmarks.wire import Endpoint, scram_verifier
+from benchmarks.sessions import Endpoint, Session
+from benchmarks.wire import RawClient, scram_verifier
 
 _DEBIAN_PROGRAMS = "/usr/lib/postgresql/15/bin"
 DATABASE = "bench"
@@ -125,39 +129,50 @@ def _make_role(iterations: int) -> Role:
 
 
 class PostgresServer:
-    """A cluster of our own on a free loopback port."""
+    """A cluster of our own on a free loopback port. See ``bench.DatabaseServer``."""
 
-    def __init__(self, scratch: Path, certificate: Certificate, account: Account | None) -> None:
+    title = "PostgreSQL"
+    settings = MappingProxyType(SETTINGS)
+
+    def __init__(self, scratch: Path, certificate: Certificate) -> None:
         self.port = free_port()
         self.roles = {count: _make_role(count) for count in SCRAM_ITERATIONS}
-        self._programs = _find_programs()
-        self._account = account
-        self._folder = owned_folder(scratch / "postgres", account)
+        self._programs = find_postgres()
+        self.account = server_account(self.title, "postgres")
+        self._folder = owned_folder(scratch / "postgres", self.account)
         self._data = self._folder / "data"
         self._certificate = certificate
         self._server: Server | None = None
 
-    def program(self, name: str) -> str:
-        """The path of one of the server's own programs, such as pgbench."""
-        return str(self._programs / name)
-
     def version(self) -> str:
         """As ``postgres --version`` says it."""
-        return run([self.program("postgres"), "--version"]).strip()
+        return run([self._program("postgres"), "--version"]).strip()
 
     def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
         """The server itself, with nothing in between."""
         role = self.roles[iterations]
         return Endpoint(self.port, role.name, role.password, DATABASE, tls)
 
+    def connect(self, endpoint: Endpoint) -> Session:
+        """Log in with the minimal client."""
+        return RawClient(endpoint)
+
+    def rows_query(self, rows: int) -> str:
+        """Of ``bench_rows``, which ``fill`` makes."""
+        return f"SELECT * FROM bench_rows LIMIT {rows}"
+
+    def wide_query(self, rows: int, width: int) -> str:
+        """Made up by the server as it goes."""
+        return f"SELECT repeat('x', {width}) FROM generate_series(1, {rows})"
+
     def start(self) -> None:
         """initdb, start, and make the roles and the database."""
         run(
-            [self.program("initdb"), "-D", str(self._data), "-U", "postgres", "--auth=trust",
+            [self._program("initdb"), "-D", str(self._data), "-U", "postgres", "--auth=trust",
              "--encoding=UTF8", "--no-locale", "--no-sync"],
-            cwd=self._folder, account=self._account, seconds=120,
+            cwd=self._folder, account=self.account, seconds=120,
         )  # fmt: skip
-        write_certificate(self._certificate, self._data, "server", self._account)
+        write_certificate(self._certificate, self._data, "server", self.account)
         hba = self._data / "pg_hba.conf"
         hba.write_text(
             "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
@@ -166,42 +181,41 @@ class PostgresServer:
             configuration.writelines(f"{key} = '{value}'\n" for key, value in SETTINGS.items())
         self._server = Server(
             "PostgreSQL",
-            [self.program("postgres"), "-D", str(self._data), "-p", str(self.port)],
+            [self._program("postgres"), "-D", str(self._data), "-p", str(self.port)],
             log=self._folder / "log",
             cwd=self._folder,
-            account=self._account,
+            account=self.account,
             # Fast shutdown (manual 19.5): open sessions are ended.
             stop_signal=signal.SIGINT,
         )
-        ready = [self.program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready = [self._program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         self._server.wait_until(lambda: _succeeds(ready))
         for role in self.roles.values():
-            self.execute(
-                f"CREATE ROLE {role.name} LOGIN PASSWORD '{role.verifier}'", database="postgres"
-            )
-        self.execute(
-            f"CREATE DATABASE {DATABASE} OWNER {self.roles[4096].name}", database="postgres"
-        )
+            self._execute("postgres", f"CREATE ROLE {role.name} LOGIN PASSWORD '{role.verifier}'")
+        self._execute("postgres", f"CREATE DATABASE {DATABASE} OWNER {self.roles[4096].name}")
 
-    def fill(self, scale: int, rows: int) -> None:
+    def fill(self, sizes: Sizes) -> None:
         """The pgbench tables, and ``bench_rows`` and ``bench_sink`` for the bulk cases."""
         run(
-            [self.program("pgbench"), "-i", "-q", "-s", str(scale)],
+            [self._program("pgbench"), "-i", "-q", "-s", str(sizes.scale)],
             environment=self.endpoint().libpq_environment(), seconds=300,
         )  # fmt: skip
         self.execute(
             "CREATE UNLOGGED TABLE bench_rows AS SELECT i AS id, i % 10 AS branch,"
             " (i::bigint * 7919 % 100003)::int AS balance, repeat('x', 84) AS filler"
-            f" FROM generate_series(1, {rows}) AS i",
+            f" FROM generate_series(1, {sizes.rows}) AS i",
             "CREATE UNLOGGED TABLE bench_sink (LIKE bench_rows)",
             "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC",
             "VACUUM (FREEZE, ANALYZE)",
             "CHECKPOINT",
         )
 
-    def execute(self, *statements: str, database: str = DATABASE) -> None:
-        """Run statements as the superuser."""
-        command = [self.program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1"]
+    def execute(self, *statements: str) -> None:
+        """Run statements as the superuser, in the benchmark's database."""
+        self._execute(DATABASE, *statements)
+
+    def _execute(self, database: str, *statements: str) -> None:
+        command = [self._program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1"]
         for statement in statements:
             command += ["-c", statement]
         environment = {
@@ -218,8 +232,12 @@ class PostgresServer:
         if self._server is not None:
             self._server.stop()
 
+    def _program(self, name: str) -> str:
+        return str(self._programs / name)
 
-def _find_programs() -> Path:
+
+def find_postgres() -> Path:
+    """The folder of the server's own programs, such as pgbench. Raises BenchmarkError."""
     path = find_program("postgres", _DEBIAN_PROGRAMS)
     if path is None or not (Path(path).parent / "pgbench").exists():
         raise BenchmarkError("PostgreSQL 15 is not installed (Debian: apt-get install postgresql).")

@@ -1,70 +1,37 @@
-"""What is measured: a way to the PostgreSQL server, started, asked for its address, stopped.
+"""What is measured: a way to the server, started, asked for its address, stopped.
 
-Knows how each program is configured for its best session-pooling or relaying figures. Must
-never know what load will come.
+Knows what all of them share, direct and HAProxy. Must never know what load will come.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
+from benchmarks.bench import DatabaseServer, Subject
 from benchmarks.peers import Program
-from benchmarks.processes import (
-    Account,
-    BenchmarkError,
-    Server,
-    free_port,
-    give,
-    owned_folder,
-)
-from benchmarks.servers import DATABASE, Certificate, PostgresServer, write_certificate
-from benchmarks.wire import Endpoint, RawClient
+from benchmarks.processes import BenchmarkError, Server, free_port
+from benchmarks.sessions import Endpoint
 
 # More than any case opens at once.
 MAX_SESSIONS = 2000
 
 
-class Subject(Protocol):
-    """One way to the server."""
-
-    name: str
-    title: str
-    version: str
-    # What a reader must know to judge the comparison: settings and differences.
-    notes: str
-    # Whether client TLS ends here; a relay passes the server's through.
-    ends_tls: bool
-
-    @property
-    def pid(self) -> int | None:
-        """The root of the process tree to be measured; None where there is no proxy."""
-
-    def start(self) -> None:
-        """Start and wait until it takes connections. Raises BenchmarkError."""
-
-    def stop(self) -> None:
-        """Stop, if started."""
-
-    def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
-        """Where a client connects, and as whom; ``iterations`` of SCRAM on both legs."""
-
-
 class Direct:
-    """PostgreSQL itself."""
+    """The server itself."""
 
     name = "direct"
     title = "direct"
     ends_tls = True
+    has_policy: bool | None = None
     pid: int | None = None
 
-    def __init__(self, server: PostgresServer) -> None:
+    def __init__(self, server: DatabaseServer) -> None:
         self._server = server
         self.version = server.version()
-        self.notes = "no proxy; with TLS, PostgreSQL itself does it"
+        self.notes = f"no proxy; with TLS, {server.title} itself does it"
 
     def start(self) -> None:
         """The server runs already."""
@@ -82,6 +49,7 @@ class OneProcess:
 
     name: str
     ends_tls = True
+    has_policy: bool | None = None
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -103,95 +71,24 @@ class OneProcess:
             self._running = None
 
 
-class PgBouncer(OneProcess):
-    """PgBouncer, session pooling, plaintext upstream, SCRAM on both legs."""
-
-    name = "pgbouncer"
-    title = "PgBouncer"
-
-    def __init__(
-        self,
-        program: Program,
-        server: PostgresServer,
-        certificate: Certificate,
-        scratch: Path,
-        account: Account | None,
-    ) -> None:
-        super().__init__(owned_folder(scratch / self.name, account))
-        self._program = program
-        self._server = server
-        self._account = account
-        self._certificate = write_certificate(certificate, self._folder, "client", account)
-        self.version = program.version
-        self.notes = (
-            f"{program.origin}; pool_mode=session, server_tls_sslmode=disable, SCRAM verifiers "
-            "in auth_file (no password stretching in the proxy), pkt_buf=16384, logging off"
-        )
-
-    def start(self) -> None:
-        """Write pgbouncer.ini and start."""
-        self._port = free_port()
-        users = self._folder / "users.txt"
-        roles = self._server.roles.values()
-        users.write_text("".join(f'"{role.name}" "{role.verifier}"\n' for role in roles))
-        settings = {
-            "listen_addr": "127.0.0.1",
-            "listen_port": self._port,
-            "unix_socket_dir": "",
-            "auth_type": "scram-sha-256",
-            "auth_file": users,
-            "pool_mode": "session",
-            "max_client_conn": MAX_SESSIONS,
-            "default_pool_size": MAX_SESSIONS,
-            "server_tls_sslmode": "disable",
-            # One instance for both: plaintext clients stay plaintext.
-            "client_tls_sslmode": "allow",
-            "client_tls_cert_file": self._certificate[0],
-            "client_tls_key_file": self._certificate[1],
-            "log_connections": 0,
-            "log_disconnections": 0,
-            "log_stats": 0,
-            # Measured here: against the default of 4,096 a third less CPU for large results,
-            # and nothing lost elsewhere; 65,536 is no better.
-            "pkt_buf": 16384,
-        }
-        configuration = self._folder / "pgbouncer.ini"
-        configuration.write_text(
-            f"[databases]\n{DATABASE} = host=127.0.0.1 port={self._server.port}\n[pgbouncer]\n"
-            + "".join(f"{key} = {value}\n" for key, value in settings.items())
-        )
-        for path in (users, configuration):
-            give(path, self._account)
-        # It refuses to run as root and changes to the account itself, after it has loaded its
-        # libraries from a cache folder that the account may not be able to read.
-        become = ["-u", self._account.name] if self._account else []
-        self._running = Server(
-            self.title,
-            [*self._program.command, "-q", *become, str(configuration)],
-            log=self._folder / "log",
-            cwd=self._folder,
-        )
-        self._running.wait_for_port(self._port)
-
-    def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
-        """The same roles as on the server."""
-        return replace(self._server.endpoint(tls=tls, iterations=iterations), port=self._port)
-
-
-class HaProxyTcp(OneProcess):
+class HaProxy(OneProcess):
     """HAProxy in TCP mode: a relay that does not look inside, in front of one loopback port."""
 
     name = "haproxy"
     title = "HAProxy TCP"
     ends_tls = False
 
-    def __init__(self, program: Program, server_port: int, scratch: Path, tls_notes: str) -> None:
+    def __init__(self, program: Program, server: DatabaseServer, scratch: Path) -> None:
         super().__init__(scratch / self.name)
         self._folder.mkdir()
         self._program = program
-        self._server_port = server_port
+        self._server = server
         self.version = program.version
-        self.notes = f"{program.origin}; mode tcp, one thread, logging off; {tls_notes}"
+        self.notes = (
+            f"{program.origin}; mode tcp, one thread, logging off; it does not speak "
+            f"{server.title}'s TLS negotiation, so with TLS it passes the server's own through "
+            "and spends nothing on encryption"
+        )
 
     def start(self) -> None:
         """Write haproxy.cfg and start in the foreground."""
@@ -202,7 +99,7 @@ class HaProxyTcp(OneProcess):
             "defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1h\n"
             "  timeout server 1h\n"
             f"listen database\n  bind 127.0.0.1:{self._port}\n"
-            f"  server database 127.0.0.1:{self._server_port}\n"
+            f"  server database 127.0.0.1:{self._server.port}\n"
         )
         self._running = Server(
             self.title,
@@ -212,42 +109,32 @@ class HaProxyTcp(OneProcess):
         )
         self._running.wait_for_port(self._port)
 
-
-class HaProxy(HaProxyTcp):
-    """HAProxy in front of PostgreSQL."""
-
-    def __init__(self, program: Program, server: PostgresServer, scratch: Path) -> None:
-        super().__init__(
-            program,
-            server.port,
-            scratch,
-            "it does not speak PostgreSQL's TLS negotiation, so with TLS it passes PostgreSQL's "
-            "own through and spends nothing on encryption",
-        )
-        self._server = server
-
     def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
-        """The same roles as on the server."""
+        """The same accounts as on the server."""
         return replace(self._server.endpoint(tls=tls, iterations=iterations), port=self._port)
 
 
 @contextlib.contextmanager
-def started(subjects: list[Subject]) -> Iterator[list[Subject]]:
-    """All of the subjects running and seen to answer; all of them stopped at the end."""
+def started(server: DatabaseServer, subjects: Sequence[Subject]) -> Iterator[dict[str, str]]:
+    """All of the subjects running and seen to answer; all of them stopped at the end.
+
+    Yields the TLS version and cipher of each, by its name.
+    """
+    ciphers = {}
     with contextlib.ExitStack() as stack:
         for subject in subjects:
             stack.callback(subject.stop)
             subject.start()
-            require_answer(subject)
-        yield subjects
+            ciphers[subject.name] = require_answer(server, subject)
+        yield ciphers
 
 
-def require_answer(subject: Subject) -> str:
+def require_answer(server: DatabaseServer, subject: Subject) -> str:
     """Log in plain and with TLS and run a statement; returns the TLS version and cipher."""
     description = "none"
     for tls in (False, True):
         try:
-            client = RawClient(subject.endpoint(tls=tls))
+            client = server.connect(subject.endpoint(tls=tls))
         except (OSError, BenchmarkError) as error:
             leg = "with TLS" if tls else "in plaintext"
             raise BenchmarkError(f"No login {leg} through {subject.title}: {error}") from None

@@ -2,53 +2,68 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.__main__ import chosen_cases, main
-from benchmarks.cases import CASES
-from benchmarks.requirements import judge
+from benchmarks.accode import POLICY_SUFFIX
+from benchmarks.bench import QUICK, Audience, Sizes
+from benchmarks.engines import MYSQL, POSTGRES, Engine
+from benchmarks.requirements import JUDGED, judge
 from benchmarks.rows import copy_chunk
+from benchmarks.schedule import Forecast, plan
 from benchmarks.summary import Results, Round
+from tests.benchmarks.fakes import FakeSubject
+
+ENGINES = pytest.mark.parametrize("engine", [POSTGRES, MYSQL], ids=lambda engine: engine.protocol)
+FIGURES = {
+    "tps", "cpu_us", "p50_us", "rows_per_s", "cpu_s", "growth_stalled_kb", "rss_per_session_kb",
+}  # fmt: skip
 
 
-def test_no_two_cases_have_the_same_name():
-    assert len({case.name for case in CASES}) == len(CASES)
-
-
-def test_patterns_choose_cases_in_their_own_order():
-    names = [case.name for case in chosen_cases(["idle*", "simple-1"])]
-    assert names == ["simple-1", "idle", "idle-tls"]
-
-
-def test_every_requirement_has_a_case_that_answers_it():
-    figures = {"cpu_us", "p50_us", "rows_per_s", "cpu_s", "growth_stalled_kb", "rss_per_session_kb"}
-    rounds = [
-        Round(case.name, subject, 0, 0, dict.fromkeys(figures, 1.0))
-        for case in CASES
-        for subject in ("direct", "pgbouncer", "accode")
+def subjects_of(engine: Engine) -> list[FakeSubject]:
+    """As in a run of everything."""
+    return [
+        *(
+            FakeSubject(name, None if name == "direct" else 1, False if name == "accode" else None)
+            for name in engine.subjects
+        ),
+        FakeSubject(JUDGED, 1, has_policy=True),
     ]
-    assert None not in {verdict.is_reached for verdict in judge(Results(rounds))}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--cases", "nothing"], "no case is named 'nothing'"),
-        (["--subjects", "direct,odyssey"], "there is no subject 'odyssey'"),
-        (["--rounds", "0"], "--rounds must be from 1 to 100"),
-        (["--seconds", "0.1"], "--seconds must be from 0.5 to 300"),
-    ],
-)
-def test_a_wrong_option_is_refused_in_one_sentence(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
-):
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    assert stopped.value.code == 2
-    assert words in capsys.readouterr().err
+@ENGINES
+def test_no_two_cases_have_the_same_name(engine: Engine):
+    assert len({case.name for case in engine.cases}) == len(engine.cases)
 
 
-def test_the_cases_can_be_listed(capsys: pytest.CaptureFixture[str]):
-    assert main(["--list"]) == 0
-    assert "simple-tls-8" in capsys.readouterr().out
+@ENGINES
+def test_every_requirement_has_a_case_that_answers_it(engine: Engine):
+    rounds = [
+        Round(turn.case.name, turn.subject.name, 0, 0, dict.fromkeys(FIGURES, 1.0))
+        for turn in plan(engine.cases, subjects_of(engine), 1)
+    ]
+    verdicts = judge(Results(rounds), engine.requirements)
+    assert [verdict.text for verdict in verdicts if verdict.is_reached is None] == []
+
+
+@ENGINES
+def test_a_full_run_takes_about_25_minutes_and_a_quick_one_under_3(engine: Engine):
+    for sizes, minutes in ((Sizes(), 25), (QUICK, 3)):
+        turns = plan(engine.cases, subjects_of(engine), sizes.rounds)
+        assert Forecast(turns, sizes).seconds() < minutes * 60
+
+
+@ENGINES
+def test_policies_are_compared_by_accode_proxy_alone(engine: Engine):
+    for turn in plan(engine.cases, subjects_of(engine), 1):
+        is_ours = turn.subject.name in ("accode", JUDGED)
+        assert turn.case.audience is not Audience.POLICIES or is_ours
+        assert turn.subject.name != JUDGED or turn.case.audience is Audience.POLICIES
+    assert JUDGED == "accode" + POLICY_SUFFIX
+
+
+@ENGINES
+def test_memory_is_not_measured_where_there_is_no_proxy(engine: Engine):
+    turns = plan(engine.cases, subjects_of(engine), 1)
+    idle = [turn.subject.name for turn in turns if turn.case.name == "idle"]
+    assert sorted(idle) == sorted(set(engine.subjects) - {"direct"})
 
 
 def test_a_copy_chunk_is_whole_rows_of_four_columns():

@@ -6,11 +6,14 @@ import json
 from benchmarks.bench import Sizes
 from benchmarks.record import CaseFacts, Run, SubjectFacts, file_name, to_json
 from benchmarks.report import flatten, table, to_markdown
-from benchmarks.requirements import judge
+from benchmarks.requirements import MYSQL, POSTGRES, judge
 from benchmarks.schedule import Failure
 from benchmarks.summary import Round
 
 RUN = Run(
+    protocol="postgres",
+    database="PostgreSQL",
+    peer="pgbouncer",
     started="2026-01-02T03:04:05+00:00",
     minutes=1.5,
     revision="abc1234",
@@ -49,7 +52,7 @@ RUN = Run(
 
 
 def report_of(run: Run) -> str:
-    return to_markdown(run, judge(run.results))
+    return to_markdown(run, judge(run.results, POSTGRES))
 
 
 def line_of(report: str, start: str) -> str:
@@ -115,7 +118,7 @@ def test_a_table_of_words_is_aligned_to_the_left():
 
 
 def test_the_json_has_every_raw_round_and_the_medians():
-    content = json.loads(to_json(RUN, judge(RUN.results)))
+    content = json.loads(to_json(RUN, judge(RUN.results, POSTGRES)))
     assert len(content["rounds"]) == 12
     assert content["summary"]["simple-tls-8"]["pgbouncer"]["tps"]["median"] == 40_001.5
     assert content["requirements"][0]["is_reached"] is None
@@ -124,3 +127,51 @@ def test_the_json_has_every_raw_round_and_the_medians():
 
 def test_the_file_is_named_by_date_and_revision():
     assert file_name(RUN) == "2026-01-02-abc1234"
+    assert file_name(dataclasses.replace(RUN, protocol="mysql")) == "mysql-2026-01-02-abc1234"
+
+
+def test_mysql_has_the_same_report_compared_with_haproxy():
+    run = dataclasses.replace(RUN, protocol="mysql", database="MariaDB", peer="haproxy")
+    report = to_markdown(run, judge(run.results, MYSQL))
+    assert report.startswith("# Accode Proxy: benchmark results, MariaDB\n")
+    assert "CPU to HAProxy TCP" in report
+    assert "CPU to PgBouncer" not in report
+    assert "sysbench figures" in report
+    assert line_of(report, "| PgBouncer | 4").endswith("| 0.50 (0.50..0.50) |")
+
+
+def test_a_policy_is_shown_beside_the_same_proxy_without_one():
+    run = dataclasses.replace(
+        RUN,
+        subjects=(
+            SubjectFacts("accode", "Accode Proxy", "1", "", "TLSv1.3", ends_tls=True),
+            SubjectFacts("accode-policy", "with a policy", "1", "", "TLSv1.3", ends_tls=True),
+        ),
+        cases=(CaseFacts("policy-literals", "new texts", "policies", tls=False),),
+        rounds=(
+            Round("policy-literals", "accode", 0, 0, {"tps": 100.0, "cpu_us": 20.0}),
+            Round("policy-literals", "accode-policy", 0, 1, {"tps": 90.0, "cpu_us": 35.0}),
+        ),
+    )
+    assert line_of(report_of(run), "| with a policy | 90") == (
+        "| with a policy | 90 |  |  | 35.0 | 1.75 | 15.0 |"
+    )
+
+
+def test_two_builds_are_compared_at_the_top():
+    run = dataclasses.replace(
+        RUN,
+        subjects=(
+            SubjectFacts("accode", "Accode Proxy", "1", "", "TLSv1.3", ends_tls=True),
+            SubjectFacts("against", "Accode Proxy (abc)", "1", "", "TLSv1.3", ends_tls=True),
+        ),
+        rounds=tuple(
+            Round("simple-tls-8", subject, number, 0, {"cpu_us": figure})
+            for number in range(3)
+            for subject, figure in (("accode", 9.0), ("against", 10.0))
+        ),
+    )
+    report = report_of(run)
+    assert "## Accode Proxy as a multiple of Accode Proxy (abc)" in report
+    assert "| simple-tls-8 | CPU | 0.90x (0.90..0.90) | better |" in report
+    assert "as a multiple" not in report_of(RUN)

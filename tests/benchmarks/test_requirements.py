@@ -1,24 +1,30 @@
 from __future__ import annotations
 
-from benchmarks.requirements import Verdict, judge, judge_store
+from benchmarks.requirements import MYSQL, POSTGRES, Requirement, Verdict, judge, judge_store
 from benchmarks.summary import Metrics, Results, Round
 
+Measured = tuple[str, str, Metrics]
 
-def verdicts_of(*measured: tuple[str, str, Metrics]) -> dict[str, Verdict]:
+
+def verdicts_of(
+    *measured: Measured, asked: tuple[Requirement, ...] = POSTGRES
+) -> dict[str, Verdict]:
     rounds = [Round(case, subject, 0, 0, metrics) for case, subject, metrics in measured]
-    return {verdict.text: verdict for verdict in judge(Results(rounds))}
+    return {verdict.text: verdict for verdict in judge(Results(rounds), asked)}
 
 
-def only_answer(*measured: tuple[str, str, Metrics]) -> Verdict:
-    answered = [v for v in verdicts_of(*measured).values() if v.is_reached is not None]
+def only_answer(*measured: Measured, asked: tuple[Requirement, ...] = POSTGRES) -> Verdict:
+    found = verdicts_of(*measured, asked=asked).values()
+    answered = [verdict for verdict in found if verdict.is_reached is not None]
     assert len(answered) == 1
     return answered[0]
 
 
 def test_every_requirement_is_listed_also_when_nothing_was_measured():
-    verdicts = verdicts_of()
-    assert len(verdicts) == 16
-    assert {verdict.is_reached for verdict in verdicts.values()} == {None}
+    for asked, count in ((POSTGRES, 18), (MYSQL, 13)):
+        verdicts = verdicts_of(asked=asked)
+        assert len(verdicts) == len(asked) == count
+        assert {verdict.is_reached for verdict in verdicts.values()} == {None}
 
 
 def test_cpu_is_judged_as_a_multiple_of_pgbouncers():
@@ -54,9 +60,33 @@ def test_memory_is_judged_by_its_worst_round():
         Round("idle", "accode", number, 0, {"rss_per_session_kb": size})
         for number, size in enumerate((30.0, 31.0, 33.0))
     ]
-    found = {v.text: v for v in judge(Results(rounds))}["RSS per idle session, plain"]
+    found = {v.text: v for v in judge(Results(rounds), POSTGRES)}["RSS per idle session, plain"]
     assert found.is_reached is False
     assert found.figure == "31.0 KB (30.0..33.0)"
+
+
+def test_mysqls_cpu_is_judged_as_a_multiple_of_haproxys():
+    verdict = only_answer(
+        ("select-text-8", "accode", {"cpu_us": 27.0}),
+        ("select-text-8", "haproxy", {"cpu_us": 20.0}),
+        asked=MYSQL,
+    )
+    assert verdict.is_reached is False
+    assert verdict.figure == "1.35x (1.35..1.35)"
+
+
+def test_a_policy_is_judged_against_the_same_proxy_without_one():
+    repeated = only_answer(
+        ("policy-repeated", "accode-policy", {"cpu_us": 22.0}),
+        ("policy-repeated", "accode", {"cpu_us": 20.0}),
+    )
+    literals = only_answer(
+        ("policy-literals", "accode-policy", {"cpu_us": 40.5}),
+        ("policy-literals", "accode", {"cpu_us": 20.0}),
+        asked=MYSQL,
+    )
+    assert (repeated.is_reached, repeated.figure) == (True, "1.10x (1.10..1.10)")
+    assert (literals.is_reached, literals.figure) == (False, "20.5 us (20.5..20.5)")
 
 
 def a_store(workspaces: int, login_us: float, start_s: float) -> dict[str, object]:

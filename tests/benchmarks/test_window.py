@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.bench import QUICK, Sizes
+from benchmarks.meters import CpuTimes
+from benchmarks.processes import BenchmarkError
+from benchmarks.window import Window, run_seconds, run_window, warm_seconds
+from tests.benchmarks.fakes import FakeSubject
+
+SIZES = Sizes(warm_seconds=0.0, seconds=0.01)
+SUBJECT = FakeSubject("direct", title="direct")
+
+
+def test_a_window_lies_within_whole_seconds():
+    assert [run_seconds(Sizes(), clients) for clients in (1, 8, 32)] == [4, 4, 4]
+    assert [run_seconds(QUICK, clients) for clients in (1, 8, 32)] == [1, 1, 2]
+
+
+def test_more_logins_are_waited_for_longer():
+    assert warm_seconds(Sizes(), 32) > warm_seconds(Sizes(), 1) > Sizes().warm_seconds
+
+
+def test_a_window_has_the_counters_difference_and_the_report(tmp_path: Path):
+    counts = itertools.count(100, 7)
+    command = [sys.executable, "-c", "print('ended')"]
+    window = run_window(command, SUBJECT, SIZES, tmp_path, clients=1, counter=lambda: next(counts))
+    assert (window.count, window.report, window.cpu) == (7, "ended\n", None)
+    assert window.seconds >= SIZES.seconds
+    assert window.cpu_each(10) == {}
+
+
+def test_a_program_that_fails_is_an_error_with_its_last_words(tmp_path: Path):
+    command = [sys.executable, "-c", "import sys; print('no such table'); sys.exit(3)"]
+    with pytest.raises(BenchmarkError, match="through direct failed: no such table"):
+        run_window(command, SUBJECT, SIZES, tmp_path, clients=1)
+
+
+def test_a_programs_environment_is_its_own(tmp_path: Path):
+    command = [sys.executable, "-c", "import os; print(os.environ['PGUSER'])"]
+    environment = {"PGUSER": "bench"}
+    window = run_window(command, SUBJECT, SIZES, tmp_path, clients=1, environment=environment)
+    assert window.report == "bench\n"
+
+
+def test_cpu_is_shared_out_among_what_was_counted():
+    window = Window(0.0, 1.0, CpuTimes(user=300.0, kernel=100.0), 0, 0.0, 0.0, "")
+    assert window.cpu_each(4) == {"cpu_us": 100.0, "cpu_user_us": 75.0, "cpu_kernel_us": 25.0}
