@@ -22,7 +22,7 @@ class Sizes:
     """
 
     rounds: int = 4
-    warm_seconds: float = 0.6
+    warm_seconds: float = 0.45
     seconds: float = 3.0
     scale: int = 10
     rows: int = 1_000_000
@@ -39,8 +39,8 @@ class Sizes:
 
 QUICK = Sizes(
     rounds=1,
-    warm_seconds=0.4,
-    seconds=0.5,
+    warm_seconds=0.25,
+    seconds=0.4,
     scale=1,
     rows=100_000,
     bulk_repeats=1,

@@ -22,6 +22,8 @@ from benchmarks.summary import Metrics
 _PATIENCE_SECONDS = 30.0
 # Starting the program, its logins and its end, around the run itself.
 _AROUND_SECONDS = 0.4
+# Between the end of the window and the program's, at least.
+_LEFT_SECONDS = 0.2
 # Some 2 ms, most of it SCRAM's 4,096 iterations, and generously more.
 _SECONDS_A_LOGIN = 0.01
 
@@ -72,7 +74,7 @@ def warm_seconds(sizes: Sizes, clients: int) -> float:
 
 def run_seconds(sizes: Sizes, clients: int) -> int:
     """How long the program is told to run: whole seconds, the window well inside."""
-    return math.ceil(warm_seconds(sizes, clients) + sizes.seconds)
+    return math.ceil(warm_seconds(sizes, clients) + sizes.seconds + _LEFT_SECONDS)
 
 
 def expected_seconds(sizes: Sizes, clients: int) -> float:
@@ -119,6 +121,7 @@ def run_window(
         time.sleep(sizes.seconds)
         after = meter.read() if meter else None
         end = time.time()
+        has_ended = process.poll() is not None
         counted = counter() - counted
         machine_after = read_machine_times()
         try:
@@ -129,6 +132,11 @@ def run_window(
     if status != 0:
         last = " / ".join(words.strip().splitlines()[-3:])
         raise BenchmarkError(f"{name} through {subject.title} failed: {last}")
+    if has_ended:
+        # We slept for too long: what was counted is of a part of the window only.
+        raise BenchmarkError(
+            f"{name} through {subject.title} ended before the window did: the machine is too busy."
+        )
     idle, stolen = machine_shares(machine_before, machine_after)
     cpu = CpuMeter.between(before, after) if before is not None and after is not None else None
     return Window(start, end, cpu, counted, idle, stolen, words)
