@@ -39,7 +39,7 @@ class Sizes:
 
 QUICK = Sizes(
     rounds=1,
-    warm_seconds=0.25,
+    warm_seconds=0.15,
     seconds=0.4,
     scale=1,
     rows=100_000,

@@ -96,9 +96,14 @@ class PgbenchCase:
         """One thread drives all the clients, but pgbench connects one after the other."""
         return self.clients if self.script == "connect" else 1
 
+    @property
+    def logins(self) -> int:
+        """How many come one after the other before the run begins."""
+        return self.clients // self.threads
+
     def expected_seconds(self, sizes: Sizes) -> float:
         """The run, which has whole seconds, and what is around it."""
-        return expected_seconds(sizes, self.clients)
+        return expected_seconds(sizes, self.logins)
 
     def measure(self, bench: Bench, subject: Subject) -> Metrics:
         """Let it warm up and then measure for the window."""
@@ -116,7 +121,7 @@ class PgbenchCase:
             subject,
             bench.sizes,
             folder,
-            clients=self.clients,
+            logins=self.logins,
             environment=endpoint.libpq_environment(),
         )
         failures = parse_failures(window.report)
@@ -146,7 +151,7 @@ class PgbenchCase:
     def _command(self, sizes: Sizes, folder: Path) -> list[str]:
         command = [
             str(find_postgres() / "pgbench"), "--no-vacuum", "-M", self.mode,
-            "-T", str(run_seconds(sizes, self.clients)), "-c", str(self.clients),
+            "-T", str(run_seconds(sizes, self.logins)), "-c", str(self.clients),
             "-j", str(self.threads), "--log", f"--log-prefix={folder / 'log'}",
         ]  # fmt: skip
         if self.script == "tpcb":

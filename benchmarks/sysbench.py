@@ -25,6 +25,8 @@ _HISTOGRAM_LINE = re.compile(r"^\s*(\d+\.\d+) \|\**\s+(\d+)\s*$", re.MULTILINE)
 _COUNT = "SELECT variable_value FROM information_schema.global_status WHERE variable_name = '{}'"
 _QUESTIONS, _CONNECTIONS = _COUNT.format("QUESTIONS"), _COUNT.format("CONNECTIONS")
 _SCRIPTS = ROOT / "benchmarks" / "scripts"
+# A thread for each client: they log in at the same time.
+_LOGINS = 1
 POINT_SELECT = "oltp_point_select"
 
 
@@ -57,7 +59,7 @@ class SysbenchCase:
 
     def expected_seconds(self, sizes: Sizes) -> float:
         """The run, which has whole seconds, and what is around it."""
-        return expected_seconds(sizes, self.clients)
+        return expected_seconds(sizes, _LOGINS)
 
     def measure(self, bench: Bench, subject: Subject) -> Metrics:
         """Let it warm up and then measure for the window."""
@@ -69,7 +71,7 @@ class SysbenchCase:
                 subject,
                 bench.sizes,
                 bench.folder,
-                clients=self.clients,
+                logins=_LOGINS,
                 counter=lambda: client.number(question),
             )
         report = parse_report(window.report)
@@ -99,7 +101,7 @@ class SysbenchCase:
             find_sysbench(), script, "--db-driver=mysql", f"--mysql-host={endpoint.host}",
             f"--mysql-port={endpoint.port}", f"--mysql-user={endpoint.user}",
             f"--mysql-password={endpoint.password}", f"--mysql-db={endpoint.database}",
-            f"--threads={self.clients}", f"--time={run_seconds(sizes, self.clients)}", "--events=0",
+            f"--threads={self.clients}", f"--time={run_seconds(sizes, _LOGINS)}", "--events=0",
             "--histogram=on", "--mysql-ignore-errors=none", "--rand-type=uniform",
             f"--db-ps-mode={'auto' if self.is_prepared else 'disable'}",
         ]  # fmt: skip
