@@ -1,10 +1,10 @@
-"""One MariaDB and one proxy for the run; every test that asks for ``route`` runs for each
-account of the data source, each with its own TLS on both legs.
+"""Real servers and one proxy for each kind of them, shared by the run; every test that asks
+for ``route`` runs on MariaDB and on MySQL, each with TLS on both legs and in the clear.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,20 @@ from proxy.store import (
     draft_source,
     seal_credential,
 )
+from proxy.store.engines import ENGINES
 from tests.servers.certificates import Certificates
-from tests.servers.mariadb import ACCOUNTS, DATABASE, MariadbServer, is_installed
+from tests.servers.mariadb import MachineMariadb, NewMariadb, is_installed
+from tests.servers.mysql import MysqlServer
 from tests.servers.proxy import ProxyServer
+from tests.servers.sql import SqlServer
+from tests.servers.sql_accounts import Account
+from tests.servers.unpacked import MARIADB, MYSQL, Unpacked
 from vault import Secret
 
 WORKSPACE = "drivers"
+# Of each server the account that drivers use directly: few know ed25519, which is why some
+# log in through a proxy that does.
+DIRECT = {MachineMariadb: "native", NewMariadb: "native", MysqlServer: "sha2"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Route:
     """The same server, directly and through the proxy. ``is_encrypted``: both legs."""
 
     proxy: ProxyServer
-    server: MariadbServer
+    server: SqlServer
     account: str
     token: str
     is_encrypted: bool
@@ -41,18 +49,20 @@ class Route:
         """The authority that signed both servers' certificates."""
         return str(self.proxy.certificates.ca)
 
-    def direct(self) -> dict[str, Any]:
-        """Host, port, user, password and database of the server itself.
+    @property
+    def kind(self) -> str:
+        """The server's name in this folder's tests."""
+        return "mariadb" if self.server.is_mariadb else "mysql"
 
-        Always by mysql_native_password: few drivers know ed25519, which is why some log in
-        through a proxy that does.
-        """
+    def direct(self) -> dict[str, Any]:
+        """Host, port, user, password and database of the server itself."""
+        account = self.server.account(DIRECT[type(self.server)])
         return {
             "host": self.server.host,
             "port": self.server.port,
-            "user": "native",
-            "password": ACCOUNTS["native"][1],
-            "database": DATABASE,
+            "user": account.name,
+            "password": account.password,
+            "database": self.server.database,
         }
 
     def through(self, **changes: Any) -> dict[str, Any]:
@@ -66,71 +76,178 @@ class Route:
         } | changes
 
 
-@pytest.fixture(scope="session")
-def mariadb(server_folder: Path, certificates: Certificates) -> Iterator[MariadbServer]:
-    """A MariaDB with TLS, shared by the run."""
-    if not is_installed():
-        pytest.skip("MariaDB is missing: apt install mariadb-server")
-    server = MariadbServer(server_folder / "mariadb", certificates)
+# --- servers -----------------------------------------------------------------------------
+
+
+def _running(server: SqlServer) -> Iterator[SqlServer]:
     try:
         yield server.start()
     finally:
         server.stop()
 
 
-def add_source(proxy: ProxyServer, workspace: str, server: MariadbServer, account: str) -> None:
-    """A source named after the account; ``native`` over verified TLS, ``ed25519`` without."""
-    verified = TlsSettings(mode="verify-ca", ca_pem=server.certificates.ca.read_text())
+def _require(unpacked: Unpacked) -> None:
+    if not unpacked.is_there:
+        pytest.skip(
+            f"Debian sid's {unpacked.name} is missing: `./run test` fetches it where apt-get"
+            " knows a mirror of Debian, and says so where it cannot"
+        )
+
+
+@pytest.fixture(scope="session")
+def mariadb(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
+    """The machine's MariaDB with TLS, shared by the run."""
+    if not is_installed():
+        pytest.skip("MariaDB is missing: apt install mariadb-server")
+    yield from _running(MachineMariadb(server_folder / "mariadb", certificates))
+
+
+@pytest.fixture(scope="session")
+def new_mariadb(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
+    """A MariaDB that knows parsec, with TLS, shared by the run."""
+    _require(MARIADB)
+    yield from _running(NewMariadb(server_folder / "new-mariadb", certificates))
+
+
+@pytest.fixture(scope="session")
+def mysql(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
+    """A MySQL with TLS, shared by the run."""
+    _require(MYSQL)
+    yield from _running(MysqlServer(server_folder / "mysql", certificates))
+
+
+# --- sources -----------------------------------------------------------------------------
+
+
+def tls_of(server: SqlServer, account: Account) -> TlsSettings:
+    """How a source reaches the server for that account."""
+    ca, client = server.certificates.ca.read_text(), server.certificates.certificate("client")
+    if account.leg == "pinned":
+        return TlsSettings(mode="disable", server_key_pem=server.public_key)
+    if account.leg == "plain":
+        return TlsSettings(mode="disable")
+    if account.leg == "certificate":
+        return TlsSettings(mode="verify-full", ca_pem=ca, client_cert_pem=client.read_text())
+    return TlsSettings(mode="verify-full", ca_pem=ca)
+
+
+def methods_of(account: Account) -> frozenset[str]:
+    """What the source must allow: the default, and what has to be chosen by name."""
+    if not account.password:
+        return frozenset({"trust"})
+    return ENGINES["mysql"].default | {account.method}
+
+
+def add_source(
+    proxy: ProxyServer,
+    workspace: str,
+    server: SqlServer,
+    account: str,
+    *,
+    name: str | None = None,
+    username: str | None = None,
+    password: str | None = None,
+    tls: TlsSettings | None = None,
+    methods: frozenset[str] | None = None,
+) -> None:
+    """A source named after the account; what else is given stands in for what it says."""
+    entry = server.account(account)
+    tls = tls or tls_of(server, entry)
 
     async def work(store: Store) -> None:
         found = await store.workspace(workspace)
         draft = draft_source(
             found,
-            account,
+            name or account,
             engine="mysql",
             host=server.host,
             port=server.port,
-            database=DATABASE,
-            username=account,
-            tls=verified if account == "native" else TlsSettings(mode="disable"),
+            database=server.database,
+            username=username or account,
+            tls=tls,
+            auth_methods=methods or methods_of(entry),
         )
-        secret = Secret(ACCOUNTS[account][1].encode())
-        sealed = SealedCredential(seal_credential(proxy.vault, found, draft, secret))
-        await store.add_source(draft, sealed)
+        secrets: dict[str, Any] = {}
+        if password or entry.password:
+            secret = Secret((password or entry.password).encode())
+            secrets["password"] = seal_credential(proxy.vault, found, draft, secret)
+        if tls.client_cert_pem is not None:
+            key = Secret(server.certificates.key("client").read_bytes())
+            secrets["client_key"] = seal_credential(proxy.vault, found, draft, key, "client_key")
+        await store.add_source(draft, SealedCredential(**secrets) if secrets else None)
 
     proxy.with_store(work)
 
 
+# --- proxies -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """A proxy, and a token of its workspace ``drivers``, which has a source per account."""
+
+    proxy: ProxyServer
+    server: SqlServer
+    token: str
+
+    def route(self, account: str, *, is_encrypted: bool) -> Route:
+        """To one of the server's accounts."""
+        return Route(self.proxy, self.server, account, self.token, is_encrypted)
+
+
+Enter = Callable[[str], Entrance]
+
+
 @pytest.fixture(scope="session")
-def mysql_proxy(
-    server_folder: Path, certificates: Certificates, mariadb: MariadbServer
-) -> Iterator[ProxyServer]:
-    """A proxy with a MySQL listener; it must have logged no error of its own at the end."""
-    # The version of a server that no driver asks for what MariaDB lacks.
-    listener = {"protocol": "mysql", "server_version": "5.7.44-accode-proxy", "local_infile": True}
-    server = ProxyServer(server_folder / "mysql-proxy", certificates, listener=listener).start()
-    yield server
-    errors = [line for line in server.log_text().splitlines() if '"level": "error"' in line]
-    server.remove()
+def enter(
+    request: pytest.FixtureRequest, server_folder: Path, certificates: Certificates
+) -> Iterator[Enter]:
+    """The entrance to the server of that fixture's name, made at the first call.
+
+    No proxy may have logged an error of its own at the end.
+    """
+    made: dict[str, Entrance] = {}
+
+    def entrance(name: str) -> Entrance:
+        if name not in made:
+            server: SqlServer = request.getfixturevalue(name)
+            listener: dict[str, Any] = {"protocol": "mysql", "local_infile": True}
+            if server.is_mariadb:
+                # The version of a server that no driver asks for what MariaDB lacks.
+                listener["server_version"] = "5.7.44-accode-proxy"
+            proxy = ProxyServer(server_folder / f"{name}-proxy", certificates, listener=listener)
+            made[name] = Entrance(proxy.start(), server, proxy.create_workspace(WORKSPACE))
+            for account in server.accounts:
+                add_source(proxy, WORKSPACE, server, account.name)
+        return made[name]
+
+    yield entrance
+    errors = []
+    for one in made.values():
+        lines = one.proxy.log_text().splitlines()
+        errors += [line for line in lines if '"level": "error"' in line]
+        one.proxy.remove()
     assert errors == []
 
 
-@pytest.fixture(scope="session")
-def workspace_token(mysql_proxy: ProxyServer, mariadb: MariadbServer) -> str:
-    """A token of the workspace that has a source for each account."""
-    token = mysql_proxy.create_workspace(WORKSPACE)
-    for account in ACCOUNTS:
-        add_source(mysql_proxy, WORKSPACE, mariadb, account)
-    return token
+# Server, account, and whether both legs are encrypted.
+ROUTES = {
+    "mariadb-native": ("mariadb", "native", True),
+    "mariadb-ed25519": ("mariadb", "ed25519", False),
+    "mysql-sha2": ("mysql", "sha2", True),
+    "mysql-pinned": ("mysql", "sha2_pinned", False),
+}
 
 
-@pytest.fixture(params=list(ACCOUNTS))
-def route(
-    request: pytest.FixtureRequest,
-    mysql_proxy: ProxyServer,
-    mariadb: MariadbServer,
-    workspace_token: str,
-) -> Route:
-    """Encrypted on both legs with mysql_native_password; in the clear with ed25519."""
-    account: str = request.param
-    return Route(mysql_proxy, mariadb, account, workspace_token, account == "native")
+@pytest.fixture(params=list(ROUTES))
+def route(request: pytest.FixtureRequest, enter: Enter) -> Route:
+    """Each server, encrypted on both legs with one account and in the clear with another."""
+    name, account, is_encrypted = ROUTES[request.param]
+    return enter(name).route(account, is_encrypted=is_encrypted)
+
+
+@pytest.fixture(params=["mariadb-native", "mariadb-ed25519"])
+def mariadb_route(request: pytest.FixtureRequest, enter: Enter) -> Route:
+    """The same on MariaDB alone."""
+    name, account, is_encrypted = ROUTES[request.param]
+    return enter(name).route(account, is_encrypted=is_encrypted)

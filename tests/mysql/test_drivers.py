@@ -16,6 +16,7 @@ from sqlalchemy import URL, create_engine, text
 
 from tests.mysql.conftest import Route
 from tests.servers.mariadb import program
+from tests.servers.unpacked import MYSQL
 
 Script = Callable[[dict[str, Any]], Any]
 
@@ -64,13 +65,13 @@ def test_pymysql(route: Route):
             found.append(failure(lambda: cursor.execute("SELEC 1")))
             cursor.execute("UPDATE a SET amount = amount + 1 WHERE id > 1")
             found.append(cursor.rowcount)
-            cursor.execute("SELECT CAST('12x' AS INT)")
+            cursor.execute("SELECT CAST('12x' AS SIGNED)")
             cursor.execute("SHOW WARNINGS")
             found.append(cursor.fetchall())
             connection.rollback()
             cursor.execute("SELECT COUNT(*) FROM a")
             found.append(cursor.fetchall())
-            cursor.execute("SELECT seq, REPEAT('v', seq % 50) FROM seq_1_to_20000")
+            cursor.execute("SELECT seq, REPEAT('v', seq % 50) FROM numbers ORDER BY seq")
             found.append(cursor.fetchall())
             cursor.execute("DROP TABLE a")
         return found
@@ -89,7 +90,8 @@ def test_pymysql_takes_several_results(route: Route):
             found.append(cursor.fetchall())
             while cursor.nextset():
                 found.append(cursor.fetchall())
-            cursor.execute("CREATE OR REPLACE PROCEDURE p () BEGIN SELECT 1; SELECT 2; END")
+            cursor.execute("DROP PROCEDURE IF EXISTS p")
+            cursor.execute("CREATE PROCEDURE p () BEGIN SELECT 1; SELECT 2; END")
             cursor.callproc("p")
             found.append(cursor.fetchall())
             while cursor.nextset():
@@ -126,7 +128,10 @@ def test_a_million_rows_are_all_there(route: Route):
     cursor_type = pymysql.cursors.SSCursor
     with pymysql.connect(**route.through(), **pymysql_tls(route)) as connection:
         cursor = connection.cursor(cursor_type)
-        cursor.execute("SELECT seq FROM seq_1_to_1000000")
+        cursor.execute(
+            "SELECT 1000 * (a.seq - 1) + b.seq FROM numbers a JOIN numbers b"
+            " WHERE a.seq <= 1000 AND b.seq <= 1000"
+        )
         assert sum(row[0] for row in cursor) == 500_000_500_000
 
 
@@ -157,7 +162,7 @@ async def test_asyncmy(route: Route):
             async with connection.cursor() as cursor:
                 await cursor.execute(VALUES)
                 values = await cursor.fetchall()
-                await cursor.execute("SELECT seq FROM seq_1_to_1000")
+                await cursor.execute("SELECT seq FROM numbers WHERE seq <= 1000 ORDER BY seq")
                 return [values, await cursor.fetchall()]
         finally:
             await connection.ensure_closed()
@@ -180,13 +185,17 @@ def test_mysql_connector_prepares_statements(route: Route):
             for number in range(50):
                 cursor.execute("SELECT ? + 1, ?, ?", (number, f"text {number}", None))
                 found.append(cursor.fetchall())
-            cursor.execute("SELECT seq, seq / 3, REPEAT('v', 300) FROM seq_1_to_2000 WHERE ?", (1,))
+            cursor.execute(
+                "SELECT seq, seq / 3, REPEAT('v', 300) FROM numbers WHERE seq <= ? ORDER BY seq",
+                (2000,),
+            )
             found.append(cursor.fetchall())
             found.append(failure(lambda: cursor.execute("SELECT * FROM missing WHERE a = ?", (1,))))
             cursor.close()
             connection.cmd_reset_connection()
             plain = connection.cursor(buffered=True)
-            plain.execute("CREATE OR REPLACE PROCEDURE q () BEGIN SELECT 1; SELECT 2; END")
+            plain.execute("DROP PROCEDURE IF EXISTS q")
+            plain.execute("CREATE PROCEDURE q () BEGIN SELECT 1; SELECT 2; END")
             plain.callproc("q")
             found.append([one.fetchall() for one in plain.stored_results()])
         finally:
@@ -239,11 +248,22 @@ def test_sqlalchemy(route: Route):
     compare(route, script)
 
 
-def command(route: Route, place: dict[str, Any], name: str, *arguments: str) -> tuple[int, str]:
+def programs(route: Route, name: str) -> list[str]:
+    """How to start a command-line program: MariaDB's of the machine, or MySQL's own."""
+    if name.startswith("mysql"):
+        plugins = MYSQL.usr / "lib/mysql/plugin"
+        tls = [f"--plugin-dir={plugins}", "--get-server-public-key", "--ssl-mode=DISABLED"]
+        if route.is_encrypted:
+            tls[1:] = [f"--ssl-ca={route.ca}", "--ssl-mode=VERIFY_IDENTITY"]
+        return [*MYSQL.command(f"bin/{name}"), "--no-defaults", *tls]
     tls = ["--ssl", f"--ssl-ca={route.ca}"] if route.is_encrypted else ["--skip-ssl"]
+    return [str(program(name)), "--no-defaults", *tls]
+
+
+def command(route: Route, place: dict[str, Any], name: str, *arguments: str) -> tuple[int, str]:
     done = subprocess.run(
         [
-            *(str(program(name)), "--no-defaults", *tls),
+            *programs(route, name),
             *(f"--host={place['host']}", f"--port={place['port']}", f"--user={place['user']}"),
             *arguments,
         ],
@@ -257,31 +277,32 @@ def command(route: Route, place: dict[str, Any], name: str, *arguments: str) -> 
     return done.returncode, done.stdout + done.stderr
 
 
-def test_the_command_line_client(route: Route):
-    statements = f"{VALUES}; SHOW WARNINGS; SELECT * FROM missing"
+@pytest.mark.parametrize("client", ["mariadb", "mysql"])
+def test_the_command_line_client(route: Route, client: str):
+    statements = f"{VALUES}; SELECT CAST('12x' AS SIGNED); SHOW WARNINGS; SELECT * FROM missing"
 
     def script(place: dict[str, Any]) -> tuple[int, str]:
         return command(
-            route, place, "mariadb", "--table", "--show-warnings", "-e", statements,
+            route, place, client, "--table", "--show-warnings", "-e", statements,
             place["database"],
         )  # fmt: skip
 
     status, shown = compare(route, script)
     assert status == 1
     assert "1146" in shown
+    assert "Truncated incorrect INTEGER value" in shown
 
 
-def test_mariadb_dump(route: Route):
-    assert (
-        route.server.administer(
-            "USE shop; CREATE OR REPLACE TABLE dumped AS SELECT seq, REPEAT('d', 100) AS v"
-            " FROM seq_1_to_5000"
-        )
-        is not None
+@pytest.mark.parametrize("client", ["mariadb-dump", "mysqldump"])
+def test_a_dump(route: Route, client: str):
+    route.server.administer(
+        "USE shop",
+        "DROP TABLE IF EXISTS dumped",
+        "CREATE TABLE dumped AS SELECT seq, REPEAT('d', 100) AS v FROM numbers WHERE seq <= 5000",
     )
     arguments = ("--skip-comments", "--single-transaction", "shop", "dumped")
-    direct = command(route, route.direct(), "mariadb-dump", *arguments)
+    direct = command(route, route.direct(), client, *arguments)
     place = route.through(user=f"drivers/{route.account}")
-    assert command(route, place, "mariadb-dump", *arguments) == direct
+    assert command(route, place, client, *arguments) == direct
     assert direct[0] == 0
     assert "INSERT INTO" in direct[1]

@@ -16,7 +16,7 @@ from proxy.store import Store
 from tests.mysql.conftest import WORKSPACE, Route
 from tests.policies.mysql.harmless import HARMLESS
 from tests.policies.mysql.hostile import HOSTILE
-from tests.servers.mariadb import MariadbServer
+from tests.servers.sql import SqlServer
 from tests.servers.waiting import wait_until
 
 _RESET_CONNECTION = 0x1F  # a command that PyMySQL has no name for
@@ -43,16 +43,19 @@ UNION ALL SELECT 'row', id, name, '', '', '', '' FROM shop.policy_items
 """
 
 
-def state_of(server: MariadbServer) -> set[tuple[Any, ...]]:
+def state_of(server: SqlServer) -> set[tuple[Any, ...]]:
     """Everything of the server that a statement could change."""
     with closing(direct(server)) as connection, connection.cursor() as cursor:
         cursor.execute(_STATE)
         return {tuple(map(str, row)) for row in cursor.fetchall()}
 
 
-def direct(server: MariadbServer) -> pymysql.Connection[Any]:
+def direct(server: SqlServer) -> pymysql.Connection[Any]:
     return pymysql.connect(
-        host=server.host, port=server.port, user="native", password="native s3cret"
+        host=server.host,
+        port=server.port,
+        user="native",
+        password=server.account("native").password,
     )
 
 
@@ -76,8 +79,9 @@ def govern(route: Route, policy: Policy | None) -> None:
 
 
 @pytest.fixture
-def ungoverned(route: Route) -> Iterator[Route]:
+def ungoverned(mariadb_route: Route) -> Iterator[Route]:
     """The workspace has no policy after the test."""
+    route = mariadb_route
     with closing(direct(route.server)) as connection, connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS shop.policy_items")
         cursor.execute("CREATE TABLE shop.policy_items (id int PRIMARY KEY, name text)")

@@ -12,8 +12,8 @@ import pytest
 
 from tests.mysql.conftest import WORKSPACE, Route, add_source
 from tests.servers.fixtures import ProxyFactory
-from tests.servers.mariadb import ACCOUNTS, MariadbServer
 from tests.servers.proxy import ProxyServer, Record
+from tests.servers.sql import SqlServer
 from tests.servers.waiting import wait_until
 
 
@@ -58,12 +58,12 @@ def test_an_unknown_source_is_told_to_who_has_proved_a_token(route: Route):
 
 
 def test_a_data_source_that_refuses_the_credential_is_explained(
-    start_proxy: ProxyFactory, mariadb: MariadbServer
+    start_proxy: ProxyFactory, mariadb: SqlServer
 ):
     proxy = start_proxy(listener={"protocol": "mysql"})
     token = proxy.create_workspace(WORKSPACE)
     add_source(proxy, WORKSPACE, mariadb, "native")
-    assert mariadb.administer("SET PASSWORD FOR native@'%' = PASSWORD('another')") is not None
+    mariadb.administer("SET PASSWORD FOR native@'%' = PASSWORD('another')")
     try:
         route = Route(proxy, mariadb, "native", token, is_encrypted=True)
         number, text = error_of(route)
@@ -71,7 +71,8 @@ def test_a_data_source_that_refuses_the_credential_is_explained(
         assert "refused the stored credential" in text
         assert proxy.metrics()["credential_uses_total{outcome=rejected}"] == 1
     finally:
-        mariadb.administer(f"SET PASSWORD FOR native@'%' = PASSWORD('{ACCOUNTS['native'][1]}')")
+        password = mariadb.account("native").password
+        mariadb.administer(f"SET PASSWORD FOR native@'%' = PASSWORD('{password}')")
 
 
 def test_a_revoked_token_cuts_its_session(route: Route):
@@ -138,9 +139,8 @@ def test_a_statement_is_killed_by_its_drivers_number(route: Route):
     thread = threading.Thread(target=sleep)
     thread.start()
     running = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP(60)%'"
-    wait_until(
-        lambda: (route.server.administer(running) or "0").strip() > "1", what="the statement"
-    )
+    # The question itself is the other one.
+    wait_until(lambda: route.server.administer(running) > [(1,)], what="the statement")
     with connect(route) as other, other.cursor() as cursor:
         cursor.execute(f"KILL QUERY {victim.thread_id()}")
     thread.join(20)
@@ -169,7 +169,8 @@ def test_a_file_is_loaded_where_the_listener_allows_it(route: Route, tmp_path: P
     file = tmp_path / "rows.csv"
     file.write_text("".join(f"{number},row {number}\n" for number in range(5_000)))
     with connect(route, local_infile=True) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE OR REPLACE TABLE loaded (a INT, b TEXT)")
+        cursor.execute("DROP TABLE IF EXISTS loaded")
+        cursor.execute("CREATE TABLE loaded (a INT, b TEXT)")
         cursor.execute(
             f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE loaded FIELDS TERMINATED BY ','"
         )
@@ -178,7 +179,7 @@ def test_a_file_is_loaded_where_the_listener_allows_it(route: Route, tmp_path: P
 
 
 def test_no_file_is_asked_for_where_the_listener_does_not(
-    start_proxy: ProxyFactory, mariadb: MariadbServer, tmp_path: Path
+    start_proxy: ProxyFactory, mariadb: SqlServer, tmp_path: Path
 ):
     proxy = start_proxy(listener={"protocol": "mysql"})
     token = proxy.create_workspace(WORKSPACE)
@@ -187,7 +188,8 @@ def test_no_file_is_asked_for_where_the_listener_does_not(
     file = tmp_path / "rows.csv"
     file.write_text("1\n")
     with connect(route, local_infile=True) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE OR REPLACE TABLE unloaded (a INT)")
+        cursor.execute("DROP TABLE IF EXISTS unloaded")
+        cursor.execute("CREATE TABLE unloaded (a INT)")
         with pytest.raises(pymysql.err.MySQLError):
             cursor.execute(f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE unloaded")
         assert value(connection, "SELECT COUNT(*) FROM unloaded") == 0
@@ -205,7 +207,7 @@ def test_a_refused_command_leaves_the_session_usable(route: Route):
 def test_the_credential_is_seen_nowhere(route: Route):
     with connect(route) as connection:
         assert value(connection, "SELECT 1") == 1
-    password = ACCOUNTS[route.account][1].encode()
+    password = route.server.account(route.account).password.encode()
     forms = [
         password,
         password.hex().encode(),

@@ -1,24 +1,25 @@
-"""A real MariaDB of the run's own: its accounts, its life. Knows no proxy."""
+"""MariaDB's servers: the machine's own, and a newer one from Debian sid (``unpacked``)."""
 
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
-import subprocess
-from pathlib import Path
 
-from tests.servers.certificates import Certificates
-from tests.servers.ports import free_port
-from tests.servers.waiting import wait_until
+from tests.servers import sql_accounts
+from tests.servers.accounts import give
+from tests.servers.sql import SqlServer
+from tests.servers.unpacked import MARIADB
 
-DATABASE = "shop"
-# One account for each way to log in: its plug-in and its password.
-ACCOUNTS = {
-    "native": ("mysql_native_password", "native s3cret"),
-    "ed25519": ("ed25519", "ed25519 s3cret"),
-}
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+# What mariadb-install-db feeds to a server in bootstrap mode, in its order.
+_SYSTEM_TABLES = (
+    "mariadb_system_tables.sql",
+    "mariadb_performance_tables.sql",
+    "mariadb_system_tables_data.sql",
+    "maria_add_gis_sp_bootstrap.sql",
+    "mariadb_sys_schema.sql",
+)
+_BEFORE = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n"
 
 
 def program(name: str) -> str | None:
@@ -32,87 +33,60 @@ def is_installed() -> bool:
     return all(program(name) is not None for name in names)
 
 
-class MariadbServer:
-    """One server on a free port of loopback, with TLS, ended by ``stop``."""
+class MachineMariadb(SqlServer):
+    """The machine's MariaDB: an older one, with mysql_native_password and ed25519."""
 
-    host = "127.0.0.1"
-    database = DATABASE
+    accounts = sql_accounts.MARIADB_OLD
+    is_mariadb = True
+    options = ("--plugin-load-add=auth_ed25519",)
 
-    def __init__(self, folder: Path, certificates: Certificates) -> None:
-        folder.mkdir(mode=0o755)
-        self.folder = folder
-        self.certificates = certificates
-        self.port = free_port()
-        self.log = folder / "server.log"
-        self.process: subprocess.Popen[bytes] | None = None
+    def program(self) -> list[str]:
+        """mariadbd, where its package put it."""
+        return [str(program("mariadbd")), "--no-defaults", f"--datadir={self.data}"]
 
-    def start(self) -> MariadbServer:
-        """Make the data directory, start, and make the accounts."""
-        data, user = self.folder / "data", self._user()
-        for name in ("server.crt", "server.key", "ca.crt"):
-            shutil.copy(self.certificates.folder / name, self.folder / name)
-        if os.geteuid() == 0:
-            for path in (self.folder, self.folder / "server.key"):
-                shutil.chown(path, user)
-        with self.log.open("wb") as log:
-            subprocess.run(
-                [
-                    str(program("mariadb-install-db")),
-                    *("--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db"),
-                    "--auth-root-authentication-method=normal",
-                ],
-                check=True,
-                stdout=log,
-                stderr=log,
-                timeout=120,
-            )
-            self.process = subprocess.Popen(
-                [
-                    str(program("mariadbd")),
-                    *("--no-defaults", f"--datadir={data}", f"--user={user}"),
-                    *(f"--port={self.port}", f"--bind-address={self.host}"),
-                    *(f"--socket={self.folder / 's'}", "--plugin-load-add=auth_ed25519"),
-                    *("--max-allowed-packet=256M", "--innodb-flush-log-at-trx-commit=0"),
-                    f"--ssl-cert={self.folder / 'server.crt'}",
-                    f"--ssl-key={self.folder / 'server.key'}",
-                    f"--ssl-ca={self.folder / 'ca.crt'}",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(lambda: self.administer("SELECT 1") is not None, what="MariaDB to start")
-        statements = [f"CREATE DATABASE {DATABASE}"]
-        for name, (plugin, password) in ACCOUNTS.items():
-            statements += [
-                f"CREATE USER {name}@'%' IDENTIFIED VIA {plugin} USING PASSWORD('{password}')",
-                f"GRANT ALL ON *.* TO {name}@'%'",
-            ]
-        assert self.administer("; ".join(statements)) is not None, self.log.read_text()
-        return self
-
-    def stop(self) -> None:
-        """End it and wait."""
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(60)
-
-    def administer(self, sql: str) -> str | None:
-        """Run statements as root over the socket; their output, or None where that failed."""
-        assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()
-        done = subprocess.run(
-            [
-                *(str(program("mariadb")), "--no-defaults", "--batch", "--skip-column-names"),
-                *("-uroot", f"--socket={self.folder / 's'}", "-e", sql),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+    def prepare(self) -> None:
+        """As its package makes it, with a root that has no password."""
+        self.run_to_end(
+            str(program("mariadb-install-db")),
+            *("--no-defaults", f"--datadir={self.data}", "--skip-test-db"),
+            "--auth-root-authentication-method=normal",
         )
-        return done.stdout if done.returncode == 0 else None
 
-    def _user(self) -> str:
-        # The server refuses to run as root; its package has made a user of its own.
-        return "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+
+class NewMariadb(SqlServer):
+    """MariaDB 11.8 or newer, with every plug-in that it has for a password."""
+
+    accounts = sql_accounts.MARIADB
+    is_mariadb = True
+    options = (
+        "--plugin-load-add=auth_ed25519",
+        "--plugin-load-add=auth_parsec",
+        "--plugin-load-add=auth_mysql_sha2",
+        # That of the test suite says nothing of its maturity.
+        *("--plugin-maturity=unknown", "--plugin-load-add=auth_test_plugin"),
+    )
+
+    def program(self) -> list[str]:
+        """mariadbd, told where its own files are."""
+        return [
+            *MARIADB.command("sbin/mariadbd"),
+            *("--no-defaults", f"--datadir={self.data}", f"--basedir={MARIADB.usr}"),
+            f"--lc-messages-dir={MARIADB.usr / 'share/mariadb'}",
+            f"--character-sets-dir={MARIADB.usr / 'share/mariadb/charsets'}",
+            f"--plugin-dir={MARIADB.usr / 'lib/mysql/plugin'}",
+        ]
+
+    def prepare(self) -> None:
+        """What mariadb-install-db does; the helpers it calls need the machine's libraries."""
+        self.data.mkdir(mode=0o700)
+        share = MARIADB.usr / "share/mariadb"
+        script = self.folder / "system_tables.sql"
+        script.write_text(_BEFORE + "".join((share / part).read_text() for part in _SYSTEM_TABLES))
+        give(self.folder)
+        with script.open("rb") as statements:
+            self.run_to_end(
+                *self.program(),
+                *("--bootstrap", "--log-warnings=0", "--enforce-storage-engine="),
+                *("--max-allowed-packet=8M", "--net-buffer-length=16K"),
+                stdin=statements,
+            )
