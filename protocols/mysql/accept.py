@@ -97,10 +97,12 @@ class MysqlClientLeg:
         plugin, proof, scramble = response.plugin, response.response, self._scramble
         if not response.capabilities & flags.PLUGIN_AUTH:
             plugin = MYSQL_NATIVE_PASSWORD
+        elif plugin == MYSQL_NATIVE_PASSWORD and not proof:
+            # Both C libraries, told to use it: the greeting's scramble was another plug-in's.
+            proof, scramble = await self._switch(packets, plugin, entropy)
         elif plugin not in (CACHING_SHA2_PASSWORD, MYSQL_NATIVE_PASSWORD):
-            scramble = make_scramble(entropy)
-            packets.send(AuthSwitchRequest(CACHING_SHA2_PASSWORD, scramble).encode())
-            plugin, proof = CACHING_SHA2_PASSWORD, await packets.receive()
+            plugin = CACHING_SHA2_PASSWORD
+            proof, scramble = await self._switch(packets, plugin, entropy)
         if plugin == MYSQL_NATIVE_PASSWORD:
             return _proved_native(verifiers, proof, scramble)
         token_id = _proved_sha2(verifiers, proof, scramble)
@@ -111,6 +113,14 @@ class MysqlClientLeg:
         packets.send(AuthMoreData(caching_sha2.PERFORM_FULL_AUTHENTICATION).encode())
         password = await self._whole_password(channel, packets, scramble)
         return None if password is None else _proved_whole(verifiers, password)
+
+    async def _switch(
+        self, packets: Packets, plugin: bytes, entropy: Entropy
+    ) -> tuple[bytes, bytes]:
+        """Have the client use a plug-in: its proof, and the scramble that it is for."""
+        scramble = make_scramble(entropy)
+        packets.send(AuthSwitchRequest(plugin, scramble).encode())
+        return await packets.receive(), scramble
 
     async def _whole_password(
         self, channel: Channel, packets: Packets, scramble: bytes

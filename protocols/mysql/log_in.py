@@ -36,6 +36,7 @@ METHODS = frozenset({CACHING_SHA2, NATIVE, SHA256, CLEAR, ED25519, PARSEC})
 """What is spoken here. A source's ``auth_methods`` are of these words."""
 
 _BY_SCRAMBLE = {CACHING_SHA2: caching_sha2.response, NATIVE: native.response}
+_ACCESS_DENIED = 1045
 # A login has at most: switch, salt, question for a key, key, result.
 _ROUNDS = 8
 
@@ -92,10 +93,15 @@ class Login:
             if head == OK:
                 return self._accepted(Ok.decode(payload))
             if head == ERR:
-                raise refused(payload)
+                raise self._refused(refused(payload))
             if head == EOF:
                 if has_switched:
-                    raise PeerViolation("the server changed the authentication method twice")
+                    # Rightly MariaDB's alone, for a user with two plug-ins and another password.
+                    raise Refusal(
+                        Reason.SOURCE_UNTRUSTED,
+                        "the data source's server asked for a second login method; the stored"
+                        " password is proved by one alone",
+                    )
                 has_switched = True
                 await self._switch(AuthSwitchRequest.decode(payload))
             elif head == AUTH_MORE_DATA:
@@ -103,6 +109,16 @@ class Login:
             else:
                 raise PeerViolation("the server sent an unexpected packet during the login")
         raise PeerViolation("the server's login does not come to an end")
+
+    def _refused(self, error: UpstreamRefused) -> UpstreamRefused | Refusal:
+        if error.number == _ACCESS_DENIED and not self.method:
+            # Nothing was proved yet; the stored password may well be right.
+            return Refusal(
+                Reason.SOURCE_REFUSED,
+                "the data source's server asked for none of the login methods allowed to it"
+                f" (error {error.number})",
+            )
+        return error
 
     def _accepted(self, ok: Ok) -> Ok:
         if not self._is_proved:

@@ -70,6 +70,14 @@ MARIADB = (
     _mariadb("sha2", "Sha2-6a17f5-Pochard", _SHA2, "verified"),
     _mariadb("sha2_pinned", "Sha2-f3c98e-Scaup", _SHA2, "pinned"),
     _mariadb("x509", "X509-08d5b1-Smew", "ed25519", "certificate", "client_ed25519"),
+    Account(
+        "either",
+        "Either-57ae03-Goldeneye",
+        "client_ed25519",
+        "IDENTIFIED VIA ed25519 USING PASSWORD('Either-57ae03-Goldeneye')"
+        " OR mysql_native_password USING PASSWORD('another')",
+        "plain",
+    ),
     # A plug-in of MariaDB's own test suite, which compares what it gets with this text.
     Account(
         "clear",

@@ -206,6 +206,15 @@ def test_other_plugins_are_switched_and_see_a_fresh_scramble(plugin: bytes):
     assert login.said[1] == AuthSwitchRequest(SHA2, SCRAMBLE).encode()
 
 
+def test_a_client_that_insists_on_another_plug_in_than_the_greetings_gets_a_scramble_for_it():
+    # --default-auth of both C libraries: they take a scramble for the plug-in it was made
+    # for alone, and begin with a dummy answer where the greeting names another.
+    proof = native.response(TOKEN, SCRAMBLE)
+    login = Login(response(plugin=NATIVE, response=b"").encode(), proof)
+    assert login.authenticate(TOKEN) == TOKEN.decode()
+    assert login.said[1:] == [AuthSwitchRequest(NATIVE, SCRAMBLE).encode()]
+
+
 @pytest.mark.parametrize("proof", [b"", b"\0", bytes(20), bytes(32), bytes(33)])
 @pytest.mark.parametrize("plugin", [SHA2, NATIVE])
 def test_a_wrong_proof_proves_nothing(plugin: bytes, proof: bytes):

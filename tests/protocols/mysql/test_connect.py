@@ -270,7 +270,7 @@ def test_the_hash_of_mysql_3_23_is_refused():
 
 def test_there_is_one_switch():
     server = Server(greeting(), switch("mysql_native_password"), switch("caching_sha2_password"))
-    with pytest.raises(PeerViolation, match="twice"):
+    with pytest.raises(Refusal, match="asked for a second login method"):
         server.meet(login())
 
 
@@ -278,6 +278,15 @@ def test_a_server_that_asks_for_nothing_is_not_the_one_the_password_is_for():
     for methods in (METHODS, frozenset({"client_ed25519"})):
         with pytest.raises(Refusal, match="did not ask for the stored password"):
             Server(greeting(), OK).meet(login(methods=methods))
+
+
+def test_a_server_that_refuses_what_was_never_proved_has_not_refused_the_password():
+    # MariaDB to a user of mysql_native_password: it does not switch to what was named already.
+    no = Err(1045, b"28000", b"Access denied").encode()
+    server = Server(greeting(b"mysql_native_password"), no)
+    with pytest.raises(Refusal, match="asked for none of the login methods allowed to it"):
+        server.meet(login(methods=frozenset({"client_ed25519"})))
+    assert server.response().response == b""
 
 
 def test_a_login_without_a_secret():
