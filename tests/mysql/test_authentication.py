@@ -20,18 +20,18 @@ from tests.servers.sql_accounts import Account
 from tests.servers.unpacked import MYSQL
 from tests.servers.waiting import wait_until
 
-DOORS = [
-    pytest.param(fixture, account, id=f"{fixture}-{account.name}")
-    for fixture, accounts in (("mysql", sql_accounts.MYSQL), ("new_mariadb", sql_accounts.MARIADB))
-    for account in accounts
+ACCOUNTS = [("mysql", account) for account in sql_accounts.MYSQL]
+ACCOUNTS += [("new_mariadb", account) for account in sql_accounts.MARIADB]
+DOORS = [pytest.param(*one, id=f"{one[0]}-{one[1].name}") for one in ACCOUNTS]
+WITH_PASSWORD = [
+    pytest.param(*one, id=f"{one[0]}-{one[1].name}") for one in ACCOUNTS if one[1].password
 ]
-WITH_PASSWORD = [one for one in DOORS if one.values[1].password]
 # The last two are not spoken by the proxy: it has the client switch.
 STARTS = ["caching_sha2_password", "mysql_native_password", "sha256_password", ""]
 WRONG = "acp_" + "0" * 40
 
 
-class Client(pymysql.Connection):
+class Client(pymysql.Connection):  # type: ignore[misc]
     """A driver that starts with a plug-in of its own choice, whatever the greeting says."""
 
     def __init__(self, start: str, **arguments: Any) -> None:
@@ -51,10 +51,12 @@ def log_in(entrance: Entrance, source: str, *, start: str, tls: bool, token: str
     return Client(start, **place, **({"ssl_ca": ca} if tls else {"ssl_disabled": True}))
 
 
-def refusal(entrance: Entrance, source: str, **changes: Any) -> tuple[int, str]:
-    """The error that a login with the right plug-in must end with."""
+def refusal(
+    entrance: Entrance, source: str, *, start: str = STARTS[0], tls: bool = True, token: str = ""
+) -> tuple[int, str]:
+    """The error that a login must end with."""
     with pytest.raises(pymysql.err.MySQLError) as caught:
-        log_in(entrance, source, **({"start": STARTS[0], "tls": True} | changes))
+        log_in(entrance, source, start=start, tls=tls, token=token)
     number, text = caught.value.args
     return number, text
 
@@ -72,12 +74,14 @@ def test_the_right_token_opens_and_a_wrong_one_touches_nothing(
 ):
     entrance = enter(fixture)
     before = uses(entrance)
-    with closing(log_in(entrance, account.name, start=start, tls=tls)) as session:
-        with session.cursor() as cursor:
-            cursor.execute("SELECT CURRENT_USER(), COUNT(*), @@ssl_ca IS NULL FROM numbers")
-            assert cursor.fetchall() == ((f"{account.name}@%", 20_000, 0),)
-            cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
-            ((_, cipher),) = cursor.fetchall()
+    with (
+        closing(log_in(entrance, account.name, start=start, tls=tls)) as session,
+        session.cursor() as cursor,
+    ):
+        cursor.execute("SELECT CURRENT_USER(), COUNT(*) FROM numbers")
+        assert cursor.fetchall() == ((f"{account.name}@%", 20_000),)
+        cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+        ((_, cipher),) = cursor.fetchall()
     assert bool(cipher) == (account.leg in ("verified", "certificate"))
     secrets = bool(account.password) + (account.leg == "certificate")
     assert uses(entrance) == before + secrets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiomysql
@@ -18,6 +19,7 @@ from tests.mysql.conftest import Route
 from tests.servers.mariadb import program
 from tests.servers.unpacked import MYSQL
 
+PREPARE, EXECUTE = 0x16, 0x17
 Script = Callable[[dict[str, Any]], Any]
 
 TABLE = """
@@ -29,6 +31,24 @@ VALUES = (
     " CAST('2026-11-24 01:02:03.456' AS DATETIME(3)), CAST('-838:59:59' AS TIME), b'101'"
 )
 
+# What both servers have, and what only one of them has.
+TYPES = {
+    "both": "a TINYINT UNSIGNED, b SMALLINT, c MEDIUMINT, d INT, e BIGINT UNSIGNED, f FLOAT,"
+    " g DOUBLE, h DECIMAL(30, 10), i DATE, j TIME(6), k DATETIME(6), l TIMESTAMP NULL, m YEAR,"
+    " n CHAR(5), o VARCHAR(50), p BINARY(4), q VARBINARY(9), r TINYTEXT, s MEDIUMBLOB,"
+    " t ENUM('x', 'y'), u SET('x', 'y'), v BIT(9), w JSON, y GEOMETRY",
+    "mysql": "z VECTOR(3)",
+    "mariadb": "z INET6",
+}
+ROWS = """
+INSERT INTO every_type VALUES (255, -32768, 8388607, -2147483648, 18446744073709551615, 1.25,
+    -1e300, 12345678901234567890.0123456789, '9999-12-31', '-838:59:59',
+    '2026-11-28 01:02:03.000004',
+    '2026-11-28 01:02:03', 2155, 'ab', 'h\u00e9llo', x'00ff', x'0001', REPEAT('t', 255), x'fffefb',
+    'y', 'x,y', b'100000001', '{"a": [1, null]}', ST_GeomFromText('POINT(1 2)'), %s)
+"""
+SPECIAL = {"mysql": "TO_VECTOR('[1, 2.5, -3]')", "mariadb": "'2001:db8::1'"}
+
 
 def compare(route: Route, script: Script) -> Any:
     """What the script gives, the same both ways."""
@@ -37,12 +57,12 @@ def compare(route: Route, script: Script) -> Any:
     return direct
 
 
-def failure(work: Callable[[], object]) -> tuple[str, Any]:
-    """The class and the number of the error that ``work`` must end with."""
+def failure(work: Callable[[], object]) -> tuple[str, str]:
+    """The class and the number and text of the error that ``work`` must end with."""
     try:
         work()
     except (pymysql.err.MySQLError, mysql.connector.Error) as error:
-        return type(error).__name__, getattr(error, "errno", None) or error.args[0]
+        return type(error).__name__, str(error)
     raise AssertionError("there was no error")
 
 
@@ -77,6 +97,44 @@ def test_pymysql(route: Route):
         return found
 
     compare(route, script)
+
+
+def test_a_value_of_every_type_as_text_and_as_binary(route: Route):
+    columns = f"{TYPES['both']}, {TYPES[route.kind]}"
+
+    def script(place: dict[str, Any]) -> list[Any]:
+        # The bytes themselves: PyMySQL takes a GEOMETRY for ASCII text.
+        options = pymysql_tls(route) | {"use_unicode": False, "conv": {}, "autocommit": True}
+        with pymysql.connect(**place, **options) as connection:
+            cursor = connection.cursor()
+            cursor.execute("DROP TABLE IF EXISTS every_type")
+            cursor.execute(f"CREATE TABLE every_type ({columns})")
+            cursor.execute(ROWS % SPECIAL[route.kind])
+            cursor.execute("INSERT INTO every_type () VALUES ()")
+            cursor.execute("SELECT * FROM every_type")
+            found: list[Any] = [cursor.fetchall(), cursor.description]
+            # By hand: drivers that prepare fail at some of these types, also directly.
+            connection._execute_command(PREPARE, "SELECT * FROM every_type")
+            prepared = connection._read_packet().get_all_data()
+            # The four bytes are its number, which MariaDB gives out for the whole server.
+            found += [prepared[5:], until_eof(connection)]
+            connection._execute_command(EXECUTE, prepared[1:5] + b"\x00\x01\x00\x00\x00")
+            # The number of columns and their definitions, then the rows.
+            found += [until_eof(connection), until_eof(connection)]
+        return found
+
+    rows, columns, *_, binary = compare(route, script)
+    assert len(rows) == 2
+    assert len(columns) == 25
+    assert [packet[:1] for packet in binary] == [b"\x00", b"\x00", b"\xfe"]
+
+
+def until_eof(connection: Any) -> list[bytes]:
+    """The packets up to and including the next EOF."""
+    packets: list[bytes] = []
+    while not packets or packets[-1][:1] != b"\xfe":
+        packets.append(connection._read_packet().get_all_data())
+    return packets
 
 
 def test_pymysql_takes_several_results(route: Route):
@@ -205,13 +263,40 @@ def test_mysql_connector_prepares_statements(route: Route):
     compare(route, script)
 
 
+@pytest.mark.parametrize("allowed", [True, False], ids=["on", "off"])
+def test_a_file_is_loaded_where_the_driver_allows_it(route: Route, tmp_path: Path, allowed: bool):
+    file = tmp_path / "rows.csv"
+    file.write_text("".join(f"{number},row {number}\n" for number in range(5_000)) + "wrong\n")
+    load = f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE filled FIELDS TERMINATED BY ','"
+
+    def script(place: dict[str, Any]) -> list[Any]:
+        with pymysql.connect(**place, **pymysql_tls(route), local_infile=allowed) as connection:
+            cursor = connection.cursor()
+            cursor.execute("DROP TABLE IF EXISTS filled")
+            cursor.execute("CREATE TABLE filled (a VARCHAR(9), b TEXT)")
+            found: list[Any] = []
+            if allowed:
+                cursor.execute(load)
+                found.append(cursor.rowcount)
+            else:
+                found.append(failure(lambda: cursor.execute(load)))
+            cursor.execute("SHOW WARNINGS")
+            found.append(cursor.fetchall())
+            cursor.execute("SELECT COUNT(*), SUM(a) FROM filled")
+            found.append(cursor.fetchall())
+        return found
+
+    found = compare(route, script)
+    assert found[2] == (((5_001, 12_497_500.0),) if allowed else ((0, None),))
+
+
 def test_ten_thousand_prepared_statements(route: Route):
     # By hand: the drivers that prepare wait 40 ms for each (Nagle's algorithm, also directly).
-    prepare, execute, columns_follow = 0x16, 0x17, b"\x01\x00"
+    columns_follow = b"\x01\x00"
     with pymysql.connect(**route.through(), **pymysql_tls(route)) as connection:
         ids = []
         for number in range(10_000):
-            connection._execute_command(prepare, f"SELECT {number}")
+            connection._execute_command(PREPARE, f"SELECT {number}")
             answer = connection._read_packet().get_all_data()
             assert answer[5:7] == columns_follow
             ids.append(answer[1:5])
@@ -219,7 +304,7 @@ def test_ten_thousand_prepared_statements(route: Route):
             connection._read_packet()
         assert len(set(ids)) == 10_000
         for number in (0, 5_000, 9_999):
-            connection._execute_command(execute, ids[number] + b"\x00\x01\x00\x00\x00")
+            connection._execute_command(EXECUTE, ids[number] + b"\x00\x01\x00\x00\x00")
             packets = [connection._read_packet().get_all_data() for _ in range(5)]
             # Column count, column, EOF, the row (an INT behind a header and a bitmap), EOF.
             assert int.from_bytes(packets[3][2:6], "little") == number

@@ -116,13 +116,15 @@ class SqlServer:
     def administer(self, *statements: str) -> list[tuple[Any, ...]]:
         """Run statements as root over the socket; the rows of the last one."""
         rows: list[tuple[Any, ...]] = []
-        with closing(
-            pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True)
-        ) as connection:
-            with connection.cursor() as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
-                    rows = list(cursor.fetchall())
+        with (
+            closing(
+                pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True)
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
+            for statement in statements:
+                cursor.execute(statement)
+                rows = list(cursor.fetchall())
         return rows
 
     def status(self, variable: str) -> int:
