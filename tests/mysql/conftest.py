@@ -244,10 +244,3 @@ def route(request: pytest.FixtureRequest, enter: Enter) -> Route:
     """Each server, encrypted on both legs with one account and in the clear with another."""
     name, account, is_encrypted = ROUTES[request.param]
     return enter(name).route(account, is_encrypted=is_encrypted)
-
-
-@pytest.fixture(params=["mariadb-native", "mariadb-ed25519"])
-def mariadb_route(request: pytest.FixtureRequest, enter: Enter) -> Route:
-    """The same on MariaDB alone."""
-    name, account, is_encrypted = ROUTES[request.param]
-    return enter(name).route(account, is_encrypted=is_encrypted)

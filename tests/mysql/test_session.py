@@ -178,13 +178,19 @@ def test_a_file_is_loaded_where_the_listener_allows_it(route: Route, tmp_path: P
         assert value(connection, "SELECT SUM(a) FROM loaded") == sum(range(5_000))
 
 
+@pytest.mark.parametrize(("fixture", "account"), [("mariadb", "native"), ("mysql", "sha2")])
 def test_no_file_is_asked_for_where_the_listener_does_not(
-    start_proxy: ProxyFactory, mariadb: SqlServer, tmp_path: Path
+    start_proxy: ProxyFactory,
+    request: pytest.FixtureRequest,
+    fixture: str,
+    account: str,
+    tmp_path: Path,
 ):
+    server: SqlServer = request.getfixturevalue(fixture)
     proxy = start_proxy(listener={"protocol": "mysql"})
     token = proxy.create_workspace(WORKSPACE)
-    add_source(proxy, WORKSPACE, mariadb, "native")
-    route = Route(proxy, mariadb, "native", token, is_encrypted=True)
+    add_source(proxy, WORKSPACE, server, account)
+    route = Route(proxy, server, account, token, is_encrypted=True)
     file = tmp_path / "rows.csv"
     file.write_text("1\n")
     with connect(route, local_infile=True) as connection, connection.cursor() as cursor:
