@@ -179,6 +179,11 @@ def test_a_server_that_has_not_cached_the_user_gets_the_password_only_where_it_i
     ("fixture", "user", "sentence"),
     [
         ("new_mariadb", "IDENTIFIED VIA test_plugin_server USING 'x'", "does not speak"),
+        (
+            "new_mariadb",
+            "IDENTIFIED VIA mysql_old_password USING '7c4ec2ec0e6a5d3b'",
+            "does not speak",
+        ),
         ("new_mariadb", "IDENTIFIED VIA unix_socket", "refused the stored credential"),
         ("new_mariadb", "{identified} ACCOUNT LOCK", "is locked at its server"),
         # A user with two plug-ins gets a second switch where the first does not know him.

@@ -1,4 +1,4 @@
-"""Read-only on real servers, for an account with every right: hundreds of attempts change nothing."""
+"""Read-only on real servers, for an account with every right: hundreds of attempts are vain."""
 
 from __future__ import annotations
 
