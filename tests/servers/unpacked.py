@@ -65,7 +65,9 @@ class Unpacked:
         if self.is_there:
             return
         cache = cache_folder()
-        cache.mkdir(mode=0o755, parents=True, exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            cache.chmod(0o755)  # whatever root's umask is: servers run as somebody else
         with (cache / "lock").open("w") as lock:
             # Another run may be at it; then it is done when the lock is ours.
             fcntl.flock(lock, fcntl.LOCK_EX)
