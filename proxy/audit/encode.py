@@ -287,7 +287,7 @@ def encode_statement(
         duration = 0.0
     time = int((wall_base + started) * 1000.0)
     microseconds = int(duration * 1e6)
-    return join_statement(
+    line: bytes = join_statement(
         sequence,
         fragments.front,
         statement.number,
@@ -301,6 +301,7 @@ def encode_statement(
         text,
         prev,
     )
+    return line
 
 
 # COMPLETION_TAG_BUFSIZE; tags are upper-case words and counts ("INSERT 0 5").

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from proxy.audit import events
-from proxy.audit.chain import GENESIS, HEAD_NAME, Chain, parse_link
+from proxy.audit.chain import GENESIS, HEAD_NAME, Chain, Link, parse_link
 from proxy.audit.encode import SessionFragments, encode_session, encode_statement
 from proxy.audit.expand import FileLines, record_of
 from proxy.audit.files import audit_files, recent_statements
-from proxy.audit.read import Filters, search, tail
+from proxy.audit.read import Filters, Record, search, tail
 from proxy.audit.verify import Damage, verify
 from tests.audit.rig import (
     KEY,
@@ -42,6 +42,12 @@ def old(tmp_path):
 
 def lines_in(folder):
     return [line for path in audit_files(folder) for line in path.read_bytes().splitlines()]
+
+
+def link_of(line: bytes) -> Link:
+    link = parse_link(line)
+    assert link is not None
+    return link
 
 
 def statements_in(records):
@@ -100,11 +106,10 @@ async def test_a_statements_line_is_short_and_has_what_the_chain_needs_at_its_en
     assert b'"constants":{"metadata":{' in session
     assert len(second) < 300
     for before, line in ((session, first), (first, second)):
-        link = parse_link(line)
-        assert link is not None
+        link = link_of(line)
         assert link.prev == hashlib.sha256(before).hexdigest()
         assert link.session == "0" * 32
-    assert parse_link(second).statement == "0" * 32 + "/2"
+    assert link_of(second).statement == "0" * 32 + "/2"
 
 
 async def test_the_chain_is_checked_by_hand_as_the_documentation_says(tmp_path):
@@ -135,7 +140,7 @@ async def test_each_file_tells_once_of_each_session_before_its_first_statement(t
     files = audit_files(tmp_path)
     assert len(files) > 2
     for path in files:
-        links = [parse_link(line) for line in path.read_bytes().splitlines()]
+        links = [link_of(line) for line in path.read_bytes().splitlines()]
         told = [link.session for link in links if link.session and not link.statement]
         assert sorted(told) == sorted(set(told))
         for index, link in enumerate(links):
@@ -163,7 +168,7 @@ class StopFollowingError(Exception):
 
 
 async def test_following_from_the_end_knows_the_sessions_of_before(tmp_path):
-    seen: list[dict[str, object]] = []
+    seen: list[Record] = []
 
     async with opened(tmp_path) as log:
         recorder = log.recorder(context())
@@ -254,20 +259,26 @@ def test_no_text_can_tell_of_a_session_end_one_or_give_a_line_another_place(forg
         assert record["actor"]["app_name"] == forged.decode()
         assert record["metadata"]["sequence"] == index + 3
         assert record["unmapped"]["prev"] == GENESIS
-        assert parse_link(lines[index + 1]).statement == f"s1/{index + 1}"
-    assert parse_link(lines[0]).statement == parse_link(session).statement == ""
+        assert link_of(lines[index + 1]).statement == f"s1/{index + 1}"
+    assert link_of(lines[0]).statement == link_of(session).statement == ""
 
 
 def test_a_session_that_has_closed_is_remembered_no_longer():
     chain = Chain(KEY, "i", 0, GENESIS)
     reader = FileLines()
     made = encode_statement(SessionFragments.of(context()), finish(statement()), 2, GENESIS, 0.0)
+
+    def session_told(data: bytes) -> bytes:
+        line = reader.take(data)
+        assert line is not None
+        return line.session
+
     assert reader.take(encode_session(context(), 1, GENESIS)) is None
-    assert reader.take(made).session
+    assert session_told(made)
     reader.take(chain.event(events.session_closed(context("s2"), reason="done"), NOON))
-    assert reader.take(made).session
+    assert session_told(made)
     reader.take(chain.event(events.session_closed(context(), reason="done"), NOON))
-    assert reader.take(made).session == b""
+    assert not session_told(made)
 
 
 @pytest.mark.parametrize(
