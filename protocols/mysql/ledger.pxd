@@ -29,6 +29,7 @@ cdef class Ledger:
     cdef public int file_state
     cdef public int file_sequence
     cdef public bint is_file_continued
+    cdef public Py_ssize_t files
     cdef public bint is_client_between
     cdef public bint has_silent_behind
     cdef public int status

@@ -64,7 +64,8 @@ class Ledger:
 
     ``count`` is how many there are, ``weight`` the sum of theirs in bytes.
     ``file_state`` and ``file_sequence`` (the next packet's number) belong to the LOAD
-    DATA LOCAL at the head; ``is_file_continued``: its last packet was a full one.
+    DATA LOCAL at the head; ``is_file_continued``: its last packet was a full one;
+    ``files``: how many files the server has asked for in all.
     ``is_client_between``: the client is not in the middle of a
     command; ``has_silent_behind``: one that has no answer stands behind the last entry.
     ``status`` is the server's status flags, ``is_fatal`` its announced end.
@@ -77,6 +78,7 @@ class Ledger:
         self.file_state = _NO_FILE
         self.file_sequence = 0
         self.is_file_continued = False
+        self.files = 0
         self.is_client_between = True
         self.has_silent_behind = False
         self.status = status

@@ -6,7 +6,7 @@ from protocols.mysql.scan_client cimport ClientScan
 from protocols.mysql.scan_server cimport ServerScan
 from protocols.statements cimport Statement, StatementSink
 
-cdef int _DEPRECATE_EOF, _IN_TRANS, _AUTOCOMMIT
+cdef int _DEPRECATE_EOF, _FILE_COMING, _IN_TRANS, _AUTOCOMMIT
 
 cdef class MysqlScanner(Scanner):
     cdef object _prepared

@@ -11,6 +11,7 @@ from __future__ import annotations
 from protocols.errors import Refusal
 from protocols.interface import Kill, ScanLimits
 from protocols.mysql import capabilities as capabilities_
+from protocols.mysql import expected
 from protocols.mysql.in_place import last_word
 from protocols.mysql.ledger import Ledger
 from protocols.mysql.prepared import PreparedStatements
@@ -20,6 +21,7 @@ from protocols.scanner import Scanner
 from protocols.statements import Outcome, Statement, StatementSink
 
 _DEPRECATE_EOF = capabilities_.DEPRECATE_EOF
+_FILE_COMING = expected.FILE_COMING
 _IN_TRANS = 0x0001  # SERVER_STATUS_IN_TRANS
 _AUTOCOMMIT = 0x0002  # SERVER_STATUS_AUTOCOMMIT
 
@@ -29,6 +31,7 @@ class MysqlScanner(Scanner):
 
     ``capabilities`` are those in force on both legs; ``status`` is the status flags of
     the server's OK to our login. ``local_infile``: LOAD DATA LOCAL is relayed.
+    ``is_client_compressed`` and ``is_server_compressed``: what arrives from there was.
     """
 
     def __init__(
@@ -41,13 +44,22 @@ class MysqlScanner(Scanner):
         is_mariadb: bool,
         local_infile: bool,
         status: int = _AUTOCOMMIT,
+        is_client_compressed: bool = False,
+        is_server_compressed: bool = False,
     ) -> None:
         super().__init__()
         self._sink = sink
         self._ledger = Ledger(status)
         self._prepared = PreparedStatements(limits.prepared, limits.prepared_bytes)
         self._client = ClientScan(
-            sink, limits, kill, self._ledger, self._prepared, is_mariadb, local_infile
+            sink,
+            limits,
+            kill,
+            self._ledger,
+            self._prepared,
+            is_mariadb,
+            local_infile,
+            is_client_compressed,
         )
         self._server = ServerScan(
             sink,
@@ -55,6 +67,7 @@ class MysqlScanner(Scanner):
             self._ledger,
             self._prepared,
             bool(capabilities & _DEPRECATE_EOF),
+            is_server_compressed,
         )
 
     def from_client(self, data: bytes, now: float) -> bytes:
@@ -89,6 +102,26 @@ class MysqlScanner(Scanner):
             and self._client.is_between()
             and self._server.is_between()
         )
+
+    @property
+    def is_between_commands(self) -> bool:
+        """Whether the client is not in the middle of a command."""
+        return self._client.is_between()
+
+    @property
+    def is_between_answers(self) -> bool:
+        """Whether nothing is here of the answer that comes next."""
+        return self._server.is_between_answers()
+
+    @property
+    def is_file_coming(self) -> bool:
+        """Whether the client has been asked for a file and has not sent its end."""
+        return self._ledger.file_state == _FILE_COMING
+
+    @property
+    def files(self) -> int:
+        """How many files the client has been asked for."""
+        return self._ledger.files
 
     @property
     def is_in_transaction(self) -> bool:

@@ -15,7 +15,8 @@ cdef class ClientScan:
     cdef object _kill, _prepared, _held, _last_prepared
     cdef Ledger _ledger
     cdef bint _is_mariadb, _local_infile, _is_continued, _is_dropping, _is_reading
-    cdef bint _goodbye
+    cdef bint _goodbye, _renumbers
+    cdef bytearray _fresh
     cdef Py_ssize_t _text_limit, _message_limit, _outstanding_limit
     cdef Py_ssize_t _held_need, _pass, _drop, _size
     cdef int _sequence
@@ -29,13 +30,15 @@ cdef class ClientScan:
     cpdef bint is_crowded(self)
     @cython.locals(p="const unsigned char *", size=Py_ssize_t, at=Py_ssize_t, copied=Py_ssize_t,
                    left=Py_ssize_t, length=Py_ssize_t, total=Py_ssize_t, need=Py_ssize_t,
-                   sequence=int, is_dropped=bint, ledger=Ledger, entry=Expected)
+                   sequence=int, is_dropped=bint, ledger=Ledger, entry=Expected,
+                   fresh=bytearray)
     cpdef bytes read(self, bytes data, double now)
     cdef _hold(self, bytes data, Py_ssize_t at, Py_ssize_t need)
     @cython.locals(entry=Expected, statement=Statement)
     cdef _grow(self, Py_ssize_t length)
     @cython.locals(ledger=Ledger, statement=Statement)
-    cdef _take_file(self, Py_ssize_t length, int sequence)
+    cdef _take_file(self, Py_ssize_t length)
+    cdef _renumber(self, Py_ssize_t at, int sequence)
     @cython.locals(fixed=Py_ssize_t)
     cdef Py_ssize_t _needed(self, int code, Py_ssize_t length) except -1
     @cython.locals(ledger=Ledger, entry=Expected)
@@ -56,3 +59,5 @@ cdef class ClientScan:
     cdef _take_close(self, number)
     @cython.locals(statement=Statement, entry=Expected, kind=int)
     cdef bint _take_execute(self, int code, bytes data, Py_ssize_t at, Py_ssize_t length, double now) except -1
+
+cdef bytes _part(bytes data, bytearray fresh, Py_ssize_t start, Py_ssize_t stop)

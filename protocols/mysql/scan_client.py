@@ -88,7 +88,11 @@ UNKNOWN_TEXT = b"(a prepared statement that is not known)"
 
 
 class ClientScan:
-    """One direction of a session: what goes upstream."""
+    """One direction of a session: what goes upstream.
+
+    ``renumbers``: what arrives was compressed, and its packets' numbers mean nothing (see
+    ``compressed``). They are not compared but replaced by those that the server expects.
+    """
 
     def __init__(
         self,
@@ -99,8 +103,12 @@ class ClientScan:
         prepared: PreparedStatements,
         is_mariadb: bool,
         local_infile: bool,
+        renumbers: bool = False,
     ) -> None:
         self._sink = sink
+        self._renumbers = renumbers
+        # The chunk being read, to be written into, where packets are renumbered.
+        self._fresh: bytearray | None = None
         self._kill = kill
         self._ledger = ledger
         self._prepared = prepared
@@ -168,6 +176,7 @@ class ClientScan:
         at = 0
         copied = 0
         pieces: list[bytes] | None = None
+        self._fresh = fresh = bytearray(data) if self._renumbers else None
         if self._pass > 0:
             if self._pass > size:
                 self._pass -= size
@@ -197,18 +206,20 @@ class ClientScan:
             sequence = p[at + 3]
             if self._is_continued:
                 if sequence != self._sequence:
-                    raise PeerViolation("packets out of order")
+                    self._renumber(at, self._sequence)
                 self._grow(length)
                 is_dropped = self._is_dropping
             elif ledger.file_state == _FILE_COMING:
-                self._take_file(length, sequence)
+                if sequence != ledger.file_sequence:
+                    self._renumber(at, ledger.file_sequence)
+                self._take_file(length)
                 is_dropped = False
             else:
                 self._sequence = 1
                 if length == 0:
                     raise PeerViolation("an empty command")
                 if sequence != 0:
-                    raise PeerViolation("packets out of order")
+                    self._renumber(at, 0)
                 if left < 5:
                     self._hold(data, at, 5)
                     break
@@ -230,7 +241,7 @@ class ClientScan:
                 if pieces is None:
                     pieces = []
                 if copied < at:
-                    pieces.append(data[copied:at])
+                    pieces.append(_part(data, fresh, copied, at))
                 if left < total:
                     self._drop = total - left
                     at = copied = size
@@ -251,10 +262,16 @@ class ClientScan:
         ledger.is_client_between = self.is_between()
         self._is_reading = False
         if pieces is None:
-            return data if at >= size else data[:at]
+            return data if at >= size and fresh is None else _part(data, fresh, 0, at)
         if copied < at:
-            pieces.append(data[copied:at])
+            pieces.append(_part(data, fresh, copied, at))
         return b"".join(pieces)
+
+    def _renumber(self, at: int, sequence: int) -> None:
+        """The packet there has another number than the server expects."""
+        if self._fresh is None:
+            raise PeerViolation("packets out of order")
+        self._fresh[at + 3] = sequence
 
     def _hold(self, data: bytes, at: int, need: int) -> None:
         self._held = bytearray(data[at:])
@@ -285,12 +302,10 @@ class ClientScan:
         entry.sequence = self._sequence
         entry.is_whole = not self._is_continued
 
-    def _take_file(self, length: int, sequence: int) -> None:
+    def _take_file(self, length: int) -> None:
         """A packet of the file that LOAD DATA LOCAL reads; an empty message ends it."""
         ledger = self._ledger
-        if sequence != ledger.file_sequence:
-            raise PeerViolation("packets out of order")
-        ledger.file_sequence = (sequence + 1) & 0xFF
+        ledger.file_sequence = (ledger.file_sequence + 1) & 0xFF
         statement = ledger.first().statement
         if statement is not None:
             statement.bytes_in += length + 4
@@ -501,6 +516,11 @@ class ClientScan:
             assert entry is not None
             entry.has_cursor = data[at + 9] & _CURSOR_TYPES != 0
         return True
+
+
+def _part(data: bytes, fresh: bytearray | None, start: int, stop: int) -> bytes:
+    """A part of a chunk, with the numbers that its packets were given."""
+    return data[start:stop] if fresh is None else bytes(fresh[start:stop])
 
 
 def _number(data: bytes, at: int) -> int:

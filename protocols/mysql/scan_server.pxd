@@ -14,7 +14,8 @@ cdef class ServerScan:
     cdef StatementSink _sink
     cdef object _prepared
     cdef Ledger _ledger
-    cdef bint _deprecates_eof
+    cdef bint _deprecates_eof, _renumbers
+    cdef bytearray _fresh
     cdef Py_ssize_t _message_limit
     cdef bytes _held
     cdef Py_ssize_t _pass, _drop, _size, _rows, _bytes, _definitions, _columns
@@ -24,23 +25,25 @@ cdef class ServerScan:
 
     cpdef Py_ssize_t remaining(self)
     cpdef bint is_between(self)
+    cpdef bint is_between_answers(self)
     @cython.locals(ledger=Ledger, entry=Expected)
     cpdef int next_sequence(self, int idle) except -1
     @cython.locals(p="const unsigned char *", size=Py_ssize_t, at=Py_ssize_t, copied=Py_ssize_t,
                    left=Py_ssize_t, length=Py_ssize_t, total=Py_ssize_t, rows=Py_ssize_t,
                    count=Py_ssize_t, remaining=Py_ssize_t, first=int, state=int, sequence=int,
-                   is_binary=bint)
+                   is_binary=bint, fresh=bytearray)
     cpdef bytes read(self, bytes data, double now, int idle)
+    cdef _renumber(self, Py_ssize_t at, int sequence)
     @cython.locals(limit=Py_ssize_t)
     cdef Py_ssize_t _needed(self, int first, Py_ssize_t total) except -1
     @cython.locals(ledger=Ledger, entry=Expected, is_row=bint)
     cdef _take(self, int first, bytes data, Py_ssize_t at, Py_ssize_t total, int sequence, double now)
     @cython.locals(code=int)
-    cdef _take_first(self, Expected entry, int first, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
+    cdef _take_first(self, Expected entry, int first, bytes data, Py_ssize_t at, Py_ssize_t total, int sequence, double now)
     @cython.locals(columns=Py_ssize_t)
     cdef Py_ssize_t _column_count(self, int first, bytes data, Py_ssize_t at, Py_ssize_t total) except -1
     @cython.locals(ledger=Ledger)
-    cdef _take_file(self, Expected entry, bytes data, Py_ssize_t at, Py_ssize_t total)
+    cdef _take_file(self, Expected entry, bytes data, Py_ssize_t at, Py_ssize_t total, int sequence)
     cdef _defined(self, double now)
     cdef _begin_columns(self, double now)
     @cython.locals(entry=Expected)
@@ -58,6 +61,7 @@ cdef class ServerScan:
     @cython.locals(entry=Expected, statement=Statement)
     cdef _finish(self, outcome, str sqlstate, double now)
 
+cdef bytes _part(bytes data, bytearray fresh, Py_ssize_t start, Py_ssize_t stop)
 @cython.locals(number=int, sqlstate=bytes)
 cdef tuple _error(bytes data, Py_ssize_t at, Py_ssize_t total)
 @cython.locals(size=Py_ssize_t, first=int)

@@ -83,7 +83,11 @@ _INVALID_LENGTH = "the data source sent an invalid message length"
 
 
 class ServerScan:
-    """One direction of a session: what goes to the client."""
+    """One direction of a session: what goes to the client.
+
+    ``renumbers``: what arrives was compressed, and its packets' numbers mean nothing (see
+    ``compressed``). They are not compared but replaced by those that the client expects.
+    """
 
     def __init__(
         self,
@@ -92,8 +96,12 @@ class ServerScan:
         ledger: Ledger,
         prepared: PreparedStatements,
         deprecates_eof: bool,
+        renumbers: bool = False,
     ) -> None:
         self._sink = sink
+        self._renumbers = renumbers
+        # The chunk being read, to be written into, where packets are renumbered.
+        self._fresh: bytearray | None = None
         self._ledger = ledger
         self._prepared = prepared
         self._deprecates_eof = deprecates_eof
@@ -133,6 +141,10 @@ class ServerScan:
             self._pass == 0 and self._drop == 0 and not self._is_continued and len(self._held) == 0
         )
 
+    def is_between_answers(self) -> bool:
+        """Whether nothing is here of the answer that comes next."""
+        return self._is_untouched and self.is_between()
+
     def next_sequence(self, idle: int) -> int:
         """The packet number that the client expects next; ``idle`` where nothing is owed."""
         if self._is_reading:
@@ -153,6 +165,7 @@ class ServerScan:
             self._held = b""
         size = len(data)
         at = 0
+        self._fresh = fresh = bytearray(data) if self._renumbers else None
         if self._pass > 0:
             if self._pass > size:
                 self._pass -= size
@@ -187,7 +200,7 @@ class ServerScan:
             if self._is_continued:
                 count += total
                 if p[at + 3] != sequence:
-                    raise PeerViolation(_OUT_OF_ORDER)
+                    self._renumber(at, sequence)
                 self._size += length
                 if self._size > self._message_limit:
                     raise PeerViolation(_INVALID_LENGTH)
@@ -201,7 +214,7 @@ class ServerScan:
                 first = p[at + 4]
                 if state == _ROWS and first != 0xFF and (first != 0xFE or length == _FULL):
                     if p[at + 3] != sequence:
-                        raise PeerViolation(_OUT_OF_ORDER)
+                        self._renumber(at, sequence)
                     if is_binary and first != 0:
                         raise PeerViolation("the data source sent an invalid row")
                     if length > self._message_limit:
@@ -213,7 +226,7 @@ class ServerScan:
                         self._size = length
                 elif state == _DEFINITIONS and first != 0xFF:
                     if p[at + 3] != sequence:
-                        raise PeerViolation(_OUT_OF_ORDER)
+                        self._renumber(at, sequence)
                     if length == _FULL or first == 0xFE:
                         raise PeerViolation("the data source sent an invalid definition")
                     count += total
@@ -234,12 +247,12 @@ class ServerScan:
                     rows = self._rows
                     count = self._bytes
                     is_binary = self._is_binary
-                    sequence = p[at + 3]
+                    sequence = p[at + 3] if fresh is None else fresh[at + 3]
                     if replacement is not None:
                         if pieces is None:
                             pieces = []
                         if copied < at:
-                            pieces.append(data[copied:at])
+                            pieces.append(_part(data, fresh, copied, at))
                         pieces.append(replacement)
                         if left < total:
                             self._drop = total - left
@@ -261,10 +274,16 @@ class ServerScan:
         self._bytes = count
         self._is_reading = False
         if pieces is None:
-            return data if at >= size else data[:at]
+            return data if at >= size and fresh is None else _part(data, fresh, 0, at)
         if copied < at:
-            pieces.append(data[copied:at])
+            pieces.append(_part(data, fresh, copied, at))
         return b"".join(pieces)
+
+    def _renumber(self, at: int, sequence: int) -> None:
+        """The packet there has another number than the client expects."""
+        if self._fresh is None:
+            raise PeerViolation(_OUT_OF_ORDER)
+        self._fresh[at + 3] = sequence
 
     def _needed(self, first: int, total: int) -> int:
         """How much of a packet must be here before it is taken."""
@@ -289,7 +308,7 @@ class ServerScan:
         if first == 0xFF:
             return self._take_error(entry, data, at, total, sequence, now)
         if data[at + 3] != sequence:
-            raise PeerViolation(_OUT_OF_ORDER)
+            self._renumber(at, sequence)
         if not entry.is_whole or ledger.file_state == _FILE_COMING:
             raise PeerViolation(_OUT_OF_STEP)
         self._is_untouched = False
@@ -300,7 +319,7 @@ class ServerScan:
             self._end_result(entry, first, data, at, total, now)
             return self._in_place(entry, now)
         if self._state == _FIRST:
-            self._take_first(entry, first, data, at, total, now)
+            self._take_first(entry, first, data, at, total, sequence, now)
         elif self._state == _FIELD_LIST:
             if first == 0xFE:
                 self._end_result(entry, first, data, at, total, now)
@@ -315,7 +334,14 @@ class ServerScan:
         return None
 
     def _take_first(
-        self, entry: Expected, first: int, data: bytes, at: int, total: int, now: float
+        self,
+        entry: Expected,
+        first: int,
+        data: bytes,
+        at: int,
+        total: int,
+        sequence: int,
+        now: float,
     ) -> None:
         """The first packet of an answer or of a further result."""
         code = entry.code
@@ -323,7 +349,7 @@ class ServerScan:
             if first == 0:
                 self._end_result(entry, first, data, at, total, now)
             elif first == 0xFB:
-                self._take_file(entry, data, at, total)
+                self._take_file(entry, data, at, total, sequence)
             else:
                 self._definitions = self._column_count(first, data, at, total)
                 self._behind = _DEFINED
@@ -367,7 +393,7 @@ class ServerScan:
                 return columns
         raise PeerViolation(_OUT_OF_STEP)
 
-    def _take_file(self, entry: Expected, data: bytes, at: int, total: int) -> None:
+    def _take_file(self, entry: Expected, data: bytes, at: int, total: int, sequence: int) -> None:
         """LOCAL INFILE Request: the client will send a file, if it asked to."""
         ledger = self._ledger
         if total > 5 + local_file.NAME_LIMIT or not entry.text:
@@ -378,7 +404,8 @@ class ServerScan:
             raise PeerViolation("a command was sent in the place of a file")
         ledger.file_state = _FILE_COMING
         ledger.is_file_continued = False
-        ledger.file_sequence = (data[at + 3] + 1) & 0xFF
+        ledger.file_sequence = (sequence + 1) & 0xFF
+        ledger.files += 1
         self._state = _AFTER_FILE
 
     def _defined(self, now: float) -> None:
@@ -488,9 +515,11 @@ class ServerScan:
         number, sqlstate = _error(data, at, total)
         is_fatal = number in _FATAL
         ledger = self._ledger
-        if not is_fatal and (
-            data[at + 3] != sequence or not entry.is_whole or ledger.file_state == _FILE_COMING
-        ):
+        if self._fresh is not None:
+            self._renumber(at, sequence)
+        elif not is_fatal and data[at + 3] != sequence:
+            raise PeerViolation(_OUT_OF_ORDER)
+        if not is_fatal and (not entry.is_whole or ledger.file_state == _FILE_COMING):
             raise PeerViolation(_OUT_OF_ORDER)
         ledger.is_fatal = is_fatal
         if entry.is_replaced and not is_fatal:
@@ -525,6 +554,11 @@ class ServerScan:
             self._sink.end(statement)
         self._rows = 0
         self._bytes = 0
+
+
+def _part(data: bytes, fresh: bytearray | None, start: int, stop: int) -> bytes:
+    """A part of a chunk, with the numbers that its packets were given."""
+    return data[start:stop] if fresh is None else bytes(fresh[start:stop])
 
 
 def _error(data: bytes, at: int, total: int) -> tuple[int, str]:
