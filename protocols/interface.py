@@ -91,6 +91,7 @@ class UpstreamLogin:
     ``server_public_key`` (PEM) is pinned for methods that encrypt the password with it.
     ``detail`` is the arrival's: what the protocol must agree on with both ends; None
     where no client waits. ``rules``: what must hold before the client is welcomed, or None.
+    ``compression``: the algorithm this leg must be compressed with; "" for none.
     """
 
     username: str
@@ -105,6 +106,7 @@ class UpstreamLogin:
     server_public_key: bytes | None = None
     detail: Any = field(repr=False, default=None)
     rules: SessionRules | None = None
+    compression: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,29 @@ class ScanLimits:
     prepared: int = 65_536
     prepared_bytes: int = 16 * 1024 * 1024
     outstanding: int = 16_384
+
+
+class Wrapping(Protocol):
+    """What one leg of an open session wraps its bytes in. Pure and synchronous.
+
+    ``receive`` takes what has arrived, and ``unwrap`` is then called until it returns
+    nothing; each piece must have passed the scanner before the next one is asked for.
+    """
+
+    def receive(self, data: bytes) -> None:
+        """Keep bytes of the peer, in any slices."""
+        ...
+
+    def unwrap(self) -> bytes:
+        """The next piece of what was kept, at most 64 KiB; b"" where more has to come first.
+
+        Raises PeerViolation; nothing is unwrapped after that.
+        """
+        ...
+
+    def wrap(self, data: bytes) -> bytes:
+        """What to send to the peer for these bytes."""
+        ...
 
 
 class ClientLeg(Protocol):
@@ -232,6 +257,16 @@ class WireProtocol(Protocol):
         kill: Kill,
     ) -> Scanner:
         """A scanner for a session that has just been welcomed."""
+        ...
+
+    def wrappings(
+        self, arrival: Arrival, upstream: Upstream, scanner: Scanner
+    ) -> tuple[Wrapping | None, Wrapping | None]:
+        """What stands between the scanner and the client's leg, and the data source's.
+
+        For the scanner of the same session; None: nothing does. From the welcome on, which
+        itself is not wrapped, and from the end of ``connect`` on.
+        """
         ...
 
     def refusal(self, refusal: Refusal) -> bytes:

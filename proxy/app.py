@@ -41,6 +41,7 @@ from proxy.gateway.revoke import Revoker
 from proxy.gateway.session import Door, Rooms
 from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Upstreams
+from proxy.gateway.zstd import Zstd
 from proxy.heartbeat import Heartbeat
 from proxy.metrics import Metrics
 from proxy.metrics.exposition import program_version
@@ -61,6 +62,8 @@ def _mysql(config: ListenerConfig, crypto: ThreadedCrypto) -> WireProtocol:
         crypto,
         server_version=config.server_version or DEFAULT_SERVER_VERSION,
         local_infile=config.local_infile,
+        compression=config.compression,
+        zstd=Zstd(),
     )
 
 

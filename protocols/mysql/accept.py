@@ -48,12 +48,15 @@ class MysqlClientLeg:
         crypto: Crypto,
         server_version: str,
         local_infile: bool,
+        compression: tuple[str, ...] = (),
     ) -> None:
         self._key = key
         self._entropy = entropy
         self._crypto = crypto
         self._server_version = server_version
         self._offered = flags.OFFERED | (flags.LOCAL_FILES if local_infile else 0)
+        for name in compression:
+            self._offered |= flags.COMPRESSION[name]
         self._scramble = make_scramble(entropy)
         self._packets: Packets | None = None
         self._response: HandshakeResponse | None = None

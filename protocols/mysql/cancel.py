@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from protocols.channel import Channel
 from protocols.errors import PeerViolation
 from protocols.interface import Upstream
-from protocols.mysql.framing import Packets
+from protocols.mysql.framing import Packets, Stream
 from protocols.mysql.messages import ERR, OK
 
 _COM_QUERY = b"\x03"
 
 
-async def cancel(channel: Channel, upstream: Upstream) -> None:
+async def cancel(channel: Stream, upstream: Upstream) -> None:
     """Ask over a connection that has logged in, and wait for the answer.
 
     A server that knows no such session any more says so: there is nothing to stop.

@@ -60,12 +60,21 @@ OFFERED = (
     | SESSION_TRACK
     | DEPRECATE_EOF
 )
-"""To every client; SSL and LOCAL_FILES come on top where the listener allows them.
+"""To every client; SSL, LOCAL_FILES and compression come on top where the listener allows them.
 
-Compression is not offered, nor MariaDB's own capabilities, nor those that change a
-statement's or a result's first bytes and that older servers lack (QUERY_ATTRIBUTES,
+MariaDB's own capabilities are not offered, nor those that change a statement's or a
+result's first bytes and that older servers lack (QUERY_ATTRIBUTES,
 OPTIONAL_RESULTSET_METADATA).
 """
+
+COMPRESSION = {"zlib": COMPRESS, "zstd": ZSTD}
+"""The flag of each algorithm: each leg's own, and asked for by that leg's rules alone."""
+
+
+def compression_of(capabilities: int) -> str:
+    """The algorithm agreed on, "" for none; of two, zlib, as MySQL's own client and server."""
+    return next((name for name, flag in COMPRESSION.items() if capabilities & flag), "")
+
 
 ANSWER_SHAPING = MULTI_STATEMENTS | MULTI_RESULTS | PS_MULTI_RESULTS | SESSION_TRACK | DEPRECATE_EOF
 """What changes the bytes of a session: a data source must have what the client took."""

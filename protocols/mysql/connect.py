@@ -9,6 +9,8 @@ the session its shape.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import partial
 
 from protocols.channel import Channel
 from protocols.errors import PeerViolation, Reason, Refusal
@@ -16,6 +18,8 @@ from protocols.interface import Entropy, Upstream, UpstreamLogin
 from protocols.mysql import capabilities as flags
 from protocols.mysql.accept import UTF8MB4
 from protocols.mysql.arrive import VERSION
+from protocols.mysql.compressed import converse
+from protocols.mysql.compression import Algorithm
 from protocols.mysql.crypto import Crypto
 from protocols.mysql.framing import Packets
 from protocols.mysql.log_in import Login, refused
@@ -39,7 +43,11 @@ _VERSION_NUMBER = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){0,3}(?:-MariaDB)?")
 
 
 async def connect(
-    channel: Channel, login: UpstreamLogin, crypto: Crypto, entropy: Entropy
+    channel: Channel,
+    login: UpstreamLogin,
+    crypto: Crypto,
+    entropy: Entropy,
+    algorithms: Mapping[str, Algorithm],
 ) -> Upstream:
     """Play client up to the server's OK: see ``WireProtocol.connect``."""
     packets = Packets(channel)
@@ -48,7 +56,7 @@ async def connect(
         raise refused(payload)
     greeting = Greeting.decode(payload)
     wanted: ClientSettings = login.detail or _OURS
-    capabilities = _agree(greeting, wanted)
+    capabilities = _agree(greeting, wanted) | _compression(greeting, login.compression)
     asked = login.parameters.get("database", "")
     rules = login.rules
     if rules is not None and rules.search_path and asked not in ("", rules.search_path):
@@ -78,8 +86,12 @@ async def connect(
         ) from None
     packets.send(answer)
     ok = await attempt.finish()
-    if login.rules is not None:
-        await pin(channel, login.rules, wanted.collation)
+    if rules is not None:
+        await converse(
+            channel,
+            algorithms.get(login.compression),
+            partial(pin, rules=rules, collation=wanted.collation),
+        )
     version = _version_number(greeting.server_version)
     return Upstream(
         method=attempt.method,
@@ -101,6 +113,18 @@ def _agree(greeting: Greeting, wanted: ClientSettings) -> int:
             "the server lacks capabilities that the client took",
         )
     return (asked | flags.LOGIN_WIDE) & greeting.capabilities | flags.REQUIRED
+
+
+def _compression(greeting: Greeting, name: str) -> int:
+    """The flag of the source's own choice. Raises Refusal where the server lacks it."""
+    flag = flags.COMPRESSION[name] if name else 0
+    if flag & ~greeting.capabilities:
+        raise Refusal(
+            Reason.UNSUPPORTED,
+            f"the data source's server does not offer {name} compression, which the data source"
+            " is set to",
+        )
+    return flag
 
 
 async def _encrypt(

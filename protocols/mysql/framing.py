@@ -6,7 +6,8 @@ the scanner's.
 
 from __future__ import annotations
 
-from protocols.channel import Channel
+from typing import Protocol
+
 from protocols.errors import PeerViolation
 
 HEADER_LENGTH = 4
@@ -24,13 +25,25 @@ def frame(payload: bytes, sequence: int) -> bytes:
     return len(payload).to_bytes(3, "little") + bytes((sequence & 0xFF,)) + payload
 
 
+class Stream(Protocol):
+    """What packets are read from and written to: of a ``Channel`` two methods."""
+
+    async def read_exactly(self, count: int) -> bytes:
+        """Send what was written, then read ``count`` bytes. Raises PeerClosed."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes."""
+        ...
+
+
 class Packets:
     """The packets of one conversation: both sides count them with one number.
 
     ``sequence`` is the number that the next packet, of either side, must have.
     """
 
-    def __init__(self, channel: Channel, sequence: int = 0) -> None:
+    def __init__(self, channel: Stream, sequence: int = 0) -> None:
         self._channel = channel
         self.sequence = sequence
 

@@ -23,6 +23,9 @@ ERR = 0xFF
 MYSQL_NATIVE_PASSWORD = b"mysql_native_password"
 CACHING_SHA2_PASSWORD = b"caching_sha2_password"
 
+ZSTD_LEVEL = 3
+"""What a data source is asked to compress at: MySQL's default."""
+
 VERSION_LIMIT = 128
 """Bytes of a server's version text."""
 
@@ -39,6 +42,11 @@ class ClientSettings:
     collation: int
     max_packet: int
 
+    @property
+    def compression(self) -> str:
+        """How the session is compressed on the client's leg; "" for not at all."""
+        return flags.compression_of(self.capabilities)
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
@@ -47,6 +55,11 @@ class UpstreamSettings:
     capabilities: int
     status: int
     is_mariadb: bool
+
+    @property
+    def compression(self) -> str:
+        """How the session is compressed on the data source's leg; "" for not at all."""
+        return flags.compression_of(self.capabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +194,8 @@ class HandshakeResponse:
         if self.capabilities & flags.CONNECT_ATTRS:
             pairs = (lenenc_bytes(name) + lenenc_bytes(value) for name, value in self.attributes)
             parts.append(lenenc_bytes(b"".join(pairs)))
+        if self.capabilities & flags.ZSTD:
+            parts.append(bytes((ZSTD_LEVEL,)))
         return b"".join(parts)
 
     @classmethod
@@ -188,7 +203,8 @@ class HandshakeResponse:
         """By the client's flags, as far as they were ``offered``.
 
         Drivers leave out trailing fields that they announced (an empty database name, the
-        plug-in's terminator); servers take that, and so does this. Raises PeerViolation.
+        plug-in's terminator); servers take that, and so does this. The level of zstd, the last
+        byte, is not read: how much work we do is not the client's to say. Raises PeerViolation.
         """
         reader = Reader(payload)
         front = SslRequest._front(reader)

@@ -6,10 +6,9 @@ reader. Modes that change neither quotes nor the grammar stay as the server has 
 
 from __future__ import annotations
 
-from protocols.channel import Channel
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import SessionRules
-from protocols.mysql.framing import Packets
+from protocols.mysql.framing import Packets, Stream
 from protocols.mysql.messages import ERR, OK
 
 _COM_QUERY = b"\x03"
@@ -70,7 +69,7 @@ def statements(rules: SessionRules, collation: int) -> tuple[bytes, ...]:
     return tuple(text.encode("ascii") for text in found)
 
 
-async def pin(channel: Channel, rules: SessionRules, collation: int) -> None:
+async def pin(channel: Stream, rules: SessionRules, collation: int) -> None:
     """Run them on a session that has just logged in. Raises Refusal where one is not taken."""
     for text in statements(rules, collation):
         packets = Packets(channel)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from protocols.channel import Channel
 from protocols.errors import Refusal, UpstreamRefused
 from protocols.interface import (
@@ -15,15 +17,18 @@ from protocols.interface import (
     SessionKey,
     Upstream,
     UpstreamLogin,
+    Wrapping,
 )
 from protocols.mysql.accept import MysqlClientLeg
 from protocols.mysql.arrive import VERSION
 from protocols.mysql.cancel import cancel
+from protocols.mysql.compressed import ClientWrapping, SourceWrapping, converse
+from protocols.mysql.compression import Algorithm, Zlib
 from protocols.mysql.connect import connect
 from protocols.mysql.crypto import Crypto
 from protocols.mysql.explain import explain
 from protocols.mysql.framing import frame
-from protocols.mysql.messages import UpstreamSettings
+from protocols.mysql.messages import ClientSettings, UpstreamSettings
 from protocols.mysql.refuse import refusal_payload
 from protocols.mysql.scan import MysqlScanner
 from protocols.scanner import Scanner
@@ -36,7 +41,11 @@ enough to be known to all."""
 
 
 class MySQL:
-    """MySQL's client/server protocol, version 10, for MySQL and MariaDB."""
+    """MySQL's client/server protocol, version 10, for MySQL and MariaDB.
+
+    ``compression``: the algorithms that clients are offered. ``zstd``: how that one is done;
+    None: it is known on neither leg.
+    """
 
     name = "mysql"
     engine = "mysql"
@@ -54,24 +63,39 @@ class MySQL:
         *,
         server_version: str = DEFAULT_SERVER_VERSION,
         local_infile: bool = False,
+        compression: tuple[str, ...] = (),
+        zstd: Algorithm | None = None,
     ) -> None:
         self._crypto = crypto
+        self._compression = compression
+        self._algorithms: dict[str, Algorithm] = {"zlib": Zlib()}
+        if zstd is not None:
+            self._algorithms["zstd"] = zstd
         self._server_version = server_version
         self._local_infile = local_infile
 
     def client_leg(self, key: SessionKey, entropy: Entropy) -> ClientLeg:
         """See ``WireProtocol.client_leg``."""
-        return MysqlClientLeg(key, entropy, self._crypto, self._server_version, self._local_infile)
+        return MysqlClientLeg(
+            key,
+            entropy,
+            self._crypto,
+            self._server_version,
+            self._local_infile,
+            self._compression,
+        )
 
     async def connect(
         self, channel: Channel, login: UpstreamLogin, derive: Derive, entropy: Entropy
     ) -> Upstream:
         """See ``WireProtocol.connect``."""
-        return await connect(channel, login, self._crypto, entropy)
+        return await connect(channel, login, self._crypto, entropy, self._algorithms)
 
     async def cancel(self, channel: Channel, upstream: Upstream, require_tls: bool) -> None:
         """See ``WireProtocol.cancel``: KILL QUERY."""
-        await cancel(channel, upstream)
+        settings: UpstreamSettings = upstream.detail
+        algorithm = self._algorithms.get(settings.compression)
+        await converse(channel, algorithm, partial(cancel, upstream=upstream))
 
     def match_cancel(
         self, arrival: CancelArrival, key: SessionKey, version: tuple[int, int]
@@ -92,6 +116,7 @@ class MySQL:
         kill: Kill,
     ) -> Scanner:
         """See ``WireProtocol.scanner``."""
+        wanted: ClientSettings = arrival.detail
         settings: UpstreamSettings = upstream.detail
         return MysqlScanner(
             sink,
@@ -101,6 +126,22 @@ class MySQL:
             is_mariadb=settings.is_mariadb,
             local_infile=self._local_infile,
             status=settings.status,
+            is_client_compressed=bool(wanted.compression),
+            is_server_compressed=bool(settings.compression),
+        )
+
+    def wrappings(
+        self, arrival: Arrival, upstream: Upstream, scanner: Scanner
+    ) -> tuple[Wrapping | None, Wrapping | None]:
+        """See ``WireProtocol.wrappings``: compression, as each leg has agreed on its own."""
+        assert isinstance(scanner, MysqlScanner), "the scanner is of this protocol"
+        wanted: ClientSettings = arrival.detail
+        settings: UpstreamSettings = upstream.detail
+        ours = self._algorithms.get(wanted.compression)
+        theirs = self._algorithms.get(settings.compression)
+        return (
+            None if ours is None else ClientWrapping(ours, scanner),
+            None if theirs is None else SourceWrapping(theirs, scanner),
         )
 
     def refusal(self, refusal: Refusal) -> bytes:

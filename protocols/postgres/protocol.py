@@ -15,6 +15,7 @@ from protocols.interface import (
     SessionKey,
     Upstream,
     UpstreamLogin,
+    Wrapping,
 )
 from protocols.postgres.accept import authenticate, greet, welcome
 from protocols.postgres.cancel import cancel, cancel_number, match_cancel
@@ -101,6 +102,12 @@ class Postgres:
     ) -> Scanner:
         """See ``WireProtocol.scanner``. PostgreSQL's clients stop statements by key."""
         return PostgresScanner(sink, limits)
+
+    def wrappings(
+        self, arrival: Arrival, upstream: Upstream, scanner: Scanner
+    ) -> tuple[Wrapping | None, Wrapping | None]:
+        """See ``WireProtocol.wrappings``: the protocol knows no compression."""
+        return None, None
 
     def refusal(self, refusal: Refusal) -> bytes:
         """See ``WireProtocol.refusal``: a fatal ErrorResponse."""

@@ -61,6 +61,7 @@ async def add_source(
         "tls_mode": draft.tls.mode,
         "tls_profile": draft.tls.profile,
         "auth_methods": sorted(draft.auth_methods),
+        "compression": draft.compression,
     }
     event = _event(place, CREATE, draft, changes)
     credential = _seal(place, workspace, draft, secrets)

@@ -56,6 +56,13 @@ def source() -> None:
     help="Authentication methods the server may ask for; may be repeated."
     "  [default: those of the engine that never send the password as it is]",
 )
+@click.option(
+    "--compression",
+    type=click.Choice(["none", "zlib", "zstd"]),
+    default="none",
+    show_default=True,
+    help="MySQL: compress the connections to the data source; its server must offer it.",
+)
 @everywhere
 def add(
     invocation: Invocation,
@@ -68,6 +75,7 @@ def add(
     no_password: bool,
     tls: TlsChoice,
     methods: tuple[str, ...],
+    compression: str,
 ) -> None:
     """Add a data source; its secrets are sealed to exactly this host, port, user and TLS."""
     place_of_source = parse_url(url)
@@ -98,6 +106,7 @@ def add(
                 username=username,
                 tls=settings,
                 auth_methods=auth_methods_for(place_of_source.engine, methods, secrets),
+                compression="" if compression == "none" else compression,
             )
             return await sources.add_source(place, found, draft, secrets)
 
@@ -172,6 +181,7 @@ def show(invocation: Invocation, workspace: str, name: str) -> None:
         ("CA", "its own" if tls.ca_pem else "the system's"),
         ("Pins", ", ".join(tls.pins) or "none"),
         ("Authentication", ", ".join(sorted(found.auth_methods))),
+        ("Compression", found.compression or "none"),
         ("Stored secrets", ", ".join(stored) or "none"),
         ("Version", found.version),
     ]
@@ -297,6 +307,7 @@ def source_value(entry: Source) -> dict[str, object]:
         "database": entry.database,
         "username": entry.username,
         "auth_methods": entry.auth_methods,
+        "compression": entry.compression or None,
         "tls": {
             "mode": tls.mode,
             "profile": tls.profile,

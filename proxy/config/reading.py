@@ -248,10 +248,12 @@ def _check_together(config: Config, place: str) -> None:
                 f"{place}: {name} allows no plaintext and has no tls_certificate, "
                 "so that nobody could log in."
             )
-        if listener.protocol != "mysql" and (listener.server_version or listener.local_infile):
+        if listener.protocol != "mysql" and (
+            listener.server_version or listener.local_infile or listener.compression
+        ):
             raise ConfigError(
-                f"{place}: {name} speaks {listener.protocol}; server_version and local_infile "
-                "are settings of a mysql listener."
+                f"{place}: {name} speaks {listener.protocol}; server_version, local_infile and "
+                "compression are settings of a mysql listener."
             )
         address = (listener.host, listener.port)
         if listener.port and address in seen:

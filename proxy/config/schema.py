@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from proxy.config.values import (
     Choice,
+    Choices,
     FilePath,
     Flag,
     Host,
@@ -41,9 +42,9 @@ class ListenerConfig:
     ``plaintext`` says who may log in without TLS: clients on loopback, nobody, or
     everybody. ``tls_certificate`` and ``tls_key`` are PEM files; both or neither.
     ``max_sessions`` is this listener's share of ``limits.sessions``; 0: all of it.
-    ``server_version`` and ``local_infile`` are MySQL's: the version that its greeting shows
-    ("": the protocol's own choice), and whether clients may be asked for their files by
-    their own LOAD DATA LOCAL.
+    ``server_version``, ``local_infile`` and ``compression`` are MySQL's: the version that its
+    greeting shows ("": the protocol's own choice), whether clients may be asked for their
+    files by their own LOAD DATA LOCAL, and what they may have their sessions compressed with.
     """
 
     protocol: Literal["postgres", "mysql"] = field(
@@ -62,6 +63,7 @@ class ListenerConfig:
     max_sessions: int = field(default=0, metadata=_read(Whole(0, 1_000_000)))
     server_version: str = field(default="", metadata=_read(ServerVersion()))
     local_infile: bool = field(default=False, metadata=_read(Flag()))
+    compression: tuple[str, ...] = field(default=(), metadata=_read(Choices(("zlib", "zstd"))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,23 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Choices:
+    """Some of a few words, or none."""
+
+    words: tuple[str, ...]
+
+    def read(self, raw: object, folder: Path) -> tuple[str, ...]:
+        """The words, in our own order."""
+        if not isinstance(raw, list) or any(word not in self.words for word in raw):
+            raise SettingError(f"must be a list of some of {', '.join(self.words)}")
+        return tuple(word for word in self.words if word in raw)
+
+    def from_text(self, text: str) -> object:
+        """Words between commas."""
+        return [entry.strip() for entry in text.split(",")] if text.strip() else []
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """An address to listen on: an IP address or a host name, without a port."""
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 import aiofastnet
 
 from protocols.errors import PeerClosed, PeerViolation
+from proxy.gateway.layer import Layer
 from proxy.gateway.plain import PlainTransport, Side
 from proxy.gateway.poller import PolledLoop, Poller
 
@@ -287,11 +288,18 @@ class SocketChannel:
             return bool(self._inbox.data)
         return bool(_peek(self._plain(), 1))
 
-    async def hand_over(self, side: Side) -> tuple[asyncio.Transport, bytes]:
+    async def hand_over(
+        self, side: Side, layer: Layer | None = None
+    ) -> tuple[asyncio.Transport, bytes]:
         """Give the connection to the relay: its transport, and bytes it has to see first.
 
-        ``side`` gets ``connection_made`` in either case.
+        ``side`` gets ``connection_made`` in either case. ``layer`` stands in between, and
+        unwraps the first bytes like all others: then none are returned.
         """
+        if layer is not None:
+            _, rest = await self.hand_over(layer.around(side))
+            layer.data_received(rest)
+            return cast(asyncio.Transport, layer), b""
         await self.flush()
         if self._transport is not None and self._inbox is not None:
             transport, inbox = self._transport, self._inbox

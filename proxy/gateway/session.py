@@ -48,6 +48,7 @@ from proxy.gateway.authenticate import Authenticated, Authenticator, shown_name
 from proxy.gateway.cancel import Cancels
 from proxy.gateway.channel import SocketChannel
 from proxy.gateway.judge import Judge, Verdicts
+from proxy.gateway.layer import Layer, layers
 from proxy.gateway.live import LiveSession, LiveSessions
 from proxy.gateway.poller import Poller
 from proxy.gateway.record import JudgedRecorder, MeteredRecorder
@@ -401,7 +402,9 @@ class Session:
             # A change between the login and this line found no session to cut.
             await self._still_granted(arrival, proved, source)
             welcome = self._leg.welcome(arrival, opened.upstream)
-            early = await self._connect_relay(opened, relay, welcome)
+            wrappings = protocol.wrappings(arrival, opened.upstream, relay.scanner)
+            legs = layers(wrappings, relay.cut)
+            early = await self._connect_relay(opened, relay, welcome, legs)
             rooms.metrics.setup_seconds.observe(monotonic() - self._began)
             self._move(SessionState.OPEN)
             if early:
@@ -414,13 +417,20 @@ class Session:
         finally:
             rooms.live.remove(live)
 
-    async def _connect_relay(self, opened: Opened, relay: Relay, welcome: bytes) -> bytes:
+    async def _connect_relay(
+        self,
+        opened: Opened,
+        relay: Relay,
+        welcome: bytes,
+        legs: tuple[Layer | None, Layer | None],
+    ) -> bytes:
         """Give both connections to the relay; returns what the client has sent already.
 
         Raises Refusal where the session was cut, or the source has gone, meanwhile.
         """
+        client, source = legs
         try:
-            _, early = await opened.channel.hand_over(relay.source_side)
+            _, early = await opened.channel.hand_over(relay.source_side, source)
         except PeerClosed:
             raise Refusal(Reason.SOURCE_LOST, "the data source closed the connection") from None
         relay.wait_for_client()
@@ -433,7 +443,7 @@ class Session:
         self._channel.write(welcome)
         # A client that does not take its welcome would wait here for ever.
         async with asyncio.timeout(self._rooms.limits.login_deadline):
-            _, early = await self._channel.hand_over(relay.client_side)
+            _, early = await self._channel.hand_over(relay.client_side, client)
         return early
 
     async def _still_granted(self, arrival: Arrival, proved: Authenticated, source: Source) -> None:

@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from policies.egress import UNREACHABLE, EgressRules
@@ -180,6 +180,7 @@ class Upstreams:
                 server_public_key=_encoded(source.tls.server_key_pem),
                 detail=None if arrival is None else arrival.detail,
                 rules=rules,
+                compression=source.compression,
             )
             upstream = await protocol.connect(channel, login, self._derive(source), self._entropy)
             return Opened(channel, upstream, address, tls)
@@ -286,7 +287,9 @@ class Upstreams:
         async def stop_as_user() -> None:
             second = await self.open(protocol, workspace, source, None, context)
             try:
-                await protocol.cancel(second.channel, upstream, require_tls)
+                # What this connection has agreed on, for the session of that one.
+                there = replace(upstream, detail=second.upstream.detail)
+                await protocol.cancel(second.channel, there, require_tls)
             except (PeerClosed, PeerViolation):
                 return
             finally:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 class Engine:
     """``password``: methods that use a stored password. ``default``: what is allowed where
     nothing is chosen. ``cleartext``: the one that sends the password as it is.
-    ``has_server_key``: whether a server's RSA key can be pinned.
+    ``has_server_key``: whether a server's RSA key can be pinned. ``compression``: what a
+    session with it can be compressed with.
     """
 
     password: frozenset[str]
     default: frozenset[str]
     cleartext: str
     has_server_key: bool
+    compression: frozenset[str] = frozenset()
 
     @property
     def methods(self) -> frozenset[str]:
@@ -60,5 +62,6 @@ ENGINES: dict[str, Engine] = {
         ),
         cleartext="mysql_clear_password",
         has_server_key=True,
+        compression=frozenset({"zlib", "zstd"}),
     ),
 }

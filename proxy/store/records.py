@@ -133,7 +133,8 @@ class Source:
     ``client_key_version`` are the highest record versions ever stored, kept apart from
     the secrets themselves, so that an older row put back is refused; the next is one
     more. ``version`` counts the edits of the source, from 1. ``policy`` narrows the
-    workspace's for this source; None: it does not.
+    workspace's for this source; None: it does not. ``compression``: the algorithm that
+    sessions with it are compressed with; "": none.
     """
 
     id: str
@@ -151,6 +152,7 @@ class Source:
     client_key_version: int = 0
     version: int = 1
     policy: Policy | None = None
+    compression: str = ""
 
     def highest_version(self, name: CredentialField) -> int:
         """The highest record version ever stored of that secret; 0 before the first."""

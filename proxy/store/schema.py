@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "v0002"
+HEAD: Final = "v0003"
 """The newest migration: what an opened store's schema must be."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -120,6 +120,7 @@ sources = Table(
     Column("auth_methods", String(255), nullable=False),
     Column("version", Integer, nullable=False),
     Column("policy", Text),
+    Column("compression", String(16), nullable=False, server_default=""),
     UniqueConstraint("workspace_id", "name", name="sources_by_name"),
 )
 

@@ -31,6 +31,7 @@ def draft_source(
     username: str,
     tls: TlsSettings | None = None,
     auth_methods: frozenset[str] | None = None,
+    compression: str = "",
 ) -> Source:
     """A source that is not stored yet, to seal secrets for; ``Store.add_source`` checks it.
 
@@ -49,6 +50,7 @@ def draft_source(
         username=username,
         tls=tls or TlsSettings(),
         auth_methods=auth_methods,
+        compression=compression,
     )
 
 

@@ -87,6 +87,7 @@ def check_source(source: Source, now: datetime) -> None:
     check_tls(source.tls, now)
     if source.tls.server_key_pem is not None and not ENGINES[source.engine].has_server_key:
         raise InvalidSetting("tls.server_key", f"{source.engine} has no use for a server key")
+    _check_compression(source)
     _check_methods(source)
 
 
@@ -110,6 +111,14 @@ def _check_upstream_name(name: str, field: str) -> None:
     # with it because no database is named so.
     if not 1 <= len(name.encode()) <= UPSTREAM_NAME_LIMIT or not name.isprintable():
         raise InvalidSetting(field, f"use 1 to {UPSTREAM_NAME_LIMIT} bytes of printable text")
+
+
+def _check_compression(source: Source) -> None:
+    known = ENGINES[source.engine].compression
+    if source.compression and not known:
+        raise InvalidSetting("compression", f"{source.engine} knows none")
+    if source.compression and source.compression not in known:
+        raise InvalidSetting("compression", f"use one of {', '.join(sorted(known))}")
 
 
 def _check_methods(source: Source) -> None:

@@ -172,6 +172,7 @@ def _columns(source: Source) -> dict[str, Any]:
         "tls": tls.to_json(source.tls),
         "auth_methods": ",".join(sorted(source.auth_methods)),
         "version": source.version,
+        "compression": source.compression,
     }
 
 
@@ -210,4 +211,5 @@ def _source(row: Row[Any], sealed: dict[str, SealedField], highest: dict[str, in
         client_key_version=highest.get("client_key", 0),
         version=row.version,
         policy=parsed(row.policy),
+        compression=row.compression,
     )
