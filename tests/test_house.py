@@ -174,7 +174,7 @@ def test_protocols_use_the_standard_library_alone():
 STANDARD_LIBRARY = {
     "__future__", "abc", "base64", "binascii", "collections", "dataclasses", "enum",
     "functools", "hashlib", "hmac", "itertools", "math", "re", "secrets", "string",
-    "stringprep", "struct", "types", "typing", "unicodedata",
+    "stringprep", "struct", "types", "typing", "unicodedata", "zlib",
 }  # fmt: skip
 
 
@@ -255,5 +255,5 @@ def test_every_dependency_is_locked(lock: str, extras: tuple[str, ...]):
     for extra in extras:
         wanted += table["optional-dependencies"][extra]
     locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / lock).read_text(), re.MULTILINE))
-    names = {re.split(r"[\[=<>~! ]", entry)[0].lower().replace("_", "-") for entry in wanted}
+    names = {re.sub("[_.]", "-", re.split(r"[\[=<>~!; ]", entry)[0].lower()) for entry in wanted}
     assert names <= locked

@@ -123,6 +123,18 @@ def test_without_a_secret_the_source_is_for_trust(finance: CommandLine):
     assert (value["auth_methods"], value["has_password"]) == (["trust"], False)
 
 
+def test_a_mysql_source_may_be_compressed(finance: CommandLine):
+    packed = ("source", "add", "finance", "shop", "mysql://10.0.0.7/shop", "--username", "app")
+    options = ("--no-password", "--tls", "disable", "--compression")
+    finance.ok(*packed, *options, "zstd")
+    assert finance.value("source", "show", "finance", "shop")["compression"] == "zstd"
+    assert "zstd" in finance.ok("source", "show", "finance", "shop")
+    assert finance.run(*packed, *options, "lz4").exit_code == 2
+    refused = finance.run(*ADD, *options, "zlib")
+    assert refused.exit_code == 1
+    assert "knows none" in refused.stderr
+
+
 def test_a_taken_name_and_an_unknown_workspace_are_one_sentence_each(orders: CommandLine):
     assert "orders" in orders.refused(*ADD, "--password-stdin", stdin="x\n")
     assert orders.refused("source", "list", "nobody") == "There is no workspace named nobody."

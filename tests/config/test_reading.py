@@ -55,7 +55,25 @@ def test_a_mysql_listener_has_a_version_to_show():
         assert "must begin with three numbers" in refused({"listeners": [listener_with]})
 
 
-@pytest.mark.parametrize("setting", [{"server_version": "8.0.36"}, {"local_infile": True}])
+def test_a_mysql_listener_may_compress():
+    def offered(**settings: Any) -> tuple[str, ...]:
+        return parsed({"listeners": [{"protocol": "mysql"} | settings]}).listeners[0].compression
+
+    assert offered() == ()
+    assert offered(compression=["zstd", "zlib", "zstd"]) == ("zlib", "zstd")
+    for wrong in (["lz4"], "zlib", [1], [["zlib"]], True):
+        bad = {"protocol": "mysql", "compression": wrong}
+        assert "some of zlib, zstd" in refused({"listeners": [bad]})
+    (listener,) = parsed(
+        ACCODE_PROXY_LISTENERS__0__PROTOCOL="mysql",
+        ACCODE_PROXY_LISTENERS__0__COMPRESSION="zlib, zstd",
+    ).listeners
+    assert listener.compression == ("zlib", "zstd")
+
+
+@pytest.mark.parametrize(
+    "setting", [{"server_version": "8.0.36"}, {"local_infile": True}, {"compression": ["zlib"]}]
+)
 def test_what_is_mysqls_is_refused_elsewhere(setting: dict[str, Any]):
     assert "are settings of a mysql listener" in refused({"listeners": [setting]})
 

@@ -106,6 +106,7 @@ class Theatre(ABC, Generic[C]):
         tls: TlsSettings = PLAIN,
         auth_methods: frozenset[str] | None = None,
         password: str | None = PASSWORD,
+        compression: str = "",
     ) -> Source:
         """A source that is no real server. ``password`` None: nothing is stored."""
         proxy = self.proxy
@@ -124,6 +125,7 @@ class Theatre(ABC, Generic[C]):
                     database="fakedb",
                     username=USERNAME,
                     tls=tls,
+                    compression=compression,
                     **methods,
                 )
                 sealed = None

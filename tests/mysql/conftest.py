@@ -40,9 +40,14 @@ class Route:
 
     proxy: ProxyServer
     server: SqlServer
-    account: str
+    source: str
     token: str
     is_encrypted: bool
+
+    @property
+    def account(self) -> str:
+        """The source's user at the server."""
+        return self.source.partition("-")[0]
 
     @property
     def ca(self) -> str:
@@ -72,7 +77,7 @@ class Route:
             "port": self.proxy.port,
             "user": WORKSPACE,
             "password": self.token,
-            "database": self.account,
+            "database": self.source,
         } | changes
 
 
@@ -149,8 +154,12 @@ def add_source(
     password: str | None = None,
     tls: TlsSettings | None = None,
     methods: frozenset[str] | None = None,
+    compression: str = "",
 ) -> None:
-    """A source named after the account; what else is given stands in for what it says."""
+    """A source named after the account; what else is given stands in for what it says.
+
+    Where its leg is compressed, the algorithm is a part of its name.
+    """
     entry = server.account(account)
     tls = tls or tls_of(server, entry)
 
@@ -158,7 +167,7 @@ def add_source(
         found = await store.workspace(workspace)
         draft = draft_source(
             found,
-            name or account,
+            name or (f"{account}-{compression}" if compression else account),
             engine="mysql",
             host=server.host,
             port=server.port,
@@ -166,6 +175,7 @@ def add_source(
             username=username or account,
             tls=tls,
             auth_methods=methods or methods_of(entry),
+            compression=compression,
         )
         secrets: dict[str, Any] = {}
         if password or entry.password:
@@ -211,7 +221,11 @@ def enter(
     def entrance(name: str) -> Entrance:
         if name not in made:
             server: SqlServer = request.getfixturevalue(name)
-            listener: dict[str, Any] = {"protocol": "mysql", "local_infile": True}
+            listener: dict[str, Any] = {
+                "protocol": "mysql",
+                "local_infile": True,
+                "compression": ["zlib", "zstd"],
+            }
             if server.is_mariadb:
                 # The version of a server that no driver asks for what MariaDB lacks.
                 listener["server_version"] = "5.7.44-accode-proxy"

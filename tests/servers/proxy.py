@@ -254,7 +254,7 @@ class ProxyServer:
                 database=database or server.database,
                 username=role.name,
                 tls=tls,
-                **({} if auth_methods is None else {"auth_methods": auth_methods}),
+                auth_methods=auth_methods,
             )
             secret = Secret((password or role.password).encode())
             sealed = SealedCredential(seal_credential(self.vault, found, draft, secret))

@@ -123,6 +123,14 @@ def test_mysql_has_methods_of_its_own():
         check_source(replace(GOOD, auth_methods=ENGINES["mysql"].default), NOW)
 
 
+def test_compression_is_of_an_engine_that_knows_it():
+    for name in ("", "zlib", "zstd"):
+        check_source(replace(MYSQL, compression=name), NOW)
+    for source in (replace(MYSQL, compression="lz4"), replace(GOOD, compression="zlib")):
+        with pytest.raises(InvalidSetting, match="compression"):
+            check_source(source, NOW)
+
+
 @pytest.mark.parametrize("mode", ["disable", "require"])
 def test_mysqls_cleartext_needs_a_verified_server(mode: Any):
     methods = frozenset({"mysql_clear_password"})

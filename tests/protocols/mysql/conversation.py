@@ -197,6 +197,7 @@ class Talk:
         deprecates: bool = True,
         is_mariadb: bool = False,
         local_infile: bool = False,
+        is_compressed: bool = False,
         sessions: frozenset[int] = frozenset(),
     ) -> None:
         self.sink = Recorder(refused)
@@ -209,6 +210,8 @@ class Talk:
             capabilities=DEPRECATE_EOF if deprecates else 0,
             is_mariadb=is_mariadb,
             local_infile=local_infile,
+            is_client_compressed=is_compressed,
+            is_server_compressed=is_compressed,
         )
         self.deprecates = deprecates
         self._slicing = slicing

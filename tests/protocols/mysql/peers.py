@@ -10,11 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocols.interface import SessionKey, UpstreamLogin
 from protocols.mysql.accept import MysqlClientLeg
+from protocols.mysql.compression import Algorithm, Zlib
 from protocols.mysql.log_in import METHODS
 from protocols.verifiers import TokenVerifier, TokenVerifiers
+from proxy.gateway.zstd import Zstd
 
 KEY = SessionKey(42, bytes(range(32)))
 TOKEN = b"acp_token_of_finance"
+ALGORITHMS: dict[str, Algorithm] = {"zlib": Zlib(), "zstd": Zstd()}
 VERSION = "8.0.36-accode-proxy"
 _OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
 _RSA = rsa.generate_private_key(65_537, 2_048)
@@ -69,8 +72,8 @@ class Crypto:
         return hashlib.pbkdf2_hmac("sha512", password, salt, iterations, 32)
 
 
-def leg(*, local_infile: bool = False) -> MysqlClientLeg:
-    return MysqlClientLeg(KEY, entropy, Crypto(), VERSION, local_infile)
+def leg(*, local_infile: bool = False, compression: tuple[str, ...] = ()) -> MysqlClientLeg:
+    return MysqlClientLeg(KEY, entropy, Crypto(), VERSION, local_infile, compression)
 
 
 def login(
@@ -84,6 +87,7 @@ def login(
     server_public_key: bytes | None = None,
     parameters: dict[str, str] | None = None,
     detail: object = None,
+    compression: str = "",
 ) -> UpstreamLogin:
     return UpstreamLogin(
         username=username,
@@ -95,5 +99,6 @@ def login(
         is_tls_verified=is_tls_verified,
         version=(10, 0),
         server_public_key=server_public_key,
+        compression=compression,
         detail=detail,
     )

@@ -91,6 +91,31 @@ def test_local_files_are_offered_where_the_listener_says_so():
     assert Greeting.decode(bytes(channel.sent[4:])).capabilities & flags.LOCAL_FILES
 
 
+@pytest.mark.parametrize(
+    ("offered", "taken", "agreed"),
+    [
+        ((), flags.COMPRESS | flags.ZSTD, ""),
+        (("zlib",), flags.COMPRESS | flags.ZSTD, "zlib"),
+        (("zstd",), flags.COMPRESS | flags.ZSTD, "zstd"),
+        (("zlib", "zstd"), flags.COMPRESS | flags.ZSTD, "zlib"),
+        (("zlib", "zstd"), flags.ZSTD, "zstd"),
+        (("zlib", "zstd"), 0, ""),
+    ],
+)
+def test_compression_is_what_the_listener_offers_and_the_client_takes(
+    offered: tuple[str, ...], taken: int, agreed: str
+):
+    one = leg(compression=offered)
+    # A client that takes zstd ends its packet with a level, whatever it is.
+    asked = response(capabilities=flags.OFFERED | taken).encode().removesuffix(b"\3") + b"\x16"
+    channel = MemoryChannel(frame(asked, 1))
+    arrival = run(one.greet(channel))
+    greeting = Greeting.decode(bytes(channel.sent[4:]))
+    for name, flag in flags.COMPRESSION.items():
+        assert bool(greeting.capabilities & flag) == (name in offered)
+    assert arrival.detail.compression == agreed
+
+
 def test_tls_is_not_offered_without_a_certificate():
     channel = MemoryChannel(frame(response().encode(), 1), offers_tls=False)
     run(leg().greet(channel))

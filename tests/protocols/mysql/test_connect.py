@@ -25,7 +25,7 @@ from protocols.mysql.messages import (
     Ok,
     UpstreamSettings,
 )
-from tests.protocols.mysql.peers import PUBLIC_KEY, TOKEN, Crypto, entropy, login
+from tests.protocols.mysql.peers import ALGORITHMS, PUBLIC_KEY, TOKEN, Crypto, entropy, login
 
 SCRAMBLE = bytes(range(1, 21))
 OTHER = bytes(range(21, 41))
@@ -59,7 +59,7 @@ class Server:
             self.channel.has_unread = lambda: False  # type: ignore[method-assign]
 
     def meet(self, entry: UpstreamLogin) -> Upstream:
-        return run(connect(self.channel, entry, Crypto(), entropy))
+        return run(connect(self.channel, entry, Crypto(), entropy, ALGORITHMS))
 
     @property
     def heard(self) -> list[bytes]:
@@ -89,6 +89,38 @@ def test_the_fast_path():
     assert sent.user == b"finance"
     assert sent.database == b"orders"
     assert sent.response == caching_sha2.response(TOKEN, SCRAMBLE)
+
+
+PACKED = CAPABILITIES | flags.COMPRESS | flags.ZSTD
+
+
+@pytest.mark.parametrize("name", ["zlib", "zstd"])
+def test_a_source_is_compressed_as_it_is_set_to_whatever_the_client_took(name: str):
+    for taken in (0, flags.COMPRESS, flags.ZSTD):
+        server = Server(greeting(capabilities=PACKED), FAST, OK)
+        detail = ClientSettings(flags.OFFERED | taken, 46, 1 << 20)
+        upstream = server.meet(login(compression=name, detail=detail))
+        asked = int.from_bytes(server.heard[0][:4], "little")
+        assert asked & (flags.COMPRESS | flags.ZSTD) == flags.COMPRESSION[name]
+        assert upstream.detail.compression == name
+        # The level of zstd is the last byte: MySQL's default.
+        assert (server.heard[0][-1] == 3) == (name == "zstd")
+
+
+def test_a_source_is_not_compressed_because_its_client_is():
+    server = Server(greeting(capabilities=PACKED), FAST, OK)
+    taken = flags.OFFERED | flags.COMPRESS | flags.ZSTD
+    upstream = server.meet(login(detail=ClientSettings(taken, 46, 1 << 20)))
+    assert not int.from_bytes(server.heard[0][:4], "little") & (flags.COMPRESS | flags.ZSTD)
+    assert upstream.detail.compression == ""
+
+
+@pytest.mark.parametrize(("name", "lacking"), [("zlib", flags.COMPRESS), ("zstd", flags.ZSTD)])
+def test_a_server_that_lacks_what_its_source_is_set_to_hears_nothing(name: str, lacking: int):
+    server = Server(greeting(capabilities=PACKED & ~lacking), FAST, OK)
+    with pytest.raises(Refusal, match=f"does not offer {name} compression"):
+        server.meet(login(compression=name))
+    assert server.heard == []
 
 
 def test_what_the_client_took_is_asked_of_the_server():
@@ -345,7 +377,7 @@ def test_a_refused_login_is_explained_by_its_number(error: Err, words: str, at_o
 def test_a_greeting_cut_short_is_a_closed_connection(size: int):
     channel = MemoryChannel(frame(greeting(), 0)[:size])
     with pytest.raises(PeerClosed):
-        run(connect(channel, login(), Crypto(), entropy))
+        run(connect(channel, login(), Crypto(), entropy, ALGORITHMS))
 
 
 def test_a_name_that_cannot_be_sent_is_refused():
