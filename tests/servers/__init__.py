@@ -16,6 +16,7 @@
 ``mariadb``       MariaDB's, the machine's and a newer one
 ``sql_accounts``  who may log in to those, and how
 ``proxy``         a proxy: start, stop, kill, its workspaces, metrics and audit records
+``tenant``        a workspace of a proxy, and what may change it
 ``serve_proxy``   the process that it is
 ``plain_python``  our modules uncompiled, where ACCODE_PROXY_PURE asks for that
 ``fixtures``      the fixtures of proxies

@@ -57,6 +57,7 @@ class PostgresServer:
     which the superuser needs no password. ``certificates`` is None without TLS.
     """
 
+    engine = "postgresql"
     host = "127.0.0.1"
     database = roles.DATABASE
 

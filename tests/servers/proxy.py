@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.error import URLError
 from urllib.parse import quote
 
@@ -40,7 +40,6 @@ from proxy.store import (
     verifiers_for,
 )
 from tests.servers.certificates import Certificates
-from tests.servers.postgres import PostgresServer
 from tests.servers.roles import SCRAM, Role
 from tests.servers.waiting import wait_until
 from vault import LocalKeyFile, Secret, Vault
@@ -51,6 +50,25 @@ Settings = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "accode_proxy_"
+
+
+class DataServer(Protocol):
+    """What a source needs to know of its server; ``certificates`` None: it has no TLS."""
+
+    @property
+    def engine(self) -> str: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def database(self) -> str: ...
+
+    @property
+    def certificates(self) -> Certificates | None: ...
 
 
 class ProxyServer:
@@ -162,6 +180,14 @@ class ProxyServer:
         assert self.process is not None, "this proxy has not been started"
         return self.process.pid
 
+    def socket_count(self) -> int:
+        """How many sockets its process has open."""
+        count = 0
+        for entry in Path(f"/proc/{self.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                count += os.readlink(entry).startswith("socket:")
+        return count
+
     def stop(self, *, within: float = 30.0) -> int | None:
         """Stop as an operator would, by SIGTERM; returns its exit code."""
         if self.process is None:
@@ -224,7 +250,7 @@ class ProxyServer:
         self,
         workspace: str,
         name: str,
-        server: PostgresServer,
+        server: DataServer,
         role: Role = SCRAM,
         *,
         tls: TlsSettings | None = None,
@@ -248,7 +274,7 @@ class ProxyServer:
             draft = draft_source(
                 found,
                 name,
-                engine="postgresql",
+                engine=server.engine,
                 host=host or server.host,
                 port=port or server.port,
                 database=database or server.database,

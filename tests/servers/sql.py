@@ -34,6 +34,7 @@ class SqlServer:
     A subclass says how it is made; ``accounts`` are its users, each with every right.
     """
 
+    engine = "mysql"
     host = "127.0.0.1"
     database = DATABASE
     accounts: Sequence[Account] = ()

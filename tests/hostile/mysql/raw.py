@@ -189,7 +189,10 @@ class MysqlClient(RawConnection):
 
     def greeted(self) -> MysqlClient:
         """Read the greeting."""
-        payload = self.receive()
+        return self.greeted_with(self.receive())
+
+    def greeted_with(self, payload: bytes) -> MysqlClient:
+        """Take what a greeting tells."""
         assert payload[0] == 10
         at = payload.index(b"\0") + 1
         self.thread_id = int.from_bytes(payload[at : at + 4], "little")

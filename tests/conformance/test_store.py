@@ -12,15 +12,12 @@ from pathlib import Path
 import pytest
 
 from protocols.errors import Reason
-from protocols.postgres.refuse import SQLSTATES
-from tests.faults.office import Office, fatal
-from tests.servers.fixtures import ProxyFactory
+from tests.conformance.conftest import OfficeFactory
+from tests.conformance.office import Office
 from tests.servers.postgres import PostgresServer
-from tests.servers.proxy import ProxyServer
 from tests.servers.roles import MD5
 from tests.servers.waiting import wait_until
 
-UNAVAILABLE = SQLSTATES[Reason.STORE_UNAVAILABLE]
 SENTENCE = "the proxy's store is not available; try again"
 
 Outage = Callable[[], AbstractContextManager[None]]
@@ -69,52 +66,48 @@ def frozen(server: PostgresServer) -> Iterator[None]:
 
 
 @pytest.fixture(params=["sqlite locked", "postgresql stopped", "postgresql frozen"])
-def broken(
-    request: pytest.FixtureRequest, start_proxy: ProxyFactory, postgres: PostgresServer
-) -> tuple[Office, Outage]:
+def broken(request: pytest.FixtureRequest, start_office: OfficeFactory) -> tuple[Office, Outage]:
     """A workspace, and how to take its proxy's store away for a time."""
     if request.param == "sqlite locked":
-        proxy: ProxyServer = start_proxy()
-        return Office(proxy, postgres), lambda: locked(proxy.folder / "store.db")
+        office = start_office()
+        return office, lambda: locked(office.proxy.folder / "store.db")
     server: PostgresServer = request.getfixturevalue("own_postgres")
-    proxy = start_proxy(store={"url": server.url(MD5)})
+    office = start_office(store={"url": server.url(MD5)})
     breaking = stopped if request.param == "postgresql stopped" else frozen
-    return Office(proxy, postgres), lambda: breaking(server)
+    return office, lambda: breaking(server)
 
 
 def test_running_sessions_go_on_and_new_ones_are_refused_until_it_is_back(
     broken: tuple[Office, Outage],
 ):
     office, outage = broken
-    with office.session() as client:
-        assert client.value("SELECT 1") == "1"
+    with office.session() as session:
+        assert session.value("SELECT 'begun'") == "begun"
         with outage():
             wait_until(lambda: not office.proxy.is_ready, what="the proxy to notice")
-            refused = office.refusal()
-            assert (refused.code, refused.text) == (UNAVAILABLE, SENTENCE)
-            assert client.value("SELECT 'goes on'") == "goes on"
+            told = office.refusal()
+            assert (told.code, told.text) == (office.code(Reason.STORE_UNAVAILABLE), SENTENCE)
+            assert session.value("SELECT 'goes on'") == "goes on"
         wait_until(lambda: office.proxy.is_ready, what="the proxy to see the store again")
-        assert client.value("SELECT 'still'") == "still"
+        assert session.value("SELECT 'still'") == "still"
         with office.session() as later:
             assert later.value("SELECT 'new'") == "new"
         # Revocation works again, too.
         office.proxy.suspend(office.name)
-        assert fatal(client).code == "57P01"
+        assert session.ended().code == office.code(Reason.SESSION_ENDED)
 
 
-def test_a_store_file_that_was_replaced_opens_no_session(
-    start_proxy: ProxyFactory, postgres: PostgresServer
-):
-    office = Office(start_proxy(), postgres)
+def test_a_store_file_that_was_replaced_opens_no_session(start_office: OfficeFactory):
+    office = start_office()
     file = office.proxy.folder / "store.db"
     aside = file.with_name("aside.db")
-    with office.session() as client:
+    with office.session() as session:
         # What is changed from now on in a file of that name, this proxy would not see.
         file.rename(aside)
         file.touch(mode=0o600)
         wait_until(lambda: not office.proxy.is_ready, what="the proxy to notice")
-        assert office.refusal().code == UNAVAILABLE
-        assert client.value("SELECT 'goes on'") == "goes on"
+        assert office.refusal().code == office.code(Reason.STORE_UNAVAILABLE)
+        assert session.value("SELECT 'goes on'") == "goes on"
         file.unlink()
         aside.rename(file)
         wait_until(lambda: office.proxy.is_ready, what="the proxy to see its store again")

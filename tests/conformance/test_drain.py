@@ -8,10 +8,10 @@ import socket
 
 import pytest
 
-from tests.faults.office import Office, fatal
-from tests.hostile.raw import RawClient, query
-from tests.servers.fixtures import ProxyFactory
-from tests.servers.postgres import PostgresServer
+from protocols.errors import Reason
+from tests.conformance.conftest import OfficeFactory
+from tests.conformance.driver import TABLE, Session, Told
+from tests.conformance.office import SOURCE, Office
 from tests.servers.waiting import wait_until
 
 
@@ -32,39 +32,43 @@ def exit_code(office: Office) -> int:
     return office.proxy.process.wait(20)
 
 
+def is_let_go(office: Office, session: Session) -> None:
+    told = session.ended()
+    assert told.code == office.code(Reason.SHUTTING_DOWN)
+    assert told.text == "the proxy is shutting down"
+
+
 def test_idle_sessions_end_at_once_and_a_running_statement_finishes_first(
-    start_proxy: ProxyFactory, postgres: PostgresServer
+    start_office: OfficeFactory,
 ):
-    office = Office(start_proxy(limits={"drain_deadline": 30.0}), postgres)
+    office = start_office(limits={"drain_deadline": 30.0})
     with office.session() as idle, office.session() as busy, office.session() as open_one:
-        open_one.query("BEGIN")
-        open_one.query("SELECT pg_advisory_xact_lock(4711)")
-        busy.send(query("SELECT pg_advisory_xact_lock(4711), 'drained'"))
+        open_one.rows("BEGIN")
+        open_one.rows(f"SELECT note FROM {TABLE} WHERE id = 1 FOR UPDATE")
+        # Waits for the lock of the open transaction.
+        busy.send(f"SELECT note AS drained FROM {TABLE} WHERE id = 1 FOR UPDATE")
         office.wait_until_running("drained")
         terminate(office)
-        refused = fatal(idle)
-        assert (refused.code, refused.text) == ("57P01", "the proxy is shutting down")
+        is_let_go(office, idle)
         # A transaction goes on to its end, and its lock with it.
         assert open_one.value("SELECT 'still open'") == "still open"
         assert not office.proxy.is_ready
-        open_one.send(query("COMMIT"))
-        assert [code for code, _ in open_one.until(b"Z")] == [b"C", b"Z"]
-        assert fatal(open_one).code == "57P01"
-        assert [code for code, _ in busy.until(b"Z")] == [b"T", b"D", b"C", b"Z"]
-        assert fatal(busy).code == "57P01"
+        assert open_one.rows("COMMIT") == []
+        is_let_go(office, open_one)
+        assert busy.answer() == ["one"]
+        is_let_go(office, busy)
     assert exit_code(office) == 0
     assert office.record_of("drained")["unmapped"]["outcome"] == "succeeded"
 
 
 def test_the_deadline_cuts_what_still_runs_and_stops_it_at_the_server(
-    start_proxy: ProxyFactory, postgres: PostgresServer
+    start_office: OfficeFactory,
 ):
-    office = Office(start_proxy(limits={"drain_deadline": 1.0}), postgres)
+    office = start_office(limits={"drain_deadline": 1.0})
     with office.session() as busy:
-        busy.send(query("SELECT pg_sleep(60), 'past the deadline'"))
-        office.wait_until_running("past the deadline")
+        office.run_for_long(busy, "past the deadline")
         terminate(office)
-        assert fatal(busy).code == "57P01"
+        is_let_go(office, busy)
     assert exit_code(office) == 0
     office.wait_until_not_running("past the deadline")
     assert office.record_of("past the deadline")["unmapped"]["outcome"] == "interrupted"
@@ -72,16 +76,15 @@ def test_the_deadline_cuts_what_still_runs_and_stops_it_at_the_server(
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_the_proxy_at_once(
-    start_proxy: ProxyFactory, postgres: PostgresServer, second: signal.Signals
+    start_office: OfficeFactory, second: signal.Signals
 ):
-    office = Office(start_proxy(limits={"drain_deadline": 600.0}), postgres)
+    office = start_office(limits={"drain_deadline": 600.0})
     with office.session() as busy:
-        busy.send(query("SELECT pg_sleep(60), 'in a hurry'"))
-        office.wait_until_running("in a hurry")
+        office.run_for_long(busy, "in a hurry")
         terminate(office)
         assert office.proxy.process is not None
         office.proxy.process.send_signal(second)
-        assert fatal(busy).code == "57P01"
+        is_let_go(office, busy)
         assert exit_code(office) == 0
     office.wait_until_not_running("in a hurry")
     assert office.record_of("in a hurry")["unmapped"]["outcome"] == "interrupted"
@@ -93,17 +96,16 @@ def test_a_second_signal_ends_the_proxy_at_once(
     assert "not started" not in str(closing)
 
 
-def test_a_login_under_way_is_refused_while_the_proxy_drains(
-    start_proxy: ProxyFactory, postgres: PostgresServer
-):
-    office = Office(start_proxy(limits={"drain_deadline": 30.0}), postgres)
-    with office.session() as open_one, RawClient(office.proxy.port) as late:
-        open_one.query("BEGIN")
+def test_a_login_under_way_is_refused_while_the_proxy_drains(start_office: OfficeFactory):
+    office = start_office(limits={"drain_deadline": 30.0})
+    with office.session() as open_one, office.driver.connect(office.proxy.port) as late:
+        open_one.rows("BEGIN")
+        open_one.rows(f"SELECT note FROM {TABLE}")
         terminate(office)
         # A connection that was accepted before.
-        late.start(("user", office.name), ("database", "orders"))
-        assert late.refusal().code == "57P01"
-        open_one.send(query("ROLLBACK"))
-        open_one.until(b"Z")
-        assert fatal(open_one).code == "57P01"
+        with pytest.raises(Told) as refused:
+            late.log_in(office.name, office.token, SOURCE)
+        assert refused.value.code == office.code(Reason.SHUTTING_DOWN)
+        assert open_one.rows("ROLLBACK") == []
+        is_let_go(office, open_one)
     assert exit_code(office) == 0
