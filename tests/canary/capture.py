@@ -7,9 +7,11 @@ ports, its control socket, and what its data sources see of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -20,11 +22,12 @@ from proxy.cli import cli
 from proxy.control import ControlError, SocketClient
 from tests.canary.forms import Evidence
 from tests.hostile.raw import Closed, RawClient, Refused, query
-from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
-class Recorder:
+
+class Recorder(ABC):
     """Uses one proxy, and keeps what it says in ``evidence``."""
 
     def __init__(self, proxy: ProxyServer, evidence: Evidence, name: str) -> None:
@@ -32,15 +35,86 @@ class Recorder:
         self.evidence = evidence
         self._name = name
 
-    def _add(self, what: str, data: bytes | str) -> None:
+    def keep(self, what: str, data: bytes | str) -> None:
+        """Keep a piece of what this proxy emitted."""
         self.evidence.add(f"{self._name}: {what}", data)
 
-    # --- clients --------------------------------------------------------------------
-
+    @abstractmethod
     def log_in(
         self, workspace: str, token: str, source: str, *statements: str, tls: bool = False
     ) -> str:
         """Log in, run statements, leave; the error's text, or nothing. Keeps every byte."""
+
+    # --- the command line -------------------------------------------------------------
+
+    def run(self, *arguments: str, stdin: bytes | None = None, keep: bool = True) -> str:
+        """Run a command with and without --json; what it wrote."""
+        output = ""
+        for extra in ((), ("--json",)):
+            output += self.run_once(*arguments, *extra, stdin=stdin, keep=keep)
+        return output
+
+    def run_once(self, *arguments: str, stdin: bytes | None = None, keep: bool = True) -> str:
+        """Run a command; what it wrote to both its streams."""
+        place = ("--config", str(self.proxy.config_file))
+        result = CliRunner().invoke(cli, [*place, *arguments], input=stdin)
+        output = f"{result.output}{result.stderr}"
+        if result.exception is not None:
+            output += repr(result.exception)
+        if keep:
+            self.keep(f"accode-proxy {' '.join(arguments)}", output)
+        return output
+
+    # --- from outside ------------------------------------------------------------------
+
+    def look(self, views: Mapping[str, str] = NOTHING) -> None:
+        """Everything there is to see of the running process; ``views``: at its data sources."""
+        for path in ("metrics", "healthz", "readyz", "", "debug"):
+            self.keep(f"GET /{path}", self._get(path))
+        client = SocketClient(self.proxy.folder / "control.sock")
+        asked: list[tuple[str, dict[str, Any]]] = [
+            ("session.list", {}),
+            ("session.kill", {"id": "nobody"}),
+            ("no.such.verb", {}),
+        ]
+        for verb, arguments in asked:
+            with suppress(ControlError):
+                self.keep(f"control {verb}", json.dumps(client.call(verb, arguments)))
+            try:
+                client.call(verb, arguments)
+            except ControlError as error:
+                self.keep(f"control {verb}", repr(error))
+        process = Path(f"/proc/{self.proxy.pid}")
+        for name in ("cmdline", "environ", "comm", "status", "limits", "maps", "mounts"):
+            # Closed to an ordinary user: the process is not dumpable.
+            with suppress(PermissionError):
+                self.keep(f"/proc/PID/{name}", (process / name).read_bytes())
+        for thread in process.glob("task/*/comm"):
+            self.keep("a thread's name", thread.read_bytes())
+        for name, text in views.items():
+            self.keep(name, text)
+
+    def _get(self, path: str) -> str:
+        url = f"http://{self.proxy.host}:{self.proxy.metrics_port}/{path}"
+        try:
+            with urlopen(url, timeout=10) as answer:
+                return f"{answer.headers}{answer.read().decode()}"
+        except HTTPError as error:
+            return f"{error.headers}{error.read().decode()}"
+
+    def files(self) -> None:
+        """Every file in the proxy's folder, its log and its store among them."""
+        for path in sorted(self.proxy.folder.rglob("*")):
+            if path.is_file():
+                self.keep(f"files/{path.relative_to(self.proxy.folder)}", path.read_bytes())
+
+
+class PostgresRecorder(Recorder):
+    """A recorder whose clients speak PostgreSQL."""
+
+    def log_in(
+        self, workspace: str, token: str, source: str, *statements: str, tls: bool = False
+    ) -> str:
         received = bytearray()
 
         class Listening(RawClient):
@@ -61,72 +135,8 @@ class Recorder:
             except Refused as refused:
                 error = refused.text
                 received += client.read_to_end()
-                self._add("error's fields", json.dumps(refused.fields))
+                self.keep("error's fields", json.dumps(refused.fields))
             except Closed:
                 error = "closed"
-        self._add(f"bytes to the client of {source}", bytes(received))
+        self.keep(f"bytes to the client of {source}", bytes(received))
         return error
-
-    # --- the command line -------------------------------------------------------------
-
-    def run(self, *arguments: str, stdin: bytes | None = None, keep: bool = True) -> str:
-        """Run a command with and without --json; what it wrote."""
-        output = ""
-        for extra in ((), ("--json",)):
-            output += self.run_once(*arguments, *extra, stdin=stdin, keep=keep)
-        return output
-
-    def run_once(self, *arguments: str, stdin: bytes | None = None, keep: bool = True) -> str:
-        """Run a command; what it wrote to both its streams."""
-        place = ("--config", str(self.proxy.config_file))
-        result = CliRunner().invoke(cli, [*place, *arguments], input=stdin)
-        output = f"{result.output}{result.stderr}"
-        if result.exception is not None:
-            output += repr(result.exception)
-        if keep:
-            self._add(f"accode-proxy {' '.join(arguments)}", output)
-        return output
-
-    # --- from outside ------------------------------------------------------------------
-
-    def look(self, servers: Sequence[PostgresServer] = ()) -> None:
-        """Everything there is to see of the running process."""
-        for path in ("metrics", "healthz", "readyz", "", "debug"):
-            self._add(f"GET /{path}", self._get(path))
-        client = SocketClient(self.proxy.folder / "control.sock")
-        asked: list[tuple[str, dict[str, Any]]] = [
-            ("session.list", {}),
-            ("session.kill", {"id": "nobody"}),
-            ("no.such.verb", {}),
-        ]
-        for verb, arguments in asked:
-            with suppress(ControlError):
-                self._add(f"control {verb}", json.dumps(client.call(verb, arguments)))
-            try:
-                client.call(verb, arguments)
-            except ControlError as error:
-                self._add(f"control {verb}", repr(error))
-        process = Path(f"/proc/{self.proxy.pid}")
-        for name in ("cmdline", "environ", "comm", "status", "limits", "maps", "mounts"):
-            # Closed to an ordinary user: the process is not dumpable.
-            with suppress(PermissionError):
-                self._add(f"/proc/PID/{name}", (process / name).read_bytes())
-        for thread in process.glob("task/*/comm"):
-            self._add("a thread's name", thread.read_bytes())
-        for server in servers:
-            rows = server.execute("SELECT to_json(a)::text FROM pg_stat_activity a")
-            self._add("pg_stat_activity", "\n".join(str(row[0]) for row in rows))
-
-    def _get(self, path: str) -> str:
-        url = f"http://{self.proxy.host}:{self.proxy.metrics_port}/{path}"
-        try:
-            with urlopen(url, timeout=10) as answer:
-                return f"{answer.headers}{answer.read().decode()}"
-        except HTTPError as error:
-            return f"{error.headers}{error.read().decode()}"
-
-    def files(self) -> None:
-        """Every file in the proxy's folder, its log and its store among them."""
-        for path in sorted(self.proxy.folder.rglob("*")):
-            if path.is_file():
-                self._add(f"files/{path.relative_to(self.proxy.folder)}", path.read_bytes())

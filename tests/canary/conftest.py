@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.canary.town import STORE_PASSWORD, Town, furnish
+from tests.canary.postgres_town import STORE_PASSWORD, PostgresTown, furnish
+from tests.canary.town import Town
 from tests.conftest import PostgresFactory
 from tests.hostile.fake_server import FakeServer
 from tests.servers.certificates import Certificates
@@ -48,7 +49,7 @@ def town(
         furnish(server)
         place = f"{server.host}:{server.port}/{server.database}"
         url = f"postgresql://canary_store:{quote(STORE_PASSWORD, safe='')}@{place}"
-    made = Town(
+    made = PostgresTown(
         server_folder / f"canary-{request.param}", certificates, aviary, echo, store_url=url
     )
     made.live()

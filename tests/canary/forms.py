@@ -27,7 +27,7 @@ class Canary:
     ``users``: whose password it is, for PostgreSQL's md5. ``scram``: salts and counts
     under which a server or the store knows it. ``at_home``: ends of the names of the
     captured files that are there to hold it. ``verifiers_at_home``: the same for what
-    SCRAM derives of it to check it by.
+    is derived of it to check it by. ``also``: forms of its own, by their names.
     """
 
     name: str
@@ -57,6 +57,8 @@ class Canary:
             ("md5", hashlib.md5(self.secret).digest()),
             ("sha1", hashlib.sha1(self.secret).digest()),
             ("sha256", hashlib.sha256(self.secret).digest()),
+            # MariaDB's ed25519: the seed of the user's key is the first half.
+            ("sha512", hashlib.sha512(self.secret).digest()[:32]),
             *((f"md5 of {user}", hashlib.md5(self.secret + user.encode()).digest())
               for user in self.users),
         ):  # fmt: skip
@@ -74,8 +76,15 @@ class Canary:
         return {name: form for name, form in found.items() if len(form) >= SHORTEST}
 
     def verifiers(self) -> dict[str, bytes]:
-        """StoredKey and ServerKey: no one logs in with them, but a guess can be checked."""
+        """What nobody logs in with, but a guess can be checked by.
+
+        SCRAM's StoredKey and ServerKey; the double hashes that MySQL and the store keep.
+        """
         found = {}
+        for name, hashed in (("sha1", hashlib.sha1), ("sha256", hashlib.sha256)):
+            twice = hashed(hashed(self.secret).digest()).digest()
+            found[f"{name} of {name}"] = twice
+            found |= _encodings(f"{name} of {name} ", twice)
         for salt, iterations in self.scram:
             salted = hashlib.pbkdf2_hmac("sha256", self.secret, salt, iterations)
             client_key = hmac.digest(salted, b"Client Key", "sha256")

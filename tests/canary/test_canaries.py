@@ -17,7 +17,8 @@ def test_what_was_searched_is_what_there_is(town: Town):
     assert "the data source accepted the stored credential" in text("source test").lower()
     assert "accode_proxy_sessions" in text("GET /metrics")
     assert "serve_proxy" in text("/proc/PID/cmdline")
-    assert "canary_scram" in text("pg_stat_activity")
+    for name, landmark in town.landmarks.items():
+        assert landmark in text(name), name
     assert "password authentication failed" in text("bytes to the client")
     assert '"event": "session refused"' in text("files/proxy.log")
     assert "Intact" in text("audit verify")

@@ -41,6 +41,10 @@ def found(data: bytes, canary: Canary = CANARY) -> list[str]:
         b"md5" + hashlib.md5(SECRET + b"app").hexdigest().encode(),
         hashlib.pbkdf2_hmac("sha256", SECRET, b"salt-of-sixteen!", 4096),
         base64.b64encode(hashlib.pbkdf2_hmac("sha256", SECRET, b"salt-of-sixteen!", 4096)),
+        hashlib.sha1(SECRET).digest(),
+        b"*" + hashlib.sha1(hashlib.sha1(SECRET).digest()).hexdigest().upper().encode(),
+        base64.b64encode(hashlib.sha256(hashlib.sha256(SECRET).digest()).digest()),
+        hashlib.sha512(SECRET).digest(),
     ],
 )
 def test_a_secret_is_found_in_every_form(data: bytes):

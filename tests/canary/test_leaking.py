@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.canary.capture import Recorder
+from tests.canary.capture import PostgresRecorder
 from tests.canary.forms import Canary, Evidence
 from tests.canary.leaking_proxy import FORMS
-from tests.canary.town import SCRAM_PASSWORD
+from tests.canary.postgres_town import SCRAM_PASSWORD
 from tests.servers.certificates import Certificates
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
@@ -41,7 +41,7 @@ def evidence_of(server: LeakingServer, upstream: PostgresServer, place: str, for
     token = server.create_workspace("finance")
     server.add_source("finance", "orders", upstream, role)
     evidence = Evidence()
-    recorder = Recorder(server, evidence, "leaking")
+    recorder = PostgresRecorder(server, evidence, "leaking")
     recorder.log_in("finance", token, "orders", "SELECT 1")
     server.wait_until_quiet()
     recorder.look()

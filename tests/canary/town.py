@@ -1,102 +1,61 @@
 """A proxy all of whose secrets are unique, used on every path there is.
 
 ``live`` through it and everything it emitted is in ``evidence``; ``canaries`` are what
-must not be found there.
+must not be found there. A subclass for each protocol knows its sources.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 import signal
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any, ClassVar
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from proxy.store import parse_token
 from tests.canary.capture import Recorder
 from tests.canary.forms import Canary, Evidence
-from tests.hostile.fake_server import SALT, FakeServer, Peer, error, server_context
-from tests.hostile.raw import RawClient
-from tests.servers import roles
 from tests.servers.certificates import Certificates
-from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
-from tests.servers.roles import CERT
 from vault import LocalKeyFile
 
-# Each holds what escaping changes, and is unlike any other string of the run.
-SCRAM_PASSWORD = 'Canary-scram "7f3a91/Heron%\\+'
-MD5_PASSWORD = 'Canary-md5 "52c8d0/Kestrel%\\+'
-CLEAR_PASSWORD = 'Canary-clear "e19b44/Osprey%\\+'
-WRONG_PASSWORD = 'Canary-wrong "a9d517/Merlin%\\+'
 ROTATED_PASSWORD = 'Canary-rotated "be6021/Harrier%\\+'
-ECHOED_PASSWORD = 'Canary-echoed "0c44f8/Shrike%\\+'
-STORE_PASSWORD = 'Canary-store "d7713e/Buzzard%\\+'
+"""Like every canary: it holds what escaping changes, and is unlike any other string."""
 
-_ROLES = {
-    "canary_scram": ("scram-sha-256", SCRAM_PASSWORD, "host"),
-    "canary_md5": ("md5", MD5_PASSWORD, "host"),
-    "canary_clear": ("password", CLEAR_PASSWORD, "hostssl"),
-    "canary_store": ("scram-sha-256", STORE_PASSWORD, "host"),
-}
+STORE = ("store.db", "store.db-wal")
+"""The files that hold the verifiers of tokens."""
 
 
-def furnish(server: PostgresServer) -> None:
-    """Make the roles whose passwords are canaries."""
-    lines = roles.hba_lines(has_tls=True)
-    for name, (method, password, connection) in _ROLES.items():
-        encryption = "md5" if method == "md5" else "scram-sha-256"
-        literal = password.replace("'", "''")
-        server.execute(f"SET password_encryption = '{encryption}'")
-        server.execute(
-            f"SET password_encryption = '{encryption}';"
-            f" SET standard_conforming_strings = on; CREATE ROLE {name} LOGIN"
-            f" PASSWORD '{literal}'; GRANT ALL ON SCHEMA public TO {name};"
-            f" GRANT CREATE, CONNECT ON DATABASE {server.database} TO {name}"
-        )
-        lines += f"{connection} all {name} 127.0.0.1/32 {method}\n"
-    server.write_hba(lines)
-    server.reload()
-
-
-def scram_of(server: PostgresServer, role: str) -> tuple[tuple[bytes, int], ...]:
-    """Under which salt and count the server knows a role's password."""
-    text = str(
-        server.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", (role,))[0][0]
-    )
-    found = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$.*", text)
-    assert found is not None, text
-    return ((base64.b64decode(found[2]), int(found[1])),)
-
-
-class Town:
+class Town(ABC):
     """The proxy, its upstreams, and what is known of its secrets."""
 
+    listener: ClassVar[Mapping[str, Any]]
+    recorder_type: ClassVar[type[Recorder]]
+    names: ClassVar[tuple[str, ...]]
+    """The sources that are shown and tested; ``first`` is a good one."""
+    first: ClassVar[str]
+    landmarks: ClassVar[Mapping[str, str]]
+    """Texts that captures of that name must hold, else nothing was searched."""
+
     def __init__(
-        self,
-        folder: Path,
-        certificates: Certificates,
-        server: PostgresServer,
-        fake: FakeServer,
-        *,
-        store_url: str | None = None,
+        self, folder: Path, certificates: Certificates, *, store_url: str | None = None
     ) -> None:
         store = {} if store_url is None else {"store": {"url": store_url}}
         self.certificates = certificates
-        self.server = server
-        self.fake = fake
         self.proxy = ProxyServer(
             folder,
             certificates,
             logs={"level": "debug"},
             audit={"sync_interval": 0.05},
             limits={"login_deadline": 3.0, "connect_timeout": 3.0, "failure_floor": 0.0},
+            listener=dict(self.listener),
             **store,
         )
         self.evidence = Evidence()
-        self.recorder = Recorder(self.proxy, self.evidence, folder.name)
+        self.recorder = self.recorder_type(self.proxy, self.evidence, folder.name)
         self.tokens: list[str] = []
 
     # --- life -------------------------------------------------------------------------
@@ -105,12 +64,11 @@ class Town:
         """Go every path, and keep all that is emitted."""
         self.proxy.start()
         try:
+            self.found()
             self.build()
             self.use()
             self.misuse()
-            with RawClient(self.proxy.port) as client:
-                client.log_in("finance", self.tokens[0], "scram")
-                self.recorder.look([self.server])
+            self.look()
             self.administer()
             self.recorder.files()
             self.crash()
@@ -120,79 +78,48 @@ class Town:
             self.proxy.kill()
         self.recorder.files()
 
-    def build(self) -> None:
-        """A workspace and its sources, made by the command line."""
-        run, private = self.recorder.run_once, self._private
+    def found(self) -> None:
+        """A workspace and its tokens, made by the command line."""
+        run = self.recorder.run_once
         run("workspace", "create", "finance")
         self.tokens = [
-            self._token(run("token", "create", "finance", "--json", keep=False)) for _ in range(3)
+            self.token_in(run("token", "create", "finance", "--json", keep=False)) for _ in range(3)
         ]
-        ca = ("--ca", str(self.certificates.ca))
-        for name, role, password, methods in (
-            ("scram", "canary_scram", SCRAM_PASSWORD, ()),
-            ("md5", "canary_md5", MD5_PASSWORD, ("--auth-method", "md5")),
-            ("clear", "canary_clear", CLEAR_PASSWORD, ("--auth-method", "cleartext")),
-            ("wrong", "canary_scram", WRONG_PASSWORD, ()),
-            ("rotated", "canary_scram", SCRAM_PASSWORD, ()),
-        ):
-            url = f"postgresql://127.0.0.1:{self.server.port}/{self.server.database}"
-            add = ("source", "add", "finance", name, url, "--username", role, *ca, *methods)
-            output = run(*add, "--password-stdin", stdin=password.encode() + b"\n")
-            assert "Added source" in output, output
-            # A second time, and by a file: both are errors that quote what they were given.
-            run(*add, "--password-file", private("password", password.encode()))
-        client = self.certificates
-        output = run(
-            *("source", "add", "finance", "cert", url, "--username", CERT.name, *ca),
-            *("--no-password", "--client-cert", str(client.certificate("client"))),
-            *("--client-key", private("client.key", client.key("client").read_bytes())),
-        )
-        assert "Added source" in output, output
-        url = f"postgresql://127.0.0.1:{self.fake.port}/fakedb"
-        for name, options in (
-            ("echo", ["--tls", "disable"]),
-            ("echo-md5", ["--tls", "disable", "--auth-method", "md5"]),
-            ("echo-clear", [*ca, "--auth-method", "cleartext"]),
-        ):
-            output = run(
-                *("source", "add", "finance", name, url, "--username", "fake_user", *options),
-                "--password-stdin",
-                stdin=ECHOED_PASSWORD.encode(),
-            )
-            assert "Added source" in output, output
 
+    @abstractmethod
+    def build(self) -> None:
+        """Its sources, made by the command line."""
+
+    @abstractmethod
     def use(self) -> None:
         """Logins that are right."""
-        for name in ("scram", "md5", "clear", "cert", "scram", "cert"):
-            for tls in (False, True):
-                told = self.recorder.log_in(
-                    "finance", self.tokens[0], name,
-                    "SELECT current_user, version()", "SELECT * FROM pg_stat_activity",
-                    "SHOW ALL", "SELECT 1/0", "SELECT nothing",
-                    tls=tls,
-                )  # fmt: skip
-                assert told == "", told
 
+    @abstractmethod
     def misuse(self) -> None:
         """Logins that are wrong, on either side."""
-        log_in = self.recorder.log_in
-        assert "password authentication failed" in log_in("finance", self.tokens[1] + "x", "scram")
-        assert "password authentication failed" in log_in("nobody", self.tokens[1], "scram")
-        assert log_in("finance", self.tokens[1], "no-such-source")
-        assert log_in(self.tokens[1], self.tokens[1], self.tokens[1])
-        assert log_in("finance", self.tokens[1], "wrong")
-        for script in (_echo_before, _echo_after_scram, _echo_in_a_field):
-            self.fake.play(script)
-            assert log_in("finance", self.tokens[1], "echo")
-        self.fake.play(_echo_md5)
-        assert log_in("finance", self.tokens[1], "echo-md5")
-        self.fake.play(self._echo_clear)
-        assert log_in("finance", self.tokens[1], "echo-clear")
-        self.fake.play(Peer.drain)
+
+    @abstractmethod
+    def look(self) -> None:
+        """See the running proxy from outside, with a session open."""
+
+    @abstractmethod
+    def canaries(self) -> list[Canary]:
+        """Everything that must not be found."""
+
+    def add(
+        self, name: str, url: str, username: str, *options: str, password: bytes | None
+    ) -> None:
+        """A source, made by the command line; ``password`` by standard input."""
+        given = ("--no-password",) if password is None else ("--password-stdin",)
+        output = self.recorder.run_once(
+            *("source", "add", "finance", name, url, "--username", username, *options, *given),
+            stdin=password,
+        )
+        assert "Added source" in output, output
 
     def administer(self) -> None:
         """Every command, with and without --json."""
-        run, once, private = self.recorder.run, self.recorder.run_once, self._private
+        run, once, private = self.recorder.run, self.recorder.run_once, self.private
         for command in (
             ("check-config",),
             ("workspace", "list"),
@@ -214,7 +141,7 @@ class Town:
             ("token", "revoke", "finance", "--yes", parse_token(self.tokens[2])),
         ):
             run(*command)
-        for name in ("scram", "md5", "clear", "wrong", "cert", "echo"):
+        for name in self.names:
             run("source", "show", "finance", name)
             run("source", "test", "finance", name)
         once(
@@ -248,13 +175,13 @@ class Town:
         self.recorder.files()
         self.recorder.run("audit", "verify")
         self.proxy.start()
-        self.recorder.log_in("finance", self.tokens[0], "scram", "SELECT 1")
+        self.recorder.log_in("finance", self.tokens[0], self.first, "SELECT 1")
         self.recorder.look()
 
     def without_a_proxy(self) -> None:
         """The commands that do the work themselves where no proxy runs."""
         for command in (
-            ("source", "test", "finance", "scram"),
+            ("source", "test", "finance", self.first),
             ("source", "test", "finance", "echo"),
             ("session", "list"),
             ("audit", "verify"),
@@ -262,7 +189,7 @@ class Town:
         ):
             self.recorder.run(*command)
 
-    def _private(self, name: str, data: bytes) -> str:
+    def private(self, name: str, data: bytes) -> str:
         """A file that an operator made, outside of what the proxy writes."""
         folder = self.proxy.folder.with_name(f"{self.proxy.folder.name}-desk")
         folder.mkdir(exist_ok=True)
@@ -272,61 +199,30 @@ class Town:
         return str(path)
 
     @staticmethod
-    def _token(output: str) -> str:
+    def token_in(output: str) -> str:
         found = re.search(r"acp_[0-9A-Za-z_-]+", output)
         assert found is not None, output
         return found[0]
 
-    def _echo_clear(self, peer: Peer) -> None:
-        context = server_context(
-            str(self.certificates.certificate("server")), str(self.certificates.key("server"))
-        )
-        peer.accept_tls(context)
-        peer.startup()
-        peer.send(b"R\0\0\0\x08\0\0\0\x03")
-        # It has the password now, and says so.
-        _, body = peer.message()
-        peer.send(error(f"password {body.rstrip(bytes(1)).decode()} is wrong"))
-
     # --- what is secret ----------------------------------------------------------------
 
-    def canaries(self) -> list[Canary]:
-        """Everything that must not be found."""
-        server = self.server
-        fake_scram = ((SALT, 4096),)
-        store = ("store.db", "store.db-wal")
-        workspace = self._workspace()
+    def token_canaries(self) -> list[Canary]:
+        """The tokens, whole and in part."""
         found = [
-            Canary("the SCRAM password", SCRAM_PASSWORD.encode(), ("canary_scram",),
-                   scram_of(server, "canary_scram")),
-            Canary("the md5 password", MD5_PASSWORD.encode(), ("canary_md5",)),
-            Canary("the cleartext password", CLEAR_PASSWORD.encode(), ("canary_clear",),
-                   scram_of(server, "canary_clear")),
-            Canary("a password that is refused", WRONG_PASSWORD.encode(), ("canary_scram",),
-                   scram_of(server, "canary_scram")),
-            Canary("a rotated password", ROTATED_PASSWORD.encode(), ("canary_scram",),
-                   scram_of(server, "canary_scram")),
-            Canary("a password that is echoed", ECHOED_PASSWORD.encode(), ("fake_user",),
-                   fake_scram),
-            Canary("the store's password", STORE_PASSWORD.encode(), ("canary_store",),
-                   scram_of(server, "canary_store"), at_home=("accode.toml",),
-                   also={"in its URL": quote(STORE_PASSWORD, safe="").encode()}),
-        ]  # fmt: skip
-        found += [
-            Canary(f"token {number}", token.encode(), ("finance",), workspace, (), store)
+            Canary(f"token {number}", token.encode(), ("finance",), self.token_salt(), (), STORE)
             for number, token in enumerate(self.tokens)
         ]
         found += [
             Canary(f"the secret part of token {number}", token.rpartition("_")[2].encode())
             for number, token in enumerate(self.tokens)
         ]
-        return found + self._keys()
+        return found
 
-    def _workspace(self) -> tuple[tuple[bytes, int], ...]:
+    def token_salt(self) -> tuple[tuple[bytes, int], ...]:
         found = self.proxy.workspace("finance")
         return ((found.scram_salt, found.scram_iterations),)
 
-    def _keys(self) -> list[Canary]:
+    def key_canaries(self) -> list[Canary]:
         text = self.proxy.key_file.read_text()
         found = [
             Canary(f"key file, {line.split()[0]}", bytes.fromhex(line.split()[-1]),
@@ -355,26 +251,3 @@ class Town:
             if number >= 2 and len(line) >= 32 and not line.startswith(b"-----")
         ]
         return found
-
-
-def _echo_before(peer: Peer) -> None:
-    peer.startup()
-    peer.send(error(f'password "{ECHOED_PASSWORD}" is wrong'))
-
-
-def _echo_after_scram(peer: Peer) -> None:
-    peer.startup()
-    peer.scram(ECHOED_PASSWORD)
-    peer.send(error(f'password "{ECHOED_PASSWORD}" is wrong', code="28000"))
-
-
-def _echo_in_a_field(peer: Peer) -> None:
-    peer.startup()
-    peer.send(error("no", code=ECHOED_PASSWORD[:12], severity=ECHOED_PASSWORD))
-
-
-def _echo_md5(peer: Peer) -> None:
-    peer.startup()
-    peer.send(b"R\0\0\0\x0c\0\0\0\x05salt")
-    _, body = peer.message()
-    peer.send(error(f"{body!r} is not the hash of {ECHOED_PASSWORD}"))
