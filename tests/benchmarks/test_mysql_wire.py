@@ -88,7 +88,7 @@ def test_one_number_is_read_and_the_session_goes_on(mariadb: SqlServer):
 
 
 def test_a_refused_login_and_a_refused_statement_say_why(mariadb: SqlServer):
-    wrong = Endpoint(mariadb.port, "native", "wrong", DATABASE)
+    wrong = Endpoint(mariadb.port, "native", "wrong", mariadb.database)
     with pytest.raises(BenchmarkError, match="Access denied"):
         MysqlClient(wrong)
     with (

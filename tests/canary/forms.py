@@ -28,6 +28,7 @@ class Canary:
     under which a server or the store knows it. ``at_home``: ends of the names of the
     captured files that are there to hold it. ``verifiers_at_home``: the same for what
     is derived of it to check it by. ``also``: forms of its own, by their names.
+    ``is_derived``: it is a digest itself, of which nobody makes another.
     """
 
     name: str
@@ -37,10 +38,13 @@ class Canary:
     at_home: tuple[str, ...] = ()
     verifiers_at_home: tuple[str, ...] = ()
     also: Mapping[str, bytes] = field(default_factory=dict)
+    is_derived: bool = False
 
     def forms(self) -> dict[str, bytes]:
         """Each form's name, and its bytes."""
         found = {"raw": self.secret, **_encodings("", self.secret)}
+        if self.is_derived:
+            return found
         text = self.secret.decode("latin-1")
         for name, escaped in (
             ("url", quote(text, safe="")),
@@ -80,7 +84,9 @@ class Canary:
 
         SCRAM's StoredKey and ServerKey; the double hashes that MySQL and the store keep.
         """
-        found = {}
+        found: dict[str, bytes] = {}
+        if self.is_derived:
+            return found
         for name, hashed in (("sha1", hashlib.sha1), ("sha256", hashlib.sha256)):
             twice = hashed(hashed(self.secret).digest()).digest()
             found[f"{name} of {name}"] = twice

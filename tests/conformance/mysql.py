@@ -8,10 +8,6 @@ from contextlib import closing
 from typing import Any, ClassVar, Self
 
 import pymysql
-from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA1
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from protocols.errors import Reason
 from tests.conformance.driver import TABLE, Answer, Driver, Session, Told
@@ -131,17 +127,11 @@ class MysqlSession(Session):
         while (payload := client.receive())[0] != _OK:
             if payload[0] == _ERR:
                 raise raw.refused(payload)
-            if payload == b"\x01\x04":
-                client.put(token.encode() + b"\0" if tls else self._hidden(token))
-
-    def _hidden(self, token: str) -> bytes:
-        client = self._client
-        client.put(b"\x02")
-        key = load_pem_public_key(client.receive()[1:])
-        assert isinstance(key, RSAPublicKey)
-        mask = client.scramble * (len(token) // len(client.scramble) + 1)
-        plain = bytes(a ^ b for a, b in zip(token.encode() + b"\0", mask, strict=False))
-        return key.encrypt(plain, OAEP(MGF1(SHA1()), SHA1(), None))
+            if payload == b"\x01\x04" and tls:
+                client.put(token.encode() + b"\0")
+            elif payload == b"\x01\x04":
+                client.put(b"\x02")
+                client.put(raw.hidden(token, client.scramble, client.receive()[1:]))
 
     def send(self, *statements: str) -> None:
         self._due += len(statements)

@@ -51,8 +51,9 @@ def err(number: int, words: str, sqlstate: str = "HY000") -> bytes:
     return b"\xff" + struct.pack("<H", number) + state + words.encode()
 
 
-def switch(plugin: str, data: bytes = SCRAMBLE) -> bytes:
-    return b"\xfe" + plugin.encode() + b"\0" + data + b"\0"
+def switch(plugin: str, data: bytes = SCRAMBLE, *, end: bytes = b"\0") -> bytes:
+    """AuthSwitchRequest; MariaDB's own plug-ins end their data with nothing."""
+    return b"\xfe" + plugin.encode() + b"\0" + data + end
 
 
 DEFINITION = b"\3def" + b"\0" * 3 + text(b"c") + b"\0\x0c" + struct.pack("<HIBHB", 45, 9, 253, 0, 0)

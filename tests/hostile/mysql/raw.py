@@ -11,6 +11,11 @@ import socket
 import ssl
 import struct
 
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
 from tests.hostile.raw import RawConnection, Refused, unverified_context
 
 CONNECT_WITH_DB = 1 << 3
@@ -114,6 +119,26 @@ def scrambled(password: str, scramble: bytes) -> bytes:
     first = hashlib.sha256(password.encode()).digest()
     mask = hashlib.sha256(hashlib.sha256(first).digest() + scramble).digest()
     return bytes(a ^ b for a, b in zip(first, mask, strict=True))
+
+
+def native(password: str, scramble: bytes) -> bytes:
+    """mysql_native_password's proof."""
+    first = hashlib.sha1(password.encode()).digest()
+    mask = hashlib.sha1(scramble + hashlib.sha1(first).digest()).digest()
+    return bytes(a ^ b for a, b in zip(first, mask, strict=True))
+
+
+def mixed(data: bytes, scramble: bytes) -> bytes:
+    """Data mixed with the scramble, repeated: how a password is hidden, and found again."""
+    mask = scramble * (len(data) // len(scramble) + 1)
+    return bytes(a ^ b for a, b in zip(data, mask, strict=False))
+
+
+def hidden(password: str, scramble: bytes, pem: bytes) -> bytes:
+    """The whole password for the owner of an RSA key, as caching_sha2_password has it."""
+    key = load_pem_public_key(pem)
+    assert isinstance(key, RSAPublicKey)
+    return key.encrypt(mixed(password.encode() + b"\0", scramble), OAEP(MGF1(SHA1()), SHA1(), None))
 
 
 def query(sql: str) -> bytes:
