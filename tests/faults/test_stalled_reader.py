@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
 from tests.faults.office import Office
@@ -18,13 +15,6 @@ from tests.servers.waiting import wait_until
 BOUND = 16 * 1024 * 1024
 
 
-def resident(pid: int) -> int:
-    """VmRSS of proc(5), in bytes."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) * 1024
-
-
 @pytest.mark.parametrize("is_encrypted", [False, True], ids=["plain", "tls"])
 def test_memory_is_bounded_while_a_client_reads_nothing(
     start_proxy: ProxyFactory, postgres: PostgresServer, is_encrypted: bool
@@ -35,7 +25,7 @@ def test_memory_is_bounded_while_a_client_reads_nothing(
             client.start_tls()
         client.log_in(office.name, office.token, "orders")
         client.query("SELECT repeat('x', 1000) FROM generate_series(1, 20000)")
-        before = resident(office.proxy.pid)
+        before = office.proxy.resident_bytes()
         client.send(query("SELECT repeat('x', 10000) FROM generate_series(1, 60000)"))
         seen: list[int] = []
 
@@ -44,7 +34,7 @@ def test_memory_is_bounded_while_a_client_reads_nothing(
             return len(seen) > 20 and len(set(seen[-20:])) == 1
 
         wait_until(has_stopped, what="the result to stop flowing")
-        assert resident(office.proxy.pid) - before < BOUND
+        assert office.proxy.resident_bytes() - before < BOUND
         # Others are served meanwhile, and the client gets the rest when it reads again.
         with office.session() as other:
             assert other.value("SELECT 1") == "1"

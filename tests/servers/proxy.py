@@ -188,6 +188,12 @@ class ProxyServer:
                 count += os.readlink(entry).startswith("socket:")
         return count
 
+    def resident_bytes(self) -> int:
+        """How much memory its process holds: VmRSS of proc(5)."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+        return int(line.split()[1]) * 1024
+
     def stop(self, *, within: float = 30.0) -> int | None:
         """Stop as an operator would, by SIGTERM; returns its exit code."""
         if self.process is None:
