@@ -3,6 +3,7 @@ cimport cython
 from protocols.scanner cimport Scanner
 from protocols.postgres.ledger cimport Expected, Ledger
 from protocols.postgres.prepared cimport PreparedStatements
+from protocols.postgres.records cimport Records
 from protocols.postgres.scan_client cimport ClientScan
 from protocols.postgres.scan_server cimport ServerScan
 
@@ -13,6 +14,7 @@ cdef class PostgresScanner(Scanner):
     cdef ClientScan _client
     cdef ServerScan _server
     cdef PreparedStatements _statements
+    cdef Records _records
 
     cpdef bytes from_client(self, bytes data, double now)
     cpdef bytes from_server(self, bytes data, double now)

@@ -20,6 +20,7 @@ from protocols.interface import ScanLimits
 from protocols.postgres import expected
 from protocols.postgres.ledger import Ledger
 from protocols.postgres.prepared import PreparedStatements
+from protocols.postgres.records import Records
 from protocols.postgres.refuse import refusal_message
 from protocols.postgres.refuse import sqlstate as sqlstate_of
 from protocols.postgres.scan_client import ClientScan
@@ -37,8 +38,9 @@ class PostgresScanner(Scanner):
         super().__init__()
         self._ledger = Ledger()
         self._statements = PreparedStatements(limits.prepared, limits.prepared_bytes)
+        self._records = Records(sink)
         self._client = ClientScan(sink, limits, self._ledger, self._statements)
-        self._server = ServerScan(sink, limits, self._ledger, self._statements, status)
+        self._server = ServerScan(self._records, limits, self._ledger, self._statements, status)
 
     def from_client(self, data: bytes, now: float) -> bytes:
         """Judge what is whole enough; return what goes upstream now."""
@@ -103,6 +105,10 @@ class PostgresScanner(Scanner):
 
     def close(self, now: float) -> None:
         """End every open record: what was running is interrupted, its effect unknown."""
+        if self.is_in_transaction:
+            self._records.settle()
+        else:
+            self._records.abandon()
         for entry in self._ledger.drain():
             statement = entry.statement
             if statement is None or statement.outcome is not Outcome.PENDING:
@@ -113,7 +119,7 @@ class PostgresScanner(Scanner):
                 statement.code = sqlstate_of(entry.refusal)
             else:
                 outcome = Outcome.FAILED if statement.code else Outcome.INTERRUPTED
-            self._server.end(statement, outcome, now)
+            self._records.end(statement, outcome, now)
         statements = self._statements
         for name in statements.names():
             self._server.forget(name, now)

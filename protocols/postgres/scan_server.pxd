@@ -2,14 +2,15 @@
 cimport cython
 from protocols.postgres.ledger cimport Expected, Ledger
 from protocols.postgres.prepared cimport Prepared, PreparedStatements
-from protocols.statements cimport Statement, StatementSink
+from protocols.postgres.records cimport Records
+from protocols.statements cimport Statement
 
 cdef int _NOTHING, _QUERY, _FUNCTION, _SYNC, _PARSE, _BIND, _EXECUTE, _DESCRIBE
 cdef int _CLOSE_STATEMENT, _CLOSE_PORTAL, _MAYBE, _IDLE, _IN_TRANSACTION, _FAILED_TRANSACTION
 cdef Py_ssize_t _LOOK_LIMIT, _TAG_LIMIT
 
 cdef class ServerScan:
-    cdef StatementSink _sink
+    cdef Records _records
     cdef Ledger _ledger
     cdef PreparedStatements _statements
     cdef Py_ssize_t _message_limit
@@ -17,7 +18,7 @@ cdef class ServerScan:
     cdef readonly dict settings
     cdef readonly bint is_fatal
     cdef bytes _held
-    cdef Py_ssize_t _pass, _drop, _rows, _bytes
+    cdef Py_ssize_t _pass, _drop
     cdef bint _is_copy_in
 
     cpdef bint is_between(self) except -1
@@ -25,7 +26,7 @@ cdef class ServerScan:
     @cython.locals(p="const unsigned char *", size=Py_ssize_t, at=Py_ssize_t, copied=Py_ssize_t,
                    left=Py_ssize_t, length=Py_ssize_t, total=Py_ssize_t, rows=Py_ssize_t,
                    count=Py_ssize_t, remaining=Py_ssize_t, may_have_rows=bint, code=int,
-                   ledger=Ledger)
+                   ledger=Ledger, records=Records)
     cpdef bytes read(self, bytes data, double now)
     @cython.locals(ledger=Ledger)
     cdef bint _skip_maybes(self) except -1
@@ -36,8 +37,6 @@ cdef class ServerScan:
     cdef _take_complete(self, int head, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
     @cython.locals(prepared=Prepared, statement=Statement)
     cdef _end_execute(self, Expected entry, outcome, double now)
-    @cython.locals(text=bytes)
-    cdef end(self, Statement statement, outcome, double now)
     cdef _end_refused(self, Expected entry, double now)
     @cython.locals(entry=Expected, statement=Statement)
     cdef _take_ready(self, int status, double now)

@@ -15,10 +15,11 @@ from protocols.interface import ScanLimits
 from protocols.postgres import expected
 from protocols.postgres.answers import deallocated_names, error_fields, followed_setting
 from protocols.postgres.ledger import Expected, Ledger
-from protocols.postgres.prepared import UNKNOWN_TEXT, PreparedStatements, retell
+from protocols.postgres.prepared import PreparedStatements, retell
+from protocols.postgres.records import Records
 from protocols.postgres.refuse import refusal_message
 from protocols.postgres.refuse import sqlstate as sqlstate_of
-from protocols.statements import Outcome, Statement, StatementSink, kind_of_word
+from protocols.statements import Outcome, Statement
 
 _NOTHING = expected.NOTHING
 _QUERY = expected.QUERY
@@ -38,7 +39,6 @@ _FAILED_TRANSACTION = expected.FAILED_TRANSACTION
 
 # A member of an Enum is looked up through its class; these are read for every statement.
 _FAILED = Outcome.FAILED
-_PENDING = Outcome.PENDING
 _PREPARED = Outcome.PREPARED
 _REFUSED = Outcome.REFUSED
 _SKIPPED = Outcome.SKIPPED
@@ -59,13 +59,13 @@ class ServerScan:
 
     def __init__(
         self,
-        sink: StatementSink,
+        records: Records,
         limits: ScanLimits,
         ledger: Ledger,
         statements: PreparedStatements,
         status: int,
     ) -> None:
-        self._sink = sink
+        self._records = records
         self._ledger = ledger
         self._statements = statements
         self._message_limit = limits.message
@@ -75,8 +75,6 @@ class ServerScan:
         self._held = b""
         self._pass = 0
         self._drop = 0
-        self._rows = 0
-        self._bytes = 0
         # The server takes copy data.
         self._is_copy_in = False
 
@@ -112,8 +110,9 @@ class ServerScan:
             copied = at
             pieces = []
             self._drop = 0
-        rows = self._rows
-        count = self._bytes
+        records = self._records
+        rows = records.rows
+        count = records.size
         ledger = self._ledger
         may_have_rows = ledger.head == _QUERY or ledger.head == _EXECUTE
         p = data
@@ -140,11 +139,11 @@ class ServerScan:
                 if left < total and (left < _LOOK_LIMIT and self._is_read(code)):
                     self._held = data[at:]
                     break
-                self._rows = rows
-                self._bytes = count
+                records.rows = rows
+                records.size = count
                 replacement = self._take_server(code, data, at, total, now)
-                rows = self._rows
-                count = self._bytes
+                rows = records.rows
+                count = records.size
                 may_have_rows = ledger.head == _QUERY or ledger.head == _EXECUTE
                 if replacement is not None:
                     if pieces is None:
@@ -164,8 +163,8 @@ class ServerScan:
                 break
             at += total
         self._pass = remaining
-        self._rows = rows
-        self._bytes = count
+        records.rows = rows
+        records.size = count
         if pieces is None:
             if at >= size:
                 return data
@@ -262,7 +261,7 @@ class ServerScan:
         elif code == 0x56:  # FunctionCallResponse
             if head == _FUNCTION:
                 ledger.is_answered = True
-                self._bytes += total
+                self._records.size += total
                 return None
         raise PeerViolation("the data source sent an answer out of step")
 
@@ -278,11 +277,11 @@ class ServerScan:
         statement = entry.statement
         if statement is not None:
             statement.tag = tag
-            if self._rows == 0:
+            if self._records.rows == 0:
                 statement.rows += _count_in(tag)
             else:
-                statement.rows += self._rows
-                self._rows = 0
+                statement.rows += self._records.rows
+                self._records.rows = 0
         if self._is_copy_in:
             self._is_copy_in = False
             ledger.is_copying = False
@@ -304,26 +303,8 @@ class ServerScan:
                 # What was on its way when this was sent did not come to pass: the
                 # record tells what the server really ran.
                 retell(statement, entry.name, prepared)
-            self.end(statement, outcome, now)
+            self._records.answer(statement, outcome, now)
         self._statements.release(entry.prepared)
-
-    def end(self, statement: Statement, outcome: Outcome, now: float) -> None:
-        """Close a statement's record, once."""
-        if statement.outcome is not _PENDING:
-            return
-        statement.outcome = outcome
-        statement.ended = now
-        statement.rows += self._rows
-        statement.bytes_out = self._bytes
-        self._bytes = 0
-        self._rows = 0
-        text = statement.text
-        # WITH may be any kind, as its tag tells.
-        if statement.tag and (
-            not text or text[0] == 0x57 or text[0] == 0x77 or text is UNKNOWN_TEXT
-        ):
-            statement.kind = kind_of_word(statement.tag.split(b" ", 1)[0])
-        self._sink.end(statement)
 
     def _end_refused(self, entry: Expected, now: float) -> None:
         """The server has said yes in the place of a refusal; that ends the session."""
@@ -331,7 +312,7 @@ class ServerScan:
         if statement is not None:
             assert isinstance(entry.refusal, Refusal)
             statement.code = sqlstate_of(entry.refusal)
-            self.end(statement, _REFUSED, now)
+            self._records.end(statement, _REFUSED, now)
         raise PeerViolation("the data source accepted what was never sent")
 
     def _take_ready(self, status: int, now: float) -> None:
@@ -344,6 +325,7 @@ class ServerScan:
         except LookupError:
             raise PeerViolation("the data source sent ReadyForQuery out of step") from None
         self.status = status
+        self._records.settle()
         if status == _IDLE:
             self._statements.close_portals()
         if entry is None:
@@ -357,9 +339,9 @@ class ServerScan:
                 if not statement.code:
                     self._end_refused(entry, now)
                 outcome = _REFUSED
-            self.end(statement, outcome, now)
-        self._bytes = 0
-        self._rows = 0
+            self._records.end(statement, outcome, now)
+        self._records.size = 0
+        self._records.rows = 0
 
     def _take_error(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
         stop = at + min(total, _LOOK_LIMIT)
@@ -382,6 +364,7 @@ class ServerScan:
             ledger.skip_maybes()
         head = ledger.head
         if head == _NOTHING or head == _SYNC or head == _MAYBE:
+            self._records.fail_commit(sqlstate, now)
             return None
         self._is_copy_in = False
         ledger.is_copying = False
@@ -420,9 +403,9 @@ class ServerScan:
                         prepared = self._statements.in_portal(entry.name)
                         if prepared is not entry.prepared and entry.refusal is None:
                             retell(statement, entry.name, prepared)
-                    self.end(statement, failed, now)
+                    self._records.end(statement, failed, now)
                 else:
-                    self.end(statement, _SKIPPED, now)
+                    self._records.end(statement, _SKIPPED, now)
             if entry.code == _EXECUTE:
                 self._statements.release(entry.prepared)
             if not ledger.is_skipping:
@@ -442,7 +425,7 @@ class ServerScan:
         if prepared.name and prepared.pending is not None:
             statement = prepared.pending
             prepared.pending = None
-            self.end(statement, _PREPARED, now)
+            self._records.end(statement, _PREPARED, now)
 
     def _confirm_bind(self, entry: Expected, now: float) -> None:
         if entry.refusal is not None:
@@ -455,7 +438,7 @@ class ServerScan:
         statement = self._statements.forget(name)
         if statement is not None:
             # Parsed, perhaps bound, never run: told all the same.
-            self.end(statement, _PREPARED, now)
+            self._records.end(statement, _PREPARED, now)
 
     def _follow_deallocate(self, tag: bytes, statement: Statement | None, now: float) -> None:
         """Forget what DEALLOCATE and DISCARD ALL have removed, to keep the count true."""

@@ -574,12 +574,71 @@ def test_a_query_may_stand_in_a_pipeline(slicing: Slicing):
 
 
 @three_slicings
-def test_an_error_at_the_sync_itself_belongs_to_no_statement(slicing: Slicing):
-    # A deferred constraint fails when the implicit transaction commits.
+@pytest.mark.parametrize("answer", [complete(b"INSERT 0 1"), SUSPENDED], ids=["done", "suspended"])
+def test_a_commit_that_fails_at_the_sync_fails_the_statement_before_it(
+    slicing: Slicing, answer: bytes
+):
+    # A deferred constraint is checked when the implicit transaction commits.
     talk = Talk(slicing)
-    talk.passes(unnamed(b"insert") + SYNC, RAN + error(b"23505") + READY)
-    assert talk.told == [("execute", b"insert", "succeeded")]
+    talk.client(unnamed(b"insert") + SYNC)
+    talk.server(PARSED, BOUND, ROW, answer)
+    assert talk.told == []
+    assert talk.server(error(b"23503")) == error(b"23503")
+    assert talk.server(READY) == READY
+    assert talk.told == [("execute", b"insert", "failed")]
+    assert (talk.last.code, talk.last.rows, talk.last.bytes_out) == ("23503", 1, len(ROW))
     talk.finish()
+
+
+@three_slicings
+def test_a_commit_that_fails_is_told_of_the_last_statement_of_its_own_sync(slicing: Slicing):
+    talk = Talk(slicing)
+    talk.client(unnamed(b"before"), SYNC, unnamed(b"one"), unnamed(b"two"), SYNC)
+    talk.client(unnamed(b"behind"), SYNC)
+    talk.server(RAN, READY, RAN, RAN, error(b"40001"), error(b"XX000"), READY, RAN, READY)
+    assert talk.told == [
+        ("execute", b"before", "succeeded"),
+        ("execute", b"one", "succeeded"),
+        ("execute", b"two", "failed"),
+        ("execute", b"behind", "succeeded"),
+    ]
+    assert [each.code for each in talk.sink.ended] == ["", "", "40001", ""]
+    talk.finish()
+
+
+def test_a_sync_that_fails_with_nothing_run_before_it_fails_nothing():
+    talk = Talk()
+    talk.client(unnamed(b"select"), SYNC, SYNC)
+    talk.server(RAN, READY, error(b"57014"), READY)
+    assert talk.told == [("execute", b"select", "succeeded")]
+    assert talk.last.code == ""
+    talk.finish()
+
+
+def test_what_was_answered_but_not_committed_when_the_session_ends_is_unknown():
+    talk = Talk()
+    talk.client(unnamed(b"insert"), SYNC)
+    talk.server(RAN)
+    talk.close()
+    assert talk.told == [("execute", b"insert", "interrupted")]
+
+
+def test_what_was_answered_within_a_transaction_when_the_session_ends_has_succeeded():
+    talk = Talk()
+    talk.passes(query(b"begin"), complete(b"BEGIN") + ready(b"T"))
+    talk.client(unnamed(b"insert"), SYNC)
+    talk.server(RAN)
+    talk.close()
+    assert talk.told[1:] == [("execute", b"insert", "succeeded")]
+
+
+def test_a_commit_that_failed_before_the_session_ended_has_failed():
+    talk = Talk()
+    talk.client(unnamed(b"insert"), SYNC)
+    talk.server(RAN, error(b"23505"))
+    talk.close()
+    assert talk.told == [("execute", b"insert", "failed")]
+    assert talk.last.code == "23505"
 
 
 @three_slicings

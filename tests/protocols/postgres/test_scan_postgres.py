@@ -212,3 +212,27 @@ def test_the_model_answers_as_the_real_server_does(
         assert heads(said) == heads(model.said)
     finally:
         session.end()
+
+
+def test_a_deferred_constraint_that_fails_at_the_commit_is_told_as_a_failure(
+    postgres: PostgresServer,
+):
+    session = Session(postgres)
+    try:
+        session.say(query(b"create temp table t (i int unique deferrable initially deferred)"))
+        assert heads(session.say(unnamed(b"insert into t values (1), (1)") + SYNC)) == "12CEZ"
+        failed = session.recorder.ended[-1]
+        assert (str(failed.outcome), failed.code, failed.rows) == ("failed", "23505", 2)
+        # Within a transaction it is COMMIT that fails; simple queries fail as a whole.
+        session.say(query(b"begin") + unnamed(b"insert into t values (2), (2)") + SYNC)
+        assert heads(session.say(unnamed(b"commit") + SYNC)) == "12EZ"
+        assert session.told()[-2:] == [
+            (b"insert into t values (2), (2)", 2, "succeeded"),
+            (b"commit", 0, "failed"),
+        ]
+        assert heads(session.say(query(b"insert into t values (3), (3)"))) == "EZ"
+        assert session.told()[-1][2] == "failed"
+        assert heads(session.say(unnamed(b"insert into t values (4)") + SYNC)) == "12CZ"
+        assert session.told()[-1][1:] == (1, "succeeded")
+    finally:
+        session.end()
