@@ -133,7 +133,8 @@ class ScanLimits:
     ``text``: how much of a statement's text is kept. ``message``: the largest message
     either side may announce. ``prepared`` and ``prepared_bytes``: how many prepared
     statements, and how much of their text, one session may hold. ``outstanding``: how
-    many unanswered messages, before the client is read no further.
+    many unanswered messages, before the client is read no further. ``values``: how much
+    of a statement's bound values is kept for the log; 0 for none.
     """
 
     text: int = 64 * 1024
@@ -141,6 +142,7 @@ class ScanLimits:
     prepared: int = 65_536
     prepared_bytes: int = 16 * 1024 * 1024
     outstanding: int = 16_384
+    values: int = 0
 
 
 class Wrapping(Protocol):

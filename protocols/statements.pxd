@@ -11,7 +11,7 @@ cpdef kind_of_text(bytes text)
 @cython.no_gc
 @cython.freelist(512)
 cdef class Statement:
-    cdef public object via, text, kind, name, outcome, tag, code, parameters, rule
+    cdef public object via, text, kind, name, outcome, tag, code, values, rule
     cdef public Py_ssize_t text_length, rows, bytes_in, bytes_out
     cdef public double started, ended
     cdef public long long number, place

@@ -11,6 +11,7 @@ import re
 from enum import StrEnum
 
 from protocols.errors import Refusal
+from protocols.values import BoundValues
 
 
 class Via(StrEnum):
@@ -177,6 +178,7 @@ class Statement:
     (monotonic seconds). ``rows`` counts rows sent to the client or, where the server
     only tells a number (INSERT, COPY), that number. ``tag`` is the server's last
     command tag. ``code`` is the SQLSTATE of the error that ended it, or "".
+    ``values`` are those bound to it, where the log is to have them.
     ``number`` and ``place`` belong to the sink: the statement's number in its session
     and its place in the journal. ``rule`` names the rule of a policy that refused it.
     """
@@ -195,7 +197,7 @@ class Statement:
         self.bytes_out = 0
         self.tag = b""
         self.code = ""
-        self.parameters: bytes | None = None
+        self.values: BoundValues | None = None
         self.number = 0
         self.place = 0
         self.rule = ""

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from protocols.errors import Reason, Refusal
-from protocols.interface import ScanLimits, WireProtocol
+from protocols.interface import WireProtocol
 from protocols.mysql.protocol import DEFAULT_SERVER_VERSION, MySQL
 from protocols.postgres import PROTOCOL as POSTGRES
 from proxy import parts
@@ -189,7 +189,7 @@ async def running(config: Config) -> AsyncIterator[App]:
             audit=audit,
             metrics=metrics,
             limits=config.limits,
-            scan_limits=ScanLimits(text=config.audit.text_limit),
+            scan_limits=parts.scan_limits(config.audit),
             verdicts=Verdicts(),
             poller=poller,
         )

@@ -154,6 +154,7 @@ file = "{_KEY}"                   # mode 0600; back it up apart from the store
 folder = "audit"
 # rotate_bytes = 268435456
 # text_limit = 65536              # bytes of a statement's text in its record
+# parameters = false              # whether records hold the values bound to statements
 
 [egress]
 # Data sources on loopback and private addresses.

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from policies.egress import Address, EgressRules
+from protocols.interface import ScanLimits
 from proxy.audit.log import AuditLog
 from proxy.audit.settings import AuditSettings
 from proxy.config import AuditConfig, Config
@@ -56,6 +57,16 @@ def audit_settings(config: AuditConfig) -> AuditSettings:
         low_mark=config.queue_bytes // 16,
         maximum_queued=config.queue_bytes,
     )
+
+
+VALUES_KEPT = 16 * 1024
+"""Bytes of a statement's bound values in its record, where ``audit.parameters`` is on: a
+quarter of what a text may have, and many times what a form sends."""
+
+
+def scan_limits(config: AuditConfig) -> ScanLimits:
+    """What a session's scanner keeps for the audit log."""
+    return ScanLimits(text=config.text_limit, values=VALUES_KEPT if config.parameters else 0)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ cdef class Expected:
     cdef public object refusal
     cdef public Py_ssize_t weight
     cdef public Py_ssize_t segment
+    cdef public object values
 
 cdef class Ledger:
     cdef object _entries
@@ -33,6 +34,7 @@ cdef class Ledger:
     cpdef Expected push(
         self, int code, bytes name, bytes source, prepared, statement, refusal, Py_ssize_t weight
     )
+    cpdef add_weight(self, Expected entry, Py_ssize_t weight)
     cpdef Expected first(self)
     @cython.locals(entry=Expected)
     cpdef Expected take(self)

@@ -21,6 +21,7 @@ from typing import Any
 
 from protocols.postgres import expected
 from protocols.statements import Statement
+from protocols.values import BoundValues
 
 _NOTHING = expected.NOTHING
 _QUERY = expected.QUERY
@@ -39,7 +40,7 @@ class Expected:
     ends. ``refusal`` is set where we replaced the client's message: the server's error
     in this place is rewritten into the refusal. ``weight`` is how many bytes of text it
     keeps. ``segment`` counts the Syncs before it: an error takes along what stands in
-    the same segment, and nothing else.
+    the same segment, and nothing else. ``values`` are a Bind's, where they are kept.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Expected:
         self.refusal = refusal
         self.weight = weight
         self.segment = segment
+        self.values: BoundValues | None = None
 
 
 class Ledger:
@@ -119,6 +121,11 @@ class Ledger:
                 self._is_uncertain = False
                 self.is_lost = code != _SYNC
         return entry
+
+    def add_weight(self, entry: Expected, weight: int) -> None:
+        """The newest entry keeps more than its text."""
+        entry.weight += weight
+        self.weight += weight
 
     def first(self) -> Expected:
         """The entry whose answer comes next; there must be one."""

@@ -14,9 +14,11 @@ cdef class Prepared:
     cdef public bint is_confirmed
     cdef public Py_ssize_t holders
     cdef public Statement pending
+    cdef public bint has_values_shown
+    cdef public tuple types
 
 cdef class PreparedStatements:
-    cdef dict _statements, _portals, _coming_statements, _coming_portals
+    cdef dict _statements, _portals, _coming_statements, _coming_portals, _values
     cdef Py_ssize_t _coming_count, _bytes, _count_limit, _bytes_limit
 
     @cython.locals(named=Py_ssize_t)
@@ -32,10 +34,13 @@ cdef class PreparedStatements:
     cdef drop_all(self)
     cdef name_statement(self, Prepared prepared)
     @cython.locals(prepared=Prepared)
-    cdef open_portal(self, bytes name, bytes source)
+    cdef open_portal(self, bytes name, bytes source, values)
     cdef close_portal(self, bytes name)
     cdef close_portals(self)
     cdef Prepared in_portal(self, bytes name)
+    cdef values_in(self, bytes portal)
+    @cython.locals(coming=Expected, prepared=Prepared)
+    cdef bint may_show_values(self, bytes name) except -1
     cdef list names(self)
     @cython.locals(prepared=Prepared, statement=Statement)
     cdef Statement forget(self, bytes name)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from protocols.postgres import expected
 from protocols.postgres.ledger import Expected
 from protocols.statements import Kind, Statement
+from protocols.values import BoundValues
 
 _PARSE = expected.PARSE
 _BIND = expected.BIND
@@ -33,7 +34,8 @@ class Prepared:
 
     ``pending`` is its record until it has run. ``segment`` is the ledger's when it was
     sent, ``is_confirmed`` says that the server has made it. ``holders`` counts what
-    keeps its text: its name, portals, unanswered Executes.
+    keeps its text: its name, portals, unanswered Executes. ``has_values_shown``: the log
+    may have the values bound to it, of ``types``; never where its text is redacted or cut.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Prepared:
         self.is_confirmed = False
         self.holders = 0
         self.pending: Statement | None = None
+        self.has_values_shown = False
+        self.types: tuple[int, ...] = ()
 
 
 class PreparedStatements:
@@ -55,6 +59,8 @@ class PreparedStatements:
     def __init__(self, count_limit: int, bytes_limit: int) -> None:
         self._statements: dict[bytes, Prepared] = {}
         self._portals: dict[bytes, Prepared | None] = {}
+        # Of portals, where they are kept.
+        self._values: dict[bytes, BoundValues] = {}
         self._coming_statements: dict[bytes, Expected] = {}
         self._coming_portals: dict[bytes, Expected] = {}
         self._coming_count = 0
@@ -128,18 +134,25 @@ class PreparedStatements:
         prepared.is_confirmed = True
         self.retain(prepared)
 
-    def open_portal(self, name: bytes, source: bytes) -> None:
+    def open_portal(self, name: bytes, source: bytes, values: BoundValues | None) -> None:
         """The server has bound the statement named ``source`` to this portal."""
         prepared = self._statements.get(source)
         if prepared is not None:
             self.retain(prepared)
         if name in self._portals:
-            self.release(self._portals[name])
+            self.close_portal(name)
         self._portals[name] = prepared
+        if values is not None and prepared is not None and prepared.has_values_shown:
+            self._values[name] = values
+            self._bytes += values.cost
 
     def close_portal(self, name: bytes) -> None:
         """The server has it no more, if it ever had."""
         self.release(self._portals.pop(name, None))
+        if self._values:
+            values = self._values.pop(name, None)
+            if values is not None:
+                self._bytes -= values.cost
 
     def close_portals(self) -> None:
         """Portals end with their transaction."""
@@ -147,10 +160,26 @@ class PreparedStatements:
             for prepared in self._portals.values():
                 self.release(prepared)
             self._portals.clear()
+        if self._values:
+            for values in self._values.values():
+                self._bytes -= values.cost
+            self._values.clear()
 
     def in_portal(self, name: bytes) -> Prepared | None:
         """What the server runs on an Execute of this portal; None where nobody knows."""
         return self._portals.get(name)
+
+    def values_in(self, portal: bytes) -> BoundValues | None:
+        """What is bound to this portal, where the log may have it."""
+        return self._values.get(portal)
+
+    def may_show_values(self, name: bytes) -> bool:
+        """Whether neither what has this name at the server nor what will is a secret."""
+        coming = self._coming_statements.get(name)
+        for prepared in (self._statements.get(name), None if coming is None else coming.prepared):
+            if prepared is not None and not prepared.has_values_shown:
+                return False
+        return True
 
     def names(self) -> list[bytes]:
         """Of the statements that the server has."""

@@ -12,7 +12,7 @@ cdef class ClientScan:
     cdef StatementSink _sink
     cdef Ledger _ledger
     cdef PreparedStatements _statements
-    cdef Py_ssize_t _text_limit, _message_limit, _outstanding_limit
+    cdef Py_ssize_t _text_limit, _message_limit, _outstanding_limit, _values_limit
     cdef bint _goodbye
     cdef object _held
     cdef Py_ssize_t _held_need, _pass, _drop
@@ -43,6 +43,7 @@ cdef class ClientScan:
     @cython.locals(stop=Py_ssize_t, portal_end=Py_ssize_t, name_end=Py_ssize_t,
                    prepared=Prepared, ledger=Ledger, entry=Expected)
     cdef _take_bind(self, bytes data, Py_ssize_t at, Py_ssize_t total)
+    cdef _keep_values(self, Expected entry, Prepared prepared, bytes data, Py_ssize_t at, Py_ssize_t stop)
     @cython.locals(end=Py_ssize_t, prepared=Prepared, ledger=Ledger, coming=Expected)
     cdef _take_execute(self, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
     @cython.locals(target=int, ledger=Ledger, entry=Expected)

@@ -19,6 +19,7 @@ import cython
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import ScanLimits
 from protocols.postgres import expected, in_place
+from protocols.postgres.bound import types_in, values_in
 from protocols.postgres.ledger import Expected, Ledger
 from protocols.postgres.prepared import (
     NAME_LENGTH,
@@ -86,6 +87,7 @@ class ClientScan:
         self._text_limit = limits.text
         self._message_limit = limits.message
         self._outstanding_limit = limits.outstanding
+        self._values_limit = limits.values
         self._goodbye = False
         self._held = bytearray()
         self._held_need = 0
@@ -228,6 +230,9 @@ class ClientScan:
             return total if total < limit else limit
         if code == 0x42:  # Bind
             limit = 7 + 2 * _NAME_LIMIT
+            if self._values_limit > 0:
+                # With as many format codes and lengths as the values that can be kept.
+                limit += 2 * self._values_limit
             return total if total < limit else limit
         if code == 0x45 or code == 0x44 or code == 0x43:  # Execute, Describe, Close
             if total > (10 if code == 0x45 else 7) + _NAME_LIMIT:
@@ -350,6 +355,9 @@ class ClientScan:
         # The sink's text, not the wire's: a secret that was redacted stays redacted.
         prepared = Prepared(name, statement.text, text_length, statement.kind, ledger.segment)
         prepared.pending = statement
+        if self._values_limit > 0:
+            prepared.has_values_shown = statement.text is text and text_length == len(text)
+            prepared.types = types_in(data, end + 1, stop)
         if ledger.is_skipping:
             if not name:
                 # Kept until the Sync: its Execute, skipped as well, is one record with it.
@@ -391,7 +399,17 @@ class ClientScan:
             refusal = Refusal(Reason.LIMIT_EXCEEDED, "this session holds too many portals")
         entry = ledger.push(_BIND, portal, name, prepared, None, refusal, 0)
         self._statements.send_portal(entry)
+        if self._values_limit > 0 and prepared is not None:
+            self._keep_values(entry, prepared, data, name_end + 1, stop)
         return None if refusal is None else in_place.PARSE
+
+    def _keep_values(
+        self, entry: Expected, prepared: Prepared, data: bytes, at: int, stop: int
+    ) -> None:
+        if self._statements.may_show_values(entry.source):
+            entry.values = values_in(data, at, stop, prepared.types, self._values_limit)
+            if entry.values is not None:
+                self._ledger.add_weight(entry, entry.values.cost)
 
     def _take_execute(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
         end = find_nul(data, at + 5, at + total)
@@ -427,6 +445,11 @@ class ClientScan:
             refusal = self._sink.begin(statement)
         statement.bytes_in += total + self._bind_bytes
         self._bind_bytes = 0
+        if self._values_limit > 0:
+            # What is on its way there; the answer tells what the portal really had.
+            statement.values = (
+                self._statements.values_in(portal) if coming is None else coming.values
+            )
         if ledger.is_skipping:
             return self._skip(statement, refusal, now)
         self._last_sent = statement

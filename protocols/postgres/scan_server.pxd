@@ -19,7 +19,7 @@ cdef class ServerScan:
     cdef readonly bint is_fatal
     cdef bytes _held
     cdef Py_ssize_t _pass, _drop
-    cdef bint _is_copy_in
+    cdef bint _is_copy_in, _keeps_values
 
     cpdef bint is_between(self) except -1
     cpdef Py_ssize_t remaining(self)

@@ -69,6 +69,7 @@ class ServerScan:
         self._ledger = ledger
         self._statements = statements
         self._message_limit = limits.message
+        self._keeps_values = limits.values > 0
         self.status = status
         self.settings: dict[bytes, bytes] = {}
         self.is_fatal = False
@@ -303,6 +304,8 @@ class ServerScan:
                 # What was on its way when this was sent did not come to pass: the
                 # record tells what the server really ran.
                 retell(statement, entry.name, prepared)
+            if self._keeps_values:
+                statement.values = self._statements.values_in(entry.name)
             self._records.answer(statement, outcome, now)
         self._statements.release(entry.prepared)
 
@@ -403,6 +406,8 @@ class ServerScan:
                         prepared = self._statements.in_portal(entry.name)
                         if prepared is not entry.prepared and entry.refusal is None:
                             retell(statement, entry.name, prepared)
+                        if self._keeps_values:
+                            statement.values = self._statements.values_in(entry.name)
                     self._records.end(statement, failed, now)
                 else:
                     self._records.end(statement, _SKIPPED, now)
@@ -431,7 +436,7 @@ class ServerScan:
         if entry.refusal is not None:
             self._end_refused(entry, now)
         self._statements.drop(entry)
-        self._statements.open_portal(entry.name, entry.source)
+        self._statements.open_portal(entry.name, entry.source, entry.values)
 
     def forget(self, name: bytes, now: float) -> None:
         """The server has this statement no more."""

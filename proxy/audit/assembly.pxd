@@ -17,8 +17,7 @@ cdef class Assembly:
     cdef public double last_checkpoint
 
     @cython.locals(batch=Batch, chain=Chain, recorder=SessionRecorder, statement=Statement,
-                   fragments=SessionFragments, line=bytes, freed="long long",
-                   with_parameters=bint)
+                   fragments=SessionFragments, line=bytes, freed="long long")
     cpdef long long encode(self, pending, Py_ssize_t most) except -1
     cdef _add(self, Batch batch, bytes line)
     cdef _sign(self, Batch batch)

@@ -112,7 +112,6 @@ class Assembly:
     def encode(self, pending: deque[Queued], most: int) -> int:
         """Chain at most ``most`` items of the queue; how many bytes of it are free again."""
         chain = self.chain
-        with_parameters = self._settings.with_parameters
         freed = 0
         batch = self._open_batch()
         popleft = pending.popleft
@@ -124,6 +123,8 @@ class Assembly:
             if isinstance(item, tuple):
                 recorder, statement = item
                 freed += len(statement.text)
+                if statement.values is not None:
+                    freed += statement.values.cost
                 fragments = recorder.fragments
                 if fragments.file != self._file:
                     fragments.file = self._file
@@ -136,7 +137,6 @@ class Assembly:
                         chain.sequence + 1,
                         chain.prev,
                         recorder.wall_base,
-                        with_parameters,
                     )
                 )
                 self._add(batch, line)

@@ -39,7 +39,7 @@ MAXIMUM_UNSIGNED = 8192
 
 MAXIMUM_LINE = 4 * 1024 * 1024
 """Bytes of a line. The longest is a statement of 64 KiB, every byte a 6-byte escape,
-with 16 KiB of parameters: far below; a longer line is not ours."""
+with 16 KiB of values: far below; a longer line is not ours."""
 
 FILE_NAME = re.compile(r"audit-(\d{8})-(\d{4,9})\.jsonl")
 HEAD_NAME = "head"

@@ -21,5 +21,4 @@ cpdef bytes encode_statement(
     long long sequence,
     str prev,
     double wall_base,
-    bint with_parameters=*,
 )

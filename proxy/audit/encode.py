@@ -27,6 +27,7 @@ from json.encoder import encode_basestring_ascii as quote
 import cython
 
 from protocols.statements import Outcome, Statement
+from protocols.values import BoundValues
 from proxy.audit.context import SessionContext
 from proxy.audit.ocsf import (
     PRODUCT,
@@ -48,9 +49,6 @@ else:
 
 MAXIMUM_STRING = 8192
 """Characters of one string of an event; longer ones are cut. Statement text is not."""
-
-MAXIMUM_PARAMETERS = 16 * 1024
-"""Bytes of bind parameters shown, where the operator has switched them on."""
 
 RESERVED = frozenset({"chain", "prev", "signature", "statement"})
 """Members of ``unmapped`` that no event may bring."""
@@ -245,7 +243,6 @@ def encode_statement(
     sequence: int,
     prev: str,
     wall_base: float,
-    with_parameters: bool = False,
 ) -> bytes:
     """One ended statement as a line. ``wall_base`` as SessionContext's."""
     if (
@@ -267,9 +264,8 @@ def encode_statement(
             more += f',"rule":{quote(statement.rule)}'
     if statement.name:
         more += f',"name":{quote(text_of(statement.name)[0])}'
-    if with_parameters and statement.parameters is not None:
-        shown = text_of(statement.parameters[:MAXIMUM_PARAMETERS])[0]
-        more += f',"parameters":{quote(shown)}'
+    if statement.values is not None:
+        more += _values(statement.values)
     text = statement.text
     if statement.text_length != len(text):
         more += f',"length":{statement.text_length}'
@@ -302,6 +298,30 @@ def encode_statement(
         prev,
     )
     return line
+
+
+def _values(values: BoundValues) -> str:
+    """Bound values: text as a string, NULL as null, what is binary in hex with its type."""
+    shown: list[object] = []
+    for value in values.shown:
+        data = value.data
+        if data is None:
+            shown.append(None)
+            continue
+        is_cut = len(data) < value.length
+        if not value.is_binary and not is_cut:
+            shown.append(text_of(data)[0])
+            continue
+        told: dict[str, object] = (
+            {"hex": data.hex()} if value.is_binary else {"text": text_of(data)[0]}
+        )
+        if value.is_binary and value.type:
+            told["type"] = value.type
+        if is_cut:
+            told["length"] = value.length
+        shown.append(told)
+    count = f',"parameters_count":{values.count}' if len(shown) < values.count else ""
+    return f',"parameters":{json.dumps(shown, separators=(",", ":"))}{count}'
 
 
 # COMPLETION_TAG_BUFSIZE; tags are upper-case words and counts ("INSERT 0 5").

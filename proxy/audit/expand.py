@@ -143,7 +143,7 @@ def _expanded(line: Record, constants: Record, link: Link) -> Record:
     }
     if line.get("lossy"):
         extra["is_text_lossy"] = True
-    for name in ("rule", "name", "parameters"):
+    for name in ("rule", "name", "parameters", "parameters_count"):
         if name in line:
             extra[name] = line[name]
     extra["statement"], extra["prev"] = link.statement, link.prev

@@ -97,6 +97,8 @@ class SessionRecorder(StatementSink):
         """Queue an ended statement's record. Never raises; what is lost is counted."""
         queue = self._queue
         cost = len(statement.text) + _RECORD_COST
+        if statement.values is not None:
+            cost += statement.values.cost
         if queue.pending_bytes + queue.unwritten_bytes + cost > queue.maximum_queued:
             queue.count_lost()
             self._journal.settle(statement)

@@ -48,6 +48,5 @@ class AuditSettings:
     high_mark: int = 16 * 1024 * 1024
     low_mark: int = 4 * 1024 * 1024
     maximum_queued: int = 64 * 1024 * 1024
-    with_parameters: bool = False
     journal_segment: int = journal.SEGMENT
     journal_segments: int = journal.SEGMENTS

@@ -85,6 +85,7 @@ class AuditConfig:
     """The audit log.
 
     ``text_limit`` is how much of a statement's text a record keeps, in bytes.
+    ``parameters``: records hold the values bound to a statement (PostgreSQL).
     ``sync_interval`` is how long a statement's record may wait for fsync (the records
     that must be durable first do not wait for it). ``durable_timeout`` bounds how long a
     login waits for its record before it is refused. ``queue_bytes`` bounds what may wait
@@ -96,6 +97,7 @@ class AuditConfig:
         default=256 * _MEBIBYTE, metadata=_read(Whole(_MEBIBYTE, 16 * 1024 * _MEBIBYTE))
     )
     text_limit: int = field(default=64 * 1024, metadata=_read(Whole(256, _MEBIBYTE)))
+    parameters: bool = field(default=False, metadata=_read(Flag()))
     sync_interval: float = field(default=1.0, metadata=_read(Seconds(0.01, 10.0)))
     checkpoint_interval: float = field(default=60.0, metadata=_read(Seconds(1.0, 60.0)))
     durable_timeout: float = field(default=2.0, metadata=_read(Seconds(0.1, 60.0)))

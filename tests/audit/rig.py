@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocols.statements import Kind, Outcome, Statement, Via
+from protocols.values import BoundValue, BoundValues
 from proxy.audit import AuditLog, AuditSettings, Leg, SessionContext, SessionRecorder
 from proxy.audit.writer import Disk
 from tests.servers.waiting import eventually
@@ -165,7 +166,9 @@ def statements_of_every_sort() -> list[Statement]:
     ):
         made.append(finish(statement(text)))
     named = finish(statement(b"SELECT $1"))
-    named.via, named.name, named.parameters = Via.EXECUTE, b'p"\xff', b"\x00\x01card 4111"
+    named.via, named.name = Via.EXECUTE, b'p"\xff'
+    card = BoundValue(b"\x00\x01card 4111", 11, is_binary=False, type=0)
+    named.values = BoundValues((card,), count=1)
     cut = finish(statement(b"SELECT 'long"))
     cut.text_length, cut.bytes_out = 100_000, 4096
     copied = finish(statement(b"COPY t FROM STDIN"))

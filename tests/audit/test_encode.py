@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.statements import Kind, Outcome, Via
+from protocols.values import BoundValue, BoundValues
 from proxy.audit.chain import Link, parse_link
 from proxy.audit.encode import (
     MAXIMUM_STRING,
@@ -159,11 +160,33 @@ def test_every_byte_that_is_not_plain_is_seen_wherever_it_stands():
             assert not is_plain(b"x" * place + bytes([byte]) + b"x" * (40 - place))
 
 
-def test_bind_parameters_are_shown_only_where_switched_on():
+def test_bound_values_are_text_null_or_hex_with_the_type():
     made = finish(statement())
-    made.parameters = b"4111 1111"
-    assert "4111" not in encoded(made)[0]
-    assert encoded(made, with_parameters=True)[1]["unmapped"]["parameters"] == "4111 1111"
+    assert "parameters" not in encoded(made)[0]
+    made.values = BoundValues(
+        (
+            BoundValue(b'4111 "1111"', 11, is_binary=False, type=25),
+            BoundValue(None, 0, is_binary=False, type=0),
+            BoundValue(b"\0\0\0\x2a", 4, is_binary=True, type=23),
+            BoundValue(b"\0", 1, is_binary=True, type=0),
+            BoundValue(b"\xffab", 2_000, is_binary=False, type=0),
+            BoundValue(b"\1", 9_000, is_binary=True, type=17),
+        ),
+        count=9,
+    )
+    extra = encoded(made)[1]["unmapped"]
+    assert extra["parameters"] == [
+        '4111 "1111"',
+        None,
+        {"hex": "0000002a", "type": 23},
+        {"hex": "00"},
+        {"text": "\\xffab", "length": 2_000},
+        {"hex": "01", "type": 17, "length": 9_000},
+    ]
+    assert extra["parameters_count"] == 9
+    made.values = BoundValues((), count=0)
+    assert encoded(made)[1]["unmapped"]["parameters"] == []
+    assert "parameters_count" not in encoded(made)[0]
 
 
 def test_a_copy_into_a_table_is_a_write_and_one_out_of_it_a_query():

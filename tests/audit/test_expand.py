@@ -59,7 +59,7 @@ def statements_in(records):
 
 
 async def write_every_sort(folder):
-    async with opened(folder, with_parameters=True) as log:
+    async with opened(folder) as log:
         recorder = log.recorder(context())
         for one in statements_of_every_sort():
             recorder.begin(one)
@@ -73,6 +73,9 @@ async def test_statements_read_as_the_records_that_an_older_log_has_whole(tmp_pa
     read = statements_in(search(tmp_path, Filters()))
     assert len(read) == len(expected) == len(statements_of_every_sort())
     for mine, theirs in zip(read, expected, strict=True):
+        if "parameters" in theirs["unmapped"]:
+            # One text, before values had a form; no release could be told to keep them.
+            theirs["unmapped"]["parameters"] = [theirs["unmapped"]["parameters"]]
         assert mine == theirs
         assert list(mine) == list(theirs)
         assert problems(mine | {"metadata": {**mine["metadata"], "sequence": 1}}) == []

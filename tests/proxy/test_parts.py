@@ -7,7 +7,15 @@ import pytest
 
 from policies.egress import check_address
 from proxy.config import Config, parse_config
-from proxy.parts import audit_settings, egress_rules, open_store, readiness_of, store_file
+from proxy.parts import (
+    VALUES_KEPT,
+    audit_settings,
+    egress_rules,
+    open_store,
+    readiness_of,
+    scan_limits,
+    store_file,
+)
 from proxy.store.errors import StoreUnusable
 
 
@@ -44,6 +52,12 @@ async def test_a_name_to_listen_on_is_forbidden_by_its_addresses(tmp_path: Path)
 def test_the_audit_logs_marks_are_parts_of_its_bound(tmp_path: Path):
     settings = audit_settings(config(tmp_path, audit={"queue_bytes": 8 * 1024 * 1024}).audit)
     assert settings.low_mark < settings.high_mark < settings.maximum_queued == 8 * 1024 * 1024
+
+
+def test_bound_values_are_kept_only_where_the_audit_log_is_told_to(tmp_path: Path):
+    assert scan_limits(config(tmp_path).audit).values == 0
+    told = scan_limits(config(tmp_path, audit={"parameters": True, "text_limit": 300}).audit)
+    assert (told.values, told.text) == (VALUES_KEPT, 300)
 
 
 def test_a_store_on_postgresql_has_no_file(tmp_path: Path):

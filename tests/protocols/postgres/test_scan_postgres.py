@@ -40,9 +40,11 @@ PATIENCE = 20.0
 class Session:
     """A real session over the server's Unix socket, everything in it scanned."""
 
-    def __init__(self, server: PostgresServer, refused: bytes = b"") -> None:
+    def __init__(
+        self, server: PostgresServer, refused: bytes = b"", limits: ScanLimits | None = None
+    ) -> None:
         self.recorder = Recorder(refused)
-        self.scanner = PostgresScanner(self.recorder, ScanLimits())
+        self.scanner = PostgresScanner(self.recorder, limits or ScanLimits())
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(PATIENCE)
         self._socket.connect(str(server.socket_folder / f".s.PGSQL.{server.port}"))
