@@ -150,7 +150,7 @@ async def running(config: Config) -> AsyncIterator[App]:
         directory.on_change(revoker.changed)
         stack.push_async_callback(revoker.stop)
 
-        heartbeat = Heartbeat(metrics.observe_lag)
+        heartbeat = Heartbeat(metrics.observe_loop)
         heartbeat.start()
         stack.callback(heartbeat.stop)
         app = App(config, [], live, metrics, audit, 0)

@@ -1,4 +1,4 @@
-"""Measures how late the event loop is, and shows that it still turns.
+"""Measures how late the event loop is and how many tasks it has, and shows that it turns.
 
 Knows the loop's clock. One timer at a time, no task: it costs nothing between beats.
 """
@@ -11,10 +11,14 @@ from collections.abc import Callable
 
 
 class Heartbeat:
-    """A timer that re-arms itself. ``age`` may be asked from any thread."""
+    """A timer that re-arms itself. ``age`` may be asked from any thread.
 
-    def __init__(self, on_lag: Callable[[float], None], interval: float = 1.0) -> None:
-        self._on_lag = on_lag
+    ``on_beat`` is told how late the beat is, in seconds, and how many tasks are not done:
+    only the loop's own thread can count them, and nobody can ask a loop that stands.
+    """
+
+    def __init__(self, on_beat: Callable[[float, int], None], interval: float = 1.0) -> None:
+        self._on_beat = on_beat
         self._interval = interval
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -45,5 +49,5 @@ class Heartbeat:
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         self._beaten_at = time.monotonic()
-        self._on_lag(max(0.0, loop.time() - self._due))
+        self._on_beat(max(0.0, loop.time() - self._due), len(asyncio.all_tasks(loop)))
         self._arm(loop)

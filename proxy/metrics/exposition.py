@@ -152,6 +152,7 @@ class _MetricsCollector(Collector):
         )
         yield _total("log_lost_lines", "Log lines not written.", metrics.read_log_lines_lost())
         yield _gauge("event_loop_last_lag_seconds", "Event-loop lag last seen.", metrics.loop_lag)
+        yield _gauge("tasks", "Tasks of the event loop, at its last heartbeat.", metrics.tasks)
         yield _histogram(
             "event_loop_lag_seconds",
             "How late the event loop wakes a timer.",

@@ -5,6 +5,7 @@ cdef class Metrics:
     cdef public object sessions, sessions_ended, logins, refusals, policy_refusals, credentials, tls, cancels
     cdef public Histogram connect_seconds, setup_seconds, loop_lag_seconds
     cdef public double loop_lag
+    cdef public long long tasks
     cdef public long long bytes_from_client, bytes_from_source
     cdef public object read_audit, read_store_is_current, read_log_lines_lost
     cdef dict _statements, _durations, _places

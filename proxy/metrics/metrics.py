@@ -114,6 +114,7 @@ class Metrics:
         self.setup_seconds = Histogram(LOGIN_EDGES)
         self.loop_lag_seconds = Histogram(LAG_EDGES)
         self.loop_lag = 0.0
+        self.tasks = 0
         # Whole relays add to these directly: metrics.bytes_from_client += n.
         self.bytes_from_client = 0
         self.bytes_from_source = 0
@@ -159,9 +160,10 @@ class Metrics:
         """Count a connection by its TLS profile; ``none`` is plaintext."""
         self.tls[leg].add(profile)
 
-    def observe_lag(self, seconds: float) -> None:
-        """How late the event loop woke a timer."""
+    def observe_loop(self, seconds: float, tasks: int) -> None:
+        """How late the event loop woke a timer, and how many tasks it then had."""
         self.loop_lag = seconds
+        self.tasks = tasks
         self.loop_lag_seconds.observe(seconds)
 
     def read_statements(self) -> dict[Kind, dict[Outcome, int]]:

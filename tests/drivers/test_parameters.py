@@ -35,10 +35,15 @@ def through(proxy: ProxyServer, postgres: PostgresServer) -> Through:
 
 
 def record_of(leg: Through, text: str) -> Record:
-    """The ended record of the one statement that contains ``text``."""
+    """The record of the one execution of a statement that contains ``text``."""
 
     def found(records: list[Record]) -> list[Record]:
-        return [r for r in records if text in r.get("query_info", {}).get("query_string", "")]
+        return [
+            record
+            for record in records
+            if text in record.get("query_info", {}).get("query_string", "")
+            and record["unmapped"].get("via") == "execute"
+        ]
 
     (record,) = found(leg.proxy.audit_events(lambda records: bool(found(records))))
     return record
@@ -69,7 +74,7 @@ async def test_binary_values_are_recorded_in_hex(telling: Through):
 def test_values_of_a_redacted_statement_are_not_recorded(telling: Through):
     with psycopg.connect(dsn(telling), autocommit=True) as connection:
         connection.execute("SELECT %s::text AS hidden WHERE 'password = x' <> ''", ("hunter2",))
-        connection.execute("SELECT 1 AS behind_it")
+        connection.execute("SELECT %s::int AS behind_it", (1,))
     assert record_of(telling, "AS behind_it")
     assert shown(telling, "[redacted") is None
     assert "hunter2" not in telling.proxy.audit_text()

@@ -1,15 +1,21 @@
-"""A proxy for each file of tests, and a server of its own that it may break."""
+"""A proxy for each file of tests, and a server of its own that it may break.
+
+After each test on such a proxy its descriptors and tasks are as many as before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from tests.conftest import PostgresFactory
+from tests.faults.office import Office
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
+from tests.servers.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +40,55 @@ def module_proxy(
     ).start()
     yield proxy
     proxy.remove()
+
+
+@pytest.fixture(scope="session")
+def rests() -> dict[ProxyServer, dict[str, float]]:
+    """By proxy, what it holds when nobody uses it."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(
+    request: pytest.FixtureRequest, rests: dict[ProxyServer, dict[str, float]]
+) -> Iterator[None]:
+    """Wait after each fault until the proxy holds no more than when it was at rest.
+
+    A proxy that is one test's own ends with it, and is not asked.
+    """
+    asked = [name for name in _SHARED if name in request.fixturenames]
+    if not asked:
+        yield
+        return
+    proxy: ProxyServer = request.getfixturevalue(asked[0])
+    if proxy not in rests:
+        rests[proxy] = _rest(proxy, request.getfixturevalue("postgres"))
+    before, process = rests[proxy], proxy.pid
+    yield
+    assert proxy.pid == process, "a test that ends the proxy must have one of its own"
+
+    def is_as_before() -> bool:
+        held = _held(proxy)
+        return all(held[name] <= count for name, count in before.items())
+
+    wait_until(is_as_before, what=f"the proxy to hold {before} again")
+
+
+_SHARED = ("module_proxy", "cutting_proxy", "proxy")
+# One beat a second counts the tasks.
+_BEATS = "event_loop_lag_seconds_count"
+
+
+def _held(proxy: ProxyServer) -> dict[str, float]:
+    samples = proxy.metrics()
+    return {name: samples[name] for name in ("tasks", "process_open_fds")}
+
+
+def _rest(proxy: ProxyServer, postgres: PostgresServer) -> dict[str, float]:
+    """Once it has had a session: that makes what stays, threads and connections of the store."""
+    with Office(proxy, postgres, f"first-{uuid4().hex[:8]}").session() as client:
+        client.query("SELECT 1")
+    proxy.wait_until_quiet()
+    beats = proxy.metrics()[_BEATS]
+    wait_until(lambda: proxy.metrics()[_BEATS] > beats + 1, what="the tasks to be counted")
+    return _held(proxy)

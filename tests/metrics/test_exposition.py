@@ -44,6 +44,7 @@ PUBLIC = {
     "accode_proxy_log_lost_lines_total": set(),
     "accode_proxy_event_loop_last_lag_seconds": set(),
     "accode_proxy_event_loop_lag_seconds": {"le"},
+    "accode_proxy_tasks": set(),
     "accode_proxy_build_info": {"version", "python"},
 }
 
@@ -119,7 +120,7 @@ def test_what_happens_once_a_session_is_counted():
     metrics.used_tls(Leg.SOURCE, "legacy")
     metrics.bytes_from_source += 9
     metrics.setup_seconds.observe(0.02)
-    metrics.observe_lag(0.2)
+    metrics.observe_loop(0.2, 17)
     assert value(metrics, "accode_proxy_logins_total", outcome="failed") == 1
     assert value(metrics, "accode_proxy_refusals_total", reason="too_many_sessions") == 1
     assert value(metrics, "accode_proxy_credential_uses_total", outcome="used") == 1
@@ -128,6 +129,7 @@ def test_what_happens_once_a_session_is_counted():
     assert value(metrics, "accode_proxy_relayed_bytes_total", direction="from_source") == 9
     assert value(metrics, "accode_proxy_session_setup_seconds_count") == 1
     assert value(metrics, "accode_proxy_event_loop_last_lag_seconds") == 0.2
+    assert value(metrics, "accode_proxy_tasks") == 17
 
 
 def test_what_other_parts_know_is_asked_for_when_scraped():
