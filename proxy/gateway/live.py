@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from time import monotonic
 
 from policies.effective import EffectivePolicy
@@ -167,6 +168,7 @@ class LiveSessions:
     def add(self, session: LiveSession) -> None:
         """A session is open."""
         self._sessions[session.key.number] = session
+        session.relay.on_broken = partial(self.stop_statement, session)
         self._empty.clear()
         if self.drain_refusal is not None:
             session.relay.drain(self.drain_refusal)
@@ -230,11 +232,18 @@ class LiveSessions:
         """End a session now, and what it is running at the data source with it."""
         if session.relay.is_closing:
             return
+        self.stop_statement(session)
+        session.relay.cut(refusal)
+
+    def stop_statement(self, session: LiveSession) -> None:
+        """Have the data source stop what a session that is ending still runs.
+
+        A server that only loses the connection may notice when the statement is over.
+        """
         if session.scanner.has_outstanding:
             task = asyncio.create_task(_quietly(session.stop_statement), name="stop a statement")
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
-        session.relay.cut(refusal)
 
     def cut_where(self, is_meant: Callable[[LiveSession], bool], refusal: Refusal) -> int:
         """End every session that is meant; how many."""

@@ -13,7 +13,7 @@ cdef class SourceSide(Side):
 
 cdef class Relay:
     cdef public Scanner scanner
-    cdef public object client_side, source_side, finished, reason
+    cdef public object client_side, source_side, finished, reason, on_broken
     cdef public double active
     cdef public long long bytes_from_client, bytes_from_source
     cdef Pressure _congestion

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from time import monotonic
 from typing import cast
 
@@ -100,6 +101,8 @@ class Relay:
 
     ``active`` is when bytes last passed (monotonic seconds). ``finished`` resolves with
     the word for the log: why the session ended. ``reason`` is set where we ended it.
+    ``on_broken`` is called before the relay ends a session of its own accord because of
+    what its client sent: what still runs at the data source is then to be stopped.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Relay:
         self.bytes_from_client = 0
         self.bytes_from_source = 0
         self.reason: Refusal | None = None
+        self.on_broken: Callable[[], None] = _nothing
         self._congestion = congestion
         self._metrics = metrics
         self._client: asyncio.Transport | None = None
@@ -317,6 +321,8 @@ class Relay:
     def _broken(self, error: PeerViolation | Refusal) -> None:
         if isinstance(error, PeerViolation):
             error = Refusal(Reason.PROTOCOL_VIOLATION, f"protocol violation: {error}")
+        # First: afterwards nobody knows that something runs.
+        self.on_broken()
         self.cut(error)
 
     def _broken_source(self, violation: PeerViolation, data: bytes) -> None:
@@ -399,3 +405,7 @@ class Relay:
 
 def _plain(transport: object) -> PlainTransport | None:
     return transport if isinstance(transport, PlainTransport) else None
+
+
+def _nothing() -> None:
+    pass

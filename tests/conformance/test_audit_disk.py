@@ -126,3 +126,18 @@ def test_the_metrics_tell_of_it(office: Office):
     recovered(office)
     assert office.proxy.metrics()["audit_failed"] == 0
     assert office.proxy.metrics()["audit_lost_records_total"] == 0
+
+
+def test_what_a_session_still_runs_is_stopped_when_its_next_statement_cannot_be_recorded(
+    office: Office,
+):
+    with office.session() as running, office.session() as other:
+        office.run_for_long(running, "still running")
+        with full_disk(office.proxy):
+            run_until_refused(other)
+            # In a pipeline: its bytes go nowhere, and what it waits for is worth nothing.
+            running.send(office.driver.sleep(30, "must never run either"))
+            assert running.ended().code == office.code(Reason.AUDIT_UNAVAILABLE)
+            office.wait_until_not_running("still running")
+            assert office.driver.running("must never run either") == 0
+        recovered(office)

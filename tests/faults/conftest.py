@@ -5,8 +5,12 @@ After each test on such a proxy its descriptors and tasks are as many as before.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -71,7 +75,10 @@ def nothing_is_left_behind(
         held = _held(proxy)
         return all(held[name] <= count for name, count in before.items())
 
-    wait_until(is_as_before, what=f"the proxy to hold {before} again")
+    try:
+        wait_until(is_as_before)
+    except TimeoutError:
+        pytest.fail(f"the proxy holds {_held(proxy)}, and held {before} before")
 
 
 _SHARED = ("module_proxy", "cutting_proxy", "proxy")
@@ -80,8 +87,25 @@ _BEATS = "event_loop_lag_seconds_count"
 
 
 def _held(proxy: ProxyServer) -> dict[str, float]:
-    samples = proxy.metrics()
-    return {name: samples[name] for name in ("tasks", "process_open_fds")}
+    return {"tasks": proxy.metrics()["tasks"], "descriptors": float(_descriptors(proxy))}
+
+
+def _descriptors(proxy: ProxyServer) -> int:
+    """All but those of the store's pool, which may grow to its bound at any time."""
+    store = urlsplit(proxy.store_url)
+    file = "/" + store.path.lstrip("/")
+    port = f":{store.port or 0:04X}"
+    connections = {
+        f"socket:[{fields[9]}]"
+        for line in Path(f"/proc/{proxy.pid}/net/tcp").read_text().splitlines()[1:]
+        if (fields := line.split())[2].endswith(port)
+    }
+    count = 0
+    for descriptor in Path(f"/proc/{proxy.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            target = os.readlink(descriptor)
+            count += not target.startswith(file) and target not in connections
+    return count
 
 
 def _rest(proxy: ProxyServer, postgres: PostgresServer) -> dict[str, float]:

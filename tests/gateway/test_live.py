@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from protocols.errors import Reason, Refusal
+from protocols.errors import PeerViolation, Reason, Refusal
 from proxy.config import LimitsConfig
 from proxy.gateway.live import NUMBER_LIMIT, LiveSessions
 from tests.gateway.fakes import NOW, Wire, session
@@ -53,6 +53,31 @@ async def test_a_cut_stops_the_running_statement_and_only_that(is_running: bool)
     live.cut(one, CUT)
     live.cut(one, CUT)
     assert wire.client.written == b"<session_ended>"
+    wire.lose_both()
+    live.remove(one)
+    await live.settle(10)
+    assert stopped.is_set() == is_running
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+@pytest.mark.parametrize("error", [PeerViolation("nonsense"), CUT])
+async def test_a_session_that_ends_over_what_its_client_sent_stops_what_runs(
+    error: Exception, is_running: bool
+):
+    # The audit log fails in the middle of a pipeline, or the client breaks the protocol.
+    live = LiveSessions(LimitsConfig())
+    stopped = asyncio.Event()
+
+    async def stop() -> None:
+        stopped.set()
+
+    wire = Wire()
+    wire.scanner.has_outstanding = is_running
+    one = session(wire, stop=stop)
+    live.add(one)
+    wire.scanner.error = error
+    wire.relay.from_client(b"bad")
+    assert wire.relay.is_closing
     wire.lose_both()
     live.remove(one)
     await live.settle(10)
