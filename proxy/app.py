@@ -33,7 +33,7 @@ from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.cancel import Cancels
 from proxy.gateway.crypto import ThreadedCrypto
 from proxy.gateway.judge import Verdicts
-from proxy.gateway.listener import Listener, PendingLogins
+from proxy.gateway.listener import Connections, Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.poller import Poller
 from proxy.gateway.probe import ProbeResult, probe
@@ -193,6 +193,7 @@ async def running(config: Config) -> AsyncIterator[App]:
             verdicts=Verdicts(),
             poller=poller,
         )
+        connections = Connections(config.limits.sessions)
         pending = PendingLogins(
             config.limits.pending_logins, config.limits.pending_logins_per_address
         )
@@ -208,7 +209,8 @@ async def running(config: Config) -> AsyncIterator[App]:
         )
         stack.push_async_callback(control.close)
         app.listeners = [
-            Listener(sock, door, rooms, pending) for sock, door in zip(sockets, doors, strict=True)
+            Listener(sock, door, rooms, connections, pending)
+            for sock, door in zip(sockets, doors, strict=True)
         ]
         stack.push_async_callback(_end_sessions, app)
         for one in app.listeners:

@@ -41,7 +41,7 @@ class ListenerConfig:
 
     ``plaintext`` says who may log in without TLS: clients on loopback, nobody, or
     everybody. ``tls_certificate`` and ``tls_key`` are PEM files; both or neither.
-    ``max_sessions`` is this listener's share of ``limits.sessions``; 0: all of it.
+    ``max_sessions`` is the most of ``limits.sessions`` that this listener takes; 0: all.
     ``server_version``, ``local_infile`` and ``compression`` are MySQL's: the version that its
     greeting shows ("": the protocol's own choice), whether clients may be asked for their
     files by their own LOAD DATA LOCAL, and what they may have their sessions compressed with.

@@ -50,15 +50,40 @@ class PendingLogins:
             del self._addresses[address]
 
 
+class Connections:
+    """How many connections all listeners serve together, and how many they may."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._count = 0
+
+    def enter(self) -> bool:
+        """One more, if there is room."""
+        if self._count >= self._limit:
+            return False
+        self._count += 1
+        return True
+
+    def leave(self) -> None:
+        """One fewer."""
+        self._count -= 1
+
+
 class Listener:
     """One listening socket and the sessions that came through it."""
 
     def __init__(
-        self, sock: socket.socket, door: Door, rooms: Rooms, pending: PendingLogins
+        self,
+        sock: socket.socket,
+        door: Door,
+        rooms: Rooms,
+        connections: Connections,
+        pending: PendingLogins,
     ) -> None:
         self._sock = sock
         self._door = door
         self._rooms = rooms
+        self._connections = connections
         self._pending = pending
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
@@ -113,8 +138,7 @@ class Listener:
     def _take(self, sock: socket.socket, address: tuple[str, int]) -> None:
         sock.setblocking(False)
         tune(sock)
-        limit = self._door.config.max_sessions or self._rooms.limits.sessions
-        if len(self._tasks) >= limit or not self._pending.enter(address[0]):
+        if not self._has_room(address[0]):
             self._turn_away(sock)
             return
         is_pending = True
@@ -127,12 +151,23 @@ class Listener:
 
         def done(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
+            self._connections.leave()
             logged_in()
 
         session = Session(self._door, self._rooms, sock, address)
         task = asyncio.create_task(session.run(logged_in), name="session")
         self._tasks.add(task)
         task.add_done_callback(done)
+
+    def _has_room(self, address: str) -> bool:
+        """Take a place for a connection at each limit, or none."""
+        own_limit = self._door.config.max_sessions
+        if (own_limit and len(self._tasks) >= own_limit) or not self._connections.enter():
+            return False
+        if not self._pending.enter(address):
+            self._connections.leave()
+            return False
+        return True
 
     def _turn_away(self, sock: socket.socket) -> None:
         """Too many: one sentence if the socket takes it at once, and close."""
