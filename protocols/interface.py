@@ -87,7 +87,8 @@ class UpstreamLogin:
     ``methods`` is the source's allow-list of authentication methods, by the
     protocol's own words. ``require_tls`` is False only for TLS mode ``disable``.
     ``is_tls_verified`` tells whether the handshake verifies the server; cleartext
-    passwords need it. ``max_iterations`` caps what the server may make us compute.
+    passwords need it. ``is_tls_direct``: it is spoken at once, without asking for it in the
+    protocol's own way. ``max_iterations`` caps what the server may make us compute.
     ``server_public_key`` (PEM) is pinned for methods that encrypt the password with it.
     ``detail`` is the arrival's: what the protocol must agree on with both ends; None
     where no client waits. ``rules``: what must hold before the client is welcomed, or None.
@@ -107,6 +108,7 @@ class UpstreamLogin:
     detail: Any = field(repr=False, default=None)
     rules: SessionRules | None = None
     compression: str = ""
+    is_tls_direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)

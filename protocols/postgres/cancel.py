@@ -12,7 +12,7 @@ import struct
 from protocols.channel import Channel
 from protocols.errors import PeerClosed
 from protocols.interface import CancelArrival, SessionKey, Upstream
-from protocols.postgres.encrypt import request_tls
+from protocols.postgres.encrypt import begin_tls
 from protocols.postgres.messages import CancelRequest
 from protocols.postgres.upstream import UpstreamDetail
 
@@ -62,7 +62,7 @@ async def cancel(channel: Channel, upstream: Upstream, require_tls: bool) -> Non
         return
     try:
         if require_tls:
-            await request_tls(channel)
+            await begin_tls(channel, detail.is_tls_direct)
         channel.write(CancelRequest(detail.process_id, detail.cancel_key).encode())
         await channel.read_exactly(1)
     except PeerClosed:

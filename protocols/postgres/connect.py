@@ -14,7 +14,7 @@ from protocols.channel import Channel
 from protocols.errors import PeerViolation, Reason, Refusal, UpstreamRefused
 from protocols.interface import Derive, Entropy, Upstream, UpstreamLogin
 from protocols.postgres import messages
-from protocols.postgres.encrypt import request_tls
+from protocols.postgres.encrypt import begin_tls
 from protocols.postgres.framing import Message, read_server_message
 from protocols.postgres.log_in import log_in
 from protocols.postgres.messages import (
@@ -61,7 +61,7 @@ async def connect(
     if login.version not in _VERSIONS:
         raise ValueError("the protocol version for a data source is 3.0 or 3.2")
     if login.require_tls and not channel.is_encrypted:
-        await request_tls(channel)
+        await begin_tls(channel, login.is_tls_direct)
     channel.write(_startup(login))
     server = LoginMessages(channel)
     message = await server.receive()
@@ -70,7 +70,7 @@ async def connect(
         version = _granted(NegotiateProtocolVersion.decode(message.body), version)
         message = await server.receive()
     method = await log_in(channel, login, message, server.receive, derive, entropy)
-    detail = await _until_ready(server, version)
+    detail = await _until_ready(server, version, login.is_tls_direct)
     reported = dict(detail.parameters).get(b"server_version", b"")
     return Upstream(
         method=method,
@@ -143,7 +143,9 @@ def _refused(error: ErrorResponse) -> UpstreamRefused:
     return UpstreamRefused(code if is_sqlstate(code) else "", detail)
 
 
-async def _until_ready(server: LoginMessages, version: tuple[int, int]) -> UpstreamDetail:
+async def _until_ready(
+    server: LoginMessages, version: tuple[int, int], is_tls_direct: bool
+) -> UpstreamDetail:
     """Everything between AuthenticationOk and the first ReadyForQuery."""
     parameters: dict[bytes, bytes] = {}
     count = size = 0
@@ -172,6 +174,7 @@ async def _until_ready(server: LoginMessages, version: tuple[int, int]) -> Upstr
                 cancel_key=b"" if key is None else key.secret_key,
                 transaction_status=status_byte,
                 notices=tuple(server.notices),
+                is_tls_direct=is_tls_direct,
             )
         else:
             raise PeerViolation("the server sent a message out of step after AuthenticationOk")

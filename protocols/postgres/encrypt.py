@@ -11,6 +11,18 @@ from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.postgres.messages import SSLRequest
 
 
+async def begin_tls(channel: Channel, is_direct: bool) -> None:
+    """TLS at once, or after ``request_tls``.
+
+    A server that takes direct TLS shows by ALPN that it means PostgreSQL; the channel's
+    handshake fails where it does not.
+    """
+    if is_direct:
+        await channel.start_tls()
+    else:
+        await request_tls(channel)
+
+
 async def request_tls(channel: Channel) -> None:
     """Ask for TLS and shake hands.
 

@@ -14,7 +14,8 @@ class UpstreamDetail:
 
     ``parameters`` are what it reported, the last value of each name, in order.
     ``cancel_key`` is empty where it gave none, 4 bytes in protocol 3.0, 4 to 256 in 3.2.
-    ``notices`` are bodies of NoticeResponse.
+    ``notices`` are bodies of NoticeResponse. ``is_tls_direct``: how a cancel request has to
+    come, too.
     """
 
     parameters: tuple[tuple[bytes, bytes], ...]
@@ -22,3 +23,4 @@ class UpstreamDetail:
     cancel_key: bytes = field(repr=False)
     transaction_status: bytes
     notices: tuple[bytes, ...] = ()
+    is_tls_direct: bool = False

@@ -60,6 +60,8 @@ async def add_source(
         "username": draft.username,
         "tls_mode": draft.tls.mode,
         "tls_profile": draft.tls.profile,
+        "tls_negotiation": draft.tls.negotiation,
+        "has_crl": draft.tls.crl_pem is not None,
         "auth_methods": sorted(draft.auth_methods),
         "compression": draft.compression,
     }

@@ -18,8 +18,8 @@ from proxy.commands.secrets import read_public_file
 from proxy.config import parse_duration
 from proxy.store import TlsSettings
 from proxy.store.engines import ENGINES
-from proxy.store.records import TlsMode, TlsProfile
-from proxy.store.tls import CA_LIMIT, CHAIN_LIMIT, SERVER_KEY_LIMIT
+from proxy.store.records import TlsMode, TlsNegotiation, TlsProfile
+from proxy.store.tls import CA_LIMIT, CHAIN_LIMIT, CRL_LIMIT, SERVER_KEY_LIMIT
 
 _ENGINES = {
     "postgresql": ("postgresql", 5432),
@@ -55,6 +55,8 @@ class TlsChoice:
     reason: str | None
     until: str | None
     server_public_key: Path | None
+    crl: Path | None
+    negotiation: TlsNegotiation
 
     def settings(self) -> TlsSettings:
         """The settings to store. Raises CommandError, UsageError."""
@@ -85,6 +87,8 @@ class TlsChoice:
                 if self.server_public_key
                 else None
             ),
+            crl_pem=read_public_file(self.crl, "CRL file", CRL_LIMIT) if self.crl else None,
+            negotiation=self.negotiation,
         )
 
 
@@ -158,6 +162,19 @@ def tls_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option(
         "--ca", type=_FILE, help="The only CAs to believe (PEM).  [default: the system's]"
+    )
+    @click.option(
+        "--crl",
+        type=_FILE,
+        help="Revocation lists (PEM), one of each authority; what they name is refused.",
+    )
+    @click.option(
+        "--tls-negotiation",
+        "negotiation",
+        type=click.Choice(["request", "direct"]),
+        default="request",
+        show_default=True,
+        help="Ask for TLS, or speak it at once (PostgreSQL 17 and newer).",
     )
     @click.option("--client-cert", type=_FILE, help="A client certificate with its chain (PEM).")
     @click.option("--client-key", type=_FILE, help="Its private key (PEM, mode 0600).")

@@ -103,9 +103,18 @@ class UpstreamTls:
     server_hostname: str | None
     pins: tuple[str, ...]
     profile: str
+    alpn: str | None = None
 
     def check(self, connection: ssl.SSLObject) -> None:
-        """Refuse a server whose key is not one of the pinned ones."""
+        """Refuse a server whose key is not one of the pinned ones, or that speaks another
+        protocol where it was not asked for TLS first (``alpn``).
+        """
+        if self.alpn is not None and connection.selected_alpn_protocol() != self.alpn:
+            raise Refusal(
+                Reason.SOURCE_UNTRUSTED,
+                "the data source does not speak its protocol in direct TLS",
+                f"ALPN {connection.selected_alpn_protocol()!r}",
+            )
         if not self.pins:
             return
         certificate = _peer_certificate(connection)
@@ -176,6 +185,8 @@ def upstream_tls(
         context.load_verify_locations(cadata=settings.ca_pem)
     elif settings.is_verified:
         context.load_default_certs()
+    if settings.crl_pem is not None:
+        _load_crls(context, settings.crl_pem)
     if alpn is not None:
         context.set_alpn_protocols([alpn])
     if settings.client_cert_pem is not None:
@@ -185,8 +196,24 @@ def upstream_tls(
             )
         _load_client_certificate(context, settings.client_cert_pem, client_key)
     return UpstreamTls(
-        context, settings.server_name or host, tuple(settings.pins), settings.profile
+        context,
+        settings.server_name or host,
+        tuple(settings.pins),
+        settings.profile,
+        alpn if settings.negotiation == "direct" else None,
     )
+
+
+def _load_crls(context: ssl.SSLContext, lists: str) -> None:
+    """Refuse what the lists name, and what no list of its authority is here for.
+
+    As libpq does with sslcrl. ``ssl`` takes revocation lists from files alone.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lists.pem"
+        path.write_text(lists, encoding="ascii")
+        context.load_verify_locations(path)
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 def _load_client_certificate(context: ssl.SSLContext, chain: str, key: bytes) -> None:

@@ -174,6 +174,7 @@ class Upstreams:
                 parameters={} if arrival is None else arrival.parameters,
                 methods=source.auth_methods,
                 require_tls=source.tls.mode != "disable",
+                is_tls_direct=source.tls.negotiation == "direct",
                 is_tls_verified=source.tls.is_verified,
                 version=protocol.upstream_version,
                 max_iterations=MAX_ITERATIONS,

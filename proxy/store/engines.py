@@ -13,14 +13,16 @@ from dataclasses import dataclass
 class Engine:
     """``password``: methods that use a stored password. ``default``: what is allowed where
     nothing is chosen. ``cleartext``: the one that sends the password as it is.
-    ``has_server_key``: whether a server's RSA key can be pinned. ``compression``: what a
-    session with it can be compressed with.
+    ``has_server_key``: whether a server's RSA key can be pinned. ``has_direct_tls``:
+    whether TLS can be spoken without asking for it. ``compression``: what a session with it
+    can be compressed with.
     """
 
     password: frozenset[str]
     default: frozenset[str]
     cleartext: str
     has_server_key: bool
+    has_direct_tls: bool
     compression: frozenset[str] = frozenset()
 
     @property
@@ -37,6 +39,7 @@ ENGINES: dict[str, Engine] = {
         default=frozenset({"scram-sha-256-plus", "scram-sha-256"}),
         cleartext="cleartext",
         has_server_key=False,
+        has_direct_tls=True,
     ),
     # The whole password leaves by caching_sha2_password and sha256_password only inside
     # verified TLS or for a pinned key; mysql_native_password is what MariaDB's users have.
@@ -62,6 +65,7 @@ ENGINES: dict[str, Engine] = {
         ),
         cleartext="mysql_clear_password",
         has_server_key=True,
+        has_direct_tls=False,
         compression=frozenset({"zlib", "zstd"}),
     ),
 }

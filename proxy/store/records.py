@@ -18,6 +18,7 @@ from vault import WrappedRootKey
 WorkspaceState = Literal["active", "suspended"]
 TlsMode = Literal["disable", "require", "verify-ca", "verify-full"]
 TlsProfile = Literal["modern", "intermediate", "compat", "legacy"]
+TlsNegotiation = Literal["request", "direct"]
 CredentialField = Literal["password", "client_key"]
 CREDENTIAL_FIELDS: tuple[CredentialField, ...] = ("password", "client_key")
 
@@ -81,7 +82,9 @@ class TlsSettings:
     ``sha256/`` and base64, of which the server's key must match one. ``owner``,
     ``reason`` and ``expires_at`` answer for profile ``compat`` or ``legacy``.
     ``server_key_pem``: the server's RSA key, where a protocol encrypts the password with
-    it instead of TLS.
+    it instead of TLS. ``crl_pem``: the revocation lists of the authorities on the way to
+    the server's certificate; with them a certificate without a list is not believed.
+    ``negotiation``: whether TLS is asked for or spoken at once (``direct``).
     """
 
     mode: TlsMode = "verify-full"
@@ -94,6 +97,8 @@ class TlsSettings:
     reason: str | None = None
     expires_at: datetime | None = None
     server_key_pem: str | None = field(default=None, repr=False)
+    crl_pem: str | None = field(default=None, repr=False)
+    negotiation: TlsNegotiation = "request"
 
     @property
     def is_verified(self) -> bool:

@@ -20,10 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from policies.egress import check_host
 from proxy.store.errors import InvalidSetting, StoreCorrupt
-from proxy.store.records import TlsMode, TlsProfile, TlsSettings
+from proxy.store.records import TlsMode, TlsNegotiation, TlsProfile, TlsSettings
 
 CA_LIMIT = 64 * 1024
 """Bytes of a source's CA bundle: some thirty certificates, and all that a seal may bind."""
+CRL_LIMIT = 256 * 1024
+"""Bytes of a source's revocation lists: some five thousand revoked certificates."""
 CHAIN_LIMIT = 16 * 1024
 """Bytes of a client certificate with its chain."""
 SERVER_KEY_LIMIT = 4 * 1024
@@ -38,6 +40,7 @@ OWNER_LIMIT = 128
 REASON_LIMIT = 500
 
 _PIN = re.compile(r"sha256/[A-Za-z0-9+/]{43}=")
+_CRL = re.compile(r"-----BEGIN X509 CRL-----[A-Za-z0-9+/=\s]*-----END X509 CRL-----")
 _WEAK_PROFILES = ("compat", "legacy")
 
 
@@ -47,6 +50,8 @@ def check_tls(tls: TlsSettings, now: datetime) -> None:
         raise InvalidSetting("tls.mode", f"use one of {', '.join(get_args(TlsMode))}")
     if tls.profile not in get_args(TlsProfile):
         raise InvalidSetting("tls.profile", f"use one of {', '.join(get_args(TlsProfile))}")
+    if tls.negotiation not in get_args(TlsNegotiation):
+        raise InvalidSetting("tls.negotiation", f"use one of {', '.join(get_args(TlsNegotiation))}")
     if tls.mode == "disable" and replace(tls, server_key_pem=None) != TlsSettings(mode="disable"):
         raise InvalidSetting("tls.mode", "with disable there is nothing else to set for TLS")
     _check_identity(tls)
@@ -89,6 +94,9 @@ def identity(tls: TlsSettings) -> str:
     if tls.server_key_pem is not None:
         # Not a part like the others: credentials sealed before it was known stay readable.
         digest.update(b"server key" + tls.server_key_pem.encode())
+    if tls.crl_pem is not None:
+        # For the same reason; a hash around the hash, so that no key can end in a list.
+        digest = hashlib.sha256(b"with crl" + digest.digest() + tls.crl_pem.encode())
     return digest.hexdigest()
 
 
@@ -106,6 +114,8 @@ def to_json(tls: TlsSettings) -> str:
             "reason": tls.reason,
             "expires_at": tls.expires_at.timestamp() if tls.expires_at else None,
             "server_key_pem": tls.server_key_pem,
+            "crl_pem": tls.crl_pem,
+            "negotiation": tls.negotiation,
         }
     )
 
@@ -130,6 +140,10 @@ def _check_identity(tls: TlsSettings) -> None:
         if not tls.is_verified:
             raise InvalidSetting("tls.ca", "a CA needs TLS mode verify-ca or verify-full")
         _certificates(tls.ca_pem, "tls.ca", CA_LIMIT)
+    if tls.crl_pem is not None:
+        if not tls.is_verified:
+            raise InvalidSetting("tls.crl", "a CRL needs TLS mode verify-ca or verify-full")
+        _check_crls(tls.crl_pem)
     if tls.client_cert_pem is not None:
         _certificates(tls.client_cert_pem, "tls.client_cert", CHAIN_LIMIT)
     if tls.server_key_pem is not None:
@@ -148,6 +162,20 @@ def _check_identity(tls: TlsSettings) -> None:
             raise InvalidSetting(
                 "tls.pins", "a pin is sha256/ and the base64 SHA-256 of the public key"
             )
+
+
+def _check_crls(pem: str) -> None:
+    if len(pem.encode()) > CRL_LIMIT:
+        raise InvalidSetting("tls.crl", f"the revocation lists have more than {CRL_LIMIT} bytes")
+    lists = _CRL.findall(pem)
+    # Lists alone: a certificate in here would be believed as an authority.
+    if not lists or _CRL.sub("", pem).strip():
+        raise InvalidSetting("tls.crl", "give revocation lists in PEM, and nothing else")
+    for one in lists:
+        try:
+            x509.load_pem_x509_crl(one.encode())
+        except ValueError:
+            raise InvalidSetting("tls.crl", "these are no revocation lists in PEM") from None
 
 
 def _check_server_key(pem: str) -> None:

@@ -88,6 +88,8 @@ def check_source(source: Source, now: datetime) -> None:
     if source.tls.server_key_pem is not None and not ENGINES[source.engine].has_server_key:
         raise InvalidSetting("tls.server_key", f"{source.engine} has no use for a server key")
     _check_compression(source)
+    if source.tls.negotiation == "direct" and not ENGINES[source.engine].has_direct_tls:
+        raise InvalidSetting("tls.negotiation", f"{source.engine} servers expect to be asked")
     _check_methods(source)
 
 

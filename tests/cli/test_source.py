@@ -8,6 +8,7 @@ import pytest
 from proxy.certificates import make_self_signed, utc_now
 from proxy.store.tls import EXCEPTION_LIMIT
 from tests.cli.conftest import CommandLine
+from tests.servers.certificates import Certificates
 
 PASSWORD = "correct-horse-battery-staple"
 URL = "postgresql://127.0.0.1:5432/orders"
@@ -153,6 +154,20 @@ def test_a_weak_profile_needs_its_owner_reason_end_and_pinning(finance: CommandL
     too_late = f"{EXCEPTION_LIMIT.days + 10}d"
     refused = (*full[:3], "other", *full[4:], "--until", too_late)
     assert "within 366 days" in finance.refused(*refused, stdin="x\n")
+
+
+def test_revocation_lists_and_direct_tls_are_stored(
+    finance: CommandLine, certificates: Certificates
+):
+    crl = ("--crl", str(certificates.crl("ca")), "--tls-negotiation", "direct")
+    finance.ok(*ADD, "--password-stdin", *crl, stdin="x\n")
+    tls = finance.value("source", "show", "finance", "orders")["tls"]
+    assert (tls["has_crl"], tls["negotiation"]) == (True, "direct")
+    shown = finance.ok("source", "show", "finance", "orders")
+    assert "at once" in shown
+    no_list = ("--crl", str(certificates.ca))
+    again = (*ADD[:3], "other", *ADD[4:], "--password-stdin", *no_list)
+    assert "revocation lists" in finance.refused(*again, stdin="x\n")
 
 
 def test_a_client_certificate_and_its_key_go_together(finance: CommandLine):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
+from proxy.store import TlsSettings
 from tests.drivers.conftest import WORKSPACE
 from tests.drivers.libpq import attempt, connected, seen
 from tests.drivers.routes import Leg, Route, dsn
 from tests.servers.certificates import Certificates
+from tests.servers.fixtures import ProxyFactory
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
+from tests.servers.roles import SCRAM, Role
+from tests.servers.waiting import wait_until
 
 PROTOCOL_3_2 = 30002
 
@@ -101,3 +106,33 @@ def test_protocol_3_2_works_with_its_long_cancel_keys(
             assert result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"57014"
             assert connection.pgconn.get_result() is None
             assert connection.execute("SELECT 'goes on'").fetchone() == ("goes on",)
+
+
+def test_a_source_is_reached_by_direct_tls_and_its_statements_stopped_by_it(
+    start_proxy: ProxyFactory, proxy: ProxyServer, postgres: PostgresServer
+) -> None:
+    # The source is a proxy: it takes direct TLS as PostgreSQL 17 does (libpq's tests above).
+    token = proxy.create_workspace("direct")
+    proxy.add_source("direct", "behind", postgres)
+    front = start_proxy()
+    own = front.create_workspace("front")
+    front.add_source(
+        "front",
+        "direct",
+        postgres,
+        Role("direct", token, "scram-sha-256"),
+        host=proxy.host,
+        port=proxy.port,
+        database="behind",
+        tls=TlsSettings(ca_pem=proxy.certificates.ca.read_text(), negotiation="direct"),
+    )
+    with psycopg.connect(front.dsn("front", own, "direct"), autocommit=True) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == (SCRAM.name,)
+        text = "SELECT pg_sleep(60), 'by direct TLS'"
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(connection.execute, text)
+            sql = "SELECT 1 FROM pg_stat_activity WHERE query = %s AND state = 'active'"
+            wait_until(lambda: bool(postgres.execute(sql, (text,))), what="the statement to run")
+            connection.cancel_safe()
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                running.result()

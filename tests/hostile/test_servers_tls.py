@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ssl
+import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from cryptography.hazmat.primitives import serialization
 from proxy.store import TlsSettings
 from tests.hostile.fake_server import FakeServer, Peer, server_context
 from tests.hostile.play import Play
-from tests.hostile.raw import Refused
+from tests.hostile.raw import CANCEL, Refused, query, send_cancel
 from tests.hostile.stage import CONNECT, PASSWORD, Stage, of_type
 from tests.servers.certificates import Certificates
+from tests.servers.waiting import wait_until
 
 FULL, CA, REQUIRE = "verify-full", "verify-ca", "require"
 
@@ -253,3 +255,83 @@ def test_a_certificate_that_cannot_be_read_is_refused(
     server.context = server_context(str(file), str(certificates.key("server")))
     text = refused(play, sources.name(REQUIRE), server)
     assert text == "the data source's certificate was not accepted"
+
+
+def test_a_revoked_certificate_is_refused_where_the_source_has_the_list(
+    play: Play, sources: Sources, certificates: Certificates
+):
+    lists = certificates.crl("ca").read_text() + certificates.crl("other-ca").read_text()
+    revoked = Server(certificates, "server-revoked")
+    assert "certificate revoked" in refused(play, sources.name(FULL, crl_pem=lists), revoked)
+    assert "certificate revoked" in refused(play, sources.name(CA, crl_pem=lists), revoked)
+    accepted(play, sources.name(FULL, crl_pem=lists), Server(certificates, "server"))
+    accepted(play, sources.name(FULL), revoked)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("other-ca", "unable to get certificate CRL"), ("ca-expired", "expired")]
+)
+def test_a_certificate_is_refused_where_no_list_of_its_authority_holds(
+    play: Play, sources: Sources, certificates: Certificates, name: str, words: str
+):
+    source = sources.name(FULL, crl_pem=certificates.crl(name).read_text())
+    assert words in refused(play, source, Server(certificates, "server"))
+
+
+class DirectServer(Server):
+    """Speaks TLS from the first byte; ``protocols`` is what it takes by ALPN."""
+
+    def __init__(self, certificates: Certificates, name: str, protocols: list[str]) -> None:
+        super().__init__(certificates, name)
+        if protocols:
+            self.context.set_alpn_protocols(protocols)
+
+    def __call__(self, peer: Peer) -> None:
+        peer.encrypt(self.context)
+        peer.startup()
+        peer.scram(PASSWORD)
+        peer.welcome()
+
+
+@pytest.mark.parametrize("mode", [FULL, REQUIRE])
+def test_direct_tls_is_spoken_at_once_to_who_answers_with_its_protocol(
+    play: Play, sources: Sources, certificates: Certificates, mode: str
+):
+    source = sources.name(mode, negotiation="direct")
+    accepted(play, source, DirectServer(certificates, "server", ["h2", "postgresql"]))
+
+
+@pytest.mark.parametrize("protocols", [[], ["h2"]])
+def test_direct_tls_of_another_protocol_is_refused_before_the_login(
+    play: Play, sources: Sources, certificates: Certificates, protocols: list[str]
+):
+    source = sources.name(FULL, negotiation="direct")
+    text = refused(play, source, DirectServer(certificates, "server", protocols))
+    assert "direct TLS" in text or "TLS handshake" in text
+
+
+def test_direct_tls_verifies_as_any_other(play: Play, sources: Sources, certificates: Certificates):
+    server = DirectServer(certificates, "server-expired", ["postgresql"])
+    text = refused(play, sources.name(FULL, negotiation="direct"), server)
+    assert "certificate was not accepted" in text
+
+
+def test_a_cancel_request_takes_direct_tls_as_well(
+    play: Play, sources: Sources, certificates: Certificates
+):
+    log_in = DirectServer(certificates, "server", ["postgresql"])
+    asked: list[bytes] = []
+
+    def serve(peer: Peer) -> None:
+        if len(play.fake.peers) == 1:
+            log_in(peer)
+        else:
+            peer.encrypt(log_in.context)
+            asked.append(peer.packet())
+
+    with play.session(serve, sources.name(FULL, negotiation="direct")) as client:
+        client.send(query("SELECT 'long'"))
+        assert client.key is not None
+        send_cancel(play.stage.proxy.port, client.key.number, client.key.secret)
+        wait_until(lambda: bool(asked), what="the cancel request")
+    assert asked[0][:4] == struct.pack("!I", CANCEL)

@@ -57,6 +57,10 @@ class Certificates:
         """Return the path of its private key (PKCS#8, mode 0600)."""
         return self.folder / f"{name}.key"
 
+    def crl(self, name: str) -> Path:
+        """An authority's revocation list."""
+        return self.folder / f"{name}.crl"
+
     @property
     def ca(self) -> Path:
         """The certificate that verifies every server and client not named ``other``."""
@@ -91,6 +95,12 @@ def make_certificates(folder: Path) -> Certificates:
     _server(made, "server-no-san", ca, key, hosts=())
     _server(made, "server-weak", ca, rsa.generate_private_key(65537, 1024))
     _server(made, "server-other-ca", other, key)
+
+    _server(made, "server-revoked", ca, key)
+    revoked = x509.load_pem_x509_certificate(made.certificate("server-revoked").read_bytes())
+    _revoke(made.crl("ca"), ca, revoked.serial_number)
+    _revoke(made.crl("ca-expired"), ca, revoked.serial_number, first=-60, last=-30)
+    _revoke(made.crl("other-ca"), other, 1)
 
     sha256 = _issue(ca, key, "localhost", hosts=_LOCAL, usage=ExtendedKeyUsageOID.SERVER_AUTH)
     _write(made, "server-sha1", _signed_with_sha1(sha256, ca.key), key)
@@ -210,6 +220,23 @@ def _server(
         issuer, key, common_name, usage=usage, hosts=hosts, first=first, last=last, digest=digest
     )
     _write(made, name, certificate, key)
+
+
+def _revoke(
+    path: Path, issuer: _Authority, serial: int, *, first: int = -1, last: int = 30
+) -> None:
+    """Write the authority's revocation list, with one certificate on it."""
+    now = datetime.now(UTC)
+    one = x509.RevokedCertificateBuilder().serial_number(serial)
+    crl = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.certificate.subject)
+        .last_update(now + timedelta(days=first))
+        .next_update(now + timedelta(days=last))
+        .add_revoked_certificate(one.revocation_date(now + timedelta(days=first)).build())
+        .sign(issuer.key, hashes.SHA256())
+    )
+    path.write_bytes(crl.public_bytes(serialization.Encoding.PEM))
 
 
 def _signed_with_sha1(certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> x509.Certificate:

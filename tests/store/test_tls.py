@@ -21,6 +21,7 @@ def a_pin(key: bytes) -> str:
 
 
 PINS = (a_pin(b"now"), a_pin(b"in reserve"))
+NO_LIST = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"
 LEGACY = TlsSettings(
     profile="legacy",
     pins=PINS,
@@ -70,6 +71,13 @@ def test_a_weak_profile_is_taken_with_all_it_needs(profile: Any):
         ("tls.ca", TlsSettings(ca_pem="x" * 70_000)),
         ("tls.ca", TlsSettings(mode="require", ca_pem="anything")),
         ("tls.client_cert", TlsSettings(client_cert_pem="not a certificate")),
+        ("tls.crl", TlsSettings(crl_pem="no list")),
+        ("tls.crl", TlsSettings(crl_pem="")),
+        ("tls.crl", TlsSettings(crl_pem=NO_LIST)),
+        ("tls.crl", TlsSettings(crl_pem="x" * 300_000)),
+        ("tls.crl", TlsSettings(mode="require", crl_pem="anything")),
+        ("tls.negotiation", TlsSettings(negotiation="postgres")),  # type: ignore[arg-type]
+        ("tls.mode", TlsSettings(mode="disable", negotiation="direct")),
         ("tls.profile", TlsSettings(owner="Dana")),
         ("tls.profile", TlsSettings(profile="modern", reason="why not")),
         ("tls.profile", TlsSettings(expires_at=NOW)),
@@ -96,6 +104,27 @@ def test_what_does_not_go_together_is_refused_by_the_name_of_its_field(
 
 def test_a_ca_of_its_own_stands_for_pins(certificates: Certificates):
     check_tls(replace(LEGACY, pins=(), ca_pem=certificates.ca.read_text()), NOW)
+
+
+def test_revocation_lists_stand_alone_in_their_file(certificates: Certificates):
+    lists = certificates.crl("ca").read_text() + "\n" + certificates.crl("other-ca").read_text()
+    settings = TlsSettings(crl_pem=lists)
+    check_tls(settings, NOW)
+    assert from_json(to_json(settings)) == settings
+    # Loaded by OpenSSL, a certificate beside them would be believed as an authority.
+    for more in (certificates.ca.read_text(), certificates.key("client").read_text(), "# words"):
+        with pytest.raises(InvalidSetting, match="and nothing else"):
+            check_tls(TlsSettings(crl_pem=lists + more), NOW)
+
+
+def test_how_tls_begins_is_no_identity():
+    assert identity(TlsSettings(negotiation="direct")) == identity(TlsSettings())
+
+
+def test_a_key_and_a_list_are_two_things():
+    assert identity(TlsSettings(server_key_pem="ab")) != identity(
+        TlsSettings(server_key_pem="a", crl_pem="b")
+    )
 
 
 @pytest.mark.parametrize("field", ["ca_pem", "client_cert_pem"])
@@ -150,6 +179,7 @@ def test_anything_else_in_their_place_is_corrupt(text: str):
         {"client_cert_pem": "a"},
         {"pins": PINS},
         {"server_key_pem": "a"},
+        {"crl_pem": "a"},
     ],
 )
 def test_all_that_recognises_the_server_is_its_identity(changes: dict[str, Any]):
@@ -157,7 +187,8 @@ def test_all_that_recognises_the_server_is_its_identity(changes: dict[str, Any])
 
 
 def test_settings_of_before_there_were_server_keys_are_read():
-    text = to_json(TlsSettings()).replace(', "server_key_pem": null', "")
+    text = to_json(TlsSettings())
+    text = text[: text.index(', "server_key_pem"')] + "}"
     assert from_json(text) == TlsSettings()
 
 

@@ -145,6 +145,13 @@ def test_a_servers_key_is_for_engines_that_encrypt_with_it():
         check_source(replace(GOOD, tls=TlsSettings(server_key_pem=SERVER_KEY)), NOW)
 
 
+def test_direct_tls_is_for_engines_that_speak_it():
+    tls = TlsSettings(negotiation="direct")
+    check_source(replace(GOOD, tls=tls), NOW)
+    with pytest.raises(InvalidSetting, match="mysql servers expect to be asked"):
+        check_source(replace(MYSQL, tls=tls), NOW)
+
+
 def test_channel_binding_alone_needs_tls():
     source = replace(
         GOOD, tls=TlsSettings(mode="disable"), auth_methods=frozenset({"scram-sha-256-plus"})
