@@ -20,7 +20,6 @@ import pytest
 
 from policies.document import Policy
 from proxy.store import Store
-from tests.faults.test_stalled_reader import resident
 from tests.mysql.conftest import WORKSPACE, Enter, Route, add_source
 from tests.mysql.libmysqlclient import Answer, run
 from tests.mysql.test_drivers import VALUES, command, compare
@@ -314,7 +313,8 @@ def test_what_the_proxy_says_itself_to_a_compressed_source(
         running = (
             "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP(50)%'"
         )
-        wait_until(lambda: (mariadb.administer(running) or "0").strip() > "1", what="the statement")
+        # The question itself is one.
+        wait_until(lambda: mariadb.administer(running)[0][0] > 1, what="the statement")
         with pymysql.connect(**route.through(), **tls) as other:
             other.cursor().execute(f"KILL QUERY {victim.thread_id()}")
         thread.join(30)
@@ -364,8 +364,8 @@ def test_a_source_that_dies_in_a_result_ends_the_session_at_once(legs: Legs):
         "SELECT MAX(id) FROM information_schema.processlist"
         " WHERE info LIKE 'SELECT \\'doomed%' AND state = 'User sleep'"
     )
-    wait_until(lambda: (route.server.administer(number) or "").strip().isdigit(), what="the result")
-    assert route.server.administer(f"KILL {route.server.administer(number)}") is not None
+    wait_until(lambda: route.server.administer(number)[0][0] is not None, what="the result")
+    route.server.administer(f"KILL {route.server.administer(number)[0][0]}")
     thread.join(30)
     ((answer,),) = found
     assert list(answer[-1]) == ["error"]
@@ -383,7 +383,7 @@ def test_a_reader_that_stops_stops_its_compressed_source(
         **route.through(), ssl_disabled=True, cursorclass=pymysql.cursors.SSCursor
     )
     with connection, connection.cursor() as cursor:
-        before = resident(proxy.pid)
+        before = proxy.resident_bytes()
         cursor.execute("SELECT REPEAT('x', 10000) FROM seq_1_to_60000")
         seen: list[float] = []
 
@@ -393,7 +393,7 @@ def test_a_reader_that_stops_stops_its_compressed_source(
 
         wait_until(has_stopped, what="the result to stop flowing")
         assert seen[-1] < 100_000_000
-        assert resident(proxy.pid) - before < 16 * 1024 * 1024
+        assert proxy.resident_bytes() - before < 16 * 1024 * 1024
         with pymysql.connect(**route.through(), ssl_disabled=True) as other:
             assert other.cursor().execute("SELECT 1") == 1
         assert sum(1 for _ in cursor) == 60_000
