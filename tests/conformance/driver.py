@@ -120,6 +120,8 @@ class Driver(ABC):
     codes: ClassVar[Mapping[Reason, str]]
     account: ClassVar[Role]
     """Who the sources are at the server; it may do with ``TABLE`` what it likes."""
+    stops_without_login: ClassVar[bool]
+    """Whether a statement is stopped by a request that is no login, which needs no record."""
     missing_table: ClassVar[str]
     """The SQLSTATE of a statement that names a table that is not there."""
 

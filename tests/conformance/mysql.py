@@ -30,6 +30,7 @@ class MysqlDriver(Driver):
     fixture = "mariadb"
     listener: ClassVar[Mapping[str, Any]] = {"protocol": "mysql"}
     account = Role(_NATIVE.name, _NATIVE.password, _NATIVE.method)
+    stops_without_login = False
     missing_table = "42S02"  # ER_NO_SUCH_TABLE
     # Error numbers, MySQL's "Server Error Message Reference".
     codes: ClassVar[Mapping[Reason, str]] = {

@@ -30,6 +30,7 @@ class PostgresDriver(Driver):
     fixture = "postgres"
     listener: ClassVar[Mapping[str, Any]] = {"protocol": "postgres"}
     account = SCRAM
+    stops_without_login = True
     missing_table = "42P01"  # undefined_table
     # SQLSTATEs, PostgreSQL's Appendix A.
     codes: ClassVar[Mapping[Reason, str]] = {
