@@ -22,6 +22,7 @@ class Reason(StrEnum):
     UNKNOWN_SOURCE = "unknown_source"
     TOO_MANY_SESSIONS = "too_many_sessions"
     LIMIT_EXCEEDED = "limit_exceeded"
+    QUOTA_EXCEEDED = "quota_exceeded"
     TIMED_OUT = "timed_out"
     SOURCE_UNREACHABLE = "source_unreachable"
     SOURCE_REFUSED = "source_refused"

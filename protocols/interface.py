@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from protocols.channel import Channel
 from protocols.errors import Refusal, UpstreamRefused
+from protocols.metering import ResultMeter
 from protocols.scanner import Scanner
 from protocols.statements import StatementSink
 from protocols.verifiers import TokenVerifiers
@@ -259,8 +260,12 @@ class WireProtocol(Protocol):
         sink: StatementSink,
         limits: ScanLimits,
         kill: Kill,
+        meter: ResultMeter | None = None,
     ) -> Scanner:
-        """A scanner for a session that has just been welcomed."""
+        """A scanner for a session that has just been welcomed.
+
+        ``meter`` bounds its answers; None: they are not counted.
+        """
         ...
 
     def wrappings(

@@ -20,6 +20,7 @@ cdef class Expected:
     cdef public bint is_replaced
     cdef public object in_place
     cdef public bint has_cursor
+    cdef public object runs
     cdef public bytes text
 
 cdef class Ledger:

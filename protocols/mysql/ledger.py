@@ -42,8 +42,9 @@ class Expected:
     ``sequence`` is the number the client expects the answer's first packet to have.
     ``is_whole``: the last packet of the command has been seen. ``is_replaced``: a
     COM_PING went upstream instead; ``in_place`` is then what its OK becomes (None: it
-    stays an OK). ``has_cursor``: the client asked for a cursor. ``text``: the statement
-    where it may ask the client for a file, else empty.
+    stays an OK). ``has_cursor``: the client asked for a cursor. ``runs``: the prepared
+    statement that is executed or fetched from. ``text``: the statement where it may ask
+    the client for a file, else empty.
     """
 
     def __init__(self, code: int, statement: Statement | None, weight: int) -> None:
@@ -56,6 +57,7 @@ class Expected:
         self.is_replaced = False
         self.in_place: InPlace | None = None
         self.has_cursor = False
+        self.runs: Any = None
         self.text = b""
 
 

@@ -13,16 +13,18 @@ class Prepared:
     """A statement that the server has parsed, or is asked to.
 
     ``text`` is the sink's (a redacted secret stays redacted). ``long_bytes`` counts what
-    COM_STMT_SEND_LONG_DATA has sent for its next execution.
+    COM_STMT_SEND_LONG_DATA has sent for its next execution, ``fetched`` the rows and bytes
+    that its cursor has given so far.
     """
 
-    __slots__ = ("kind", "long_bytes", "text", "text_length")
+    __slots__ = ("fetched", "kind", "long_bytes", "text", "text_length")
 
     def __init__(self, text: bytes, text_length: int, kind: Kind) -> None:
         self.text = text
         self.text_length = text_length
         self.kind = kind
         self.long_bytes = 0
+        self.fetched = (0, 0)
 
 
 class PreparedStatements:

@@ -19,6 +19,7 @@ from protocols.interface import (
     UpstreamLogin,
     Wrapping,
 )
+from protocols.metering import ResultMeter
 from protocols.mysql.accept import MysqlClientLeg
 from protocols.mysql.arrive import VERSION
 from protocols.mysql.cancel import cancel
@@ -114,6 +115,7 @@ class MySQL:
         sink: StatementSink,
         limits: ScanLimits,
         kill: Kill,
+        meter: ResultMeter | None = None,
     ) -> Scanner:
         """See ``WireProtocol.scanner``."""
         wanted: ClientSettings = arrival.detail
@@ -128,6 +130,7 @@ class MySQL:
             status=settings.status,
             is_client_compressed=bool(wanted.compression),
             is_server_compressed=bool(settings.compression),
+            meter=meter,
         )
 
     def wrappings(

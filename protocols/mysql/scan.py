@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from protocols.errors import Refusal
 from protocols.interface import Kill, ScanLimits
+from protocols.metering import ResultMeter
 from protocols.mysql import capabilities as capabilities_
 from protocols.mysql import expected
 from protocols.mysql.in_place import last_word
@@ -32,6 +33,7 @@ class MysqlScanner(Scanner):
     ``capabilities`` are those in force on both legs; ``status`` is the status flags of
     the server's OK to our login. ``local_infile``: LOAD DATA LOCAL is relayed.
     ``is_client_compressed`` and ``is_server_compressed``: what arrives from there was.
+    ``meter`` bounds the answers.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class MysqlScanner(Scanner):
         status: int = _AUTOCOMMIT,
         is_client_compressed: bool = False,
         is_server_compressed: bool = False,
+        meter: ResultMeter | None = None,
     ) -> None:
         super().__init__()
         self._sink = sink
@@ -68,6 +71,7 @@ class MysqlScanner(Scanner):
             self._prepared,
             bool(capabilities & _DEPRECATE_EOF),
             is_server_compressed,
+            meter,
         )
 
     def from_client(self, data: bytes, now: float) -> bytes:

@@ -511,9 +511,10 @@ class ClientScan:
             prepared.long_bytes = 0
         if not self._begin(kind, statement, length, 0):
             return False
+        entry = self._entry
+        assert entry is not None
+        entry.runs = prepared
         if kind == _EXECUTE:
-            entry = self._entry
-            assert entry is not None
             entry.has_cursor = data[at + 9] & _CURSOR_TYPES != 0
         return True
 

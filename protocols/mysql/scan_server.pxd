@@ -18,10 +18,13 @@ cdef class ServerScan:
     cdef bytearray _fresh
     cdef Py_ssize_t _message_limit
     cdef bytes _held
-    cdef Py_ssize_t _pass, _drop, _size, _rows, _bytes, _definitions, _columns
+    cdef Py_ssize_t _pass, _drop, _size, _rows, _affected, _bytes, _definitions, _columns
     cdef bint _is_continued, _is_untouched, _is_binary, _is_reading
     cdef int _state, _sequence, _behind, _sequence_before
-    cdef object _number
+    cdef object _number, _meter, _share, _cut
+    cdef Py_ssize_t _base_rows, _base_bytes, _row_cap, _size_cap
+    cdef int _cut_sequence
+    cdef bint _is_over
 
     cpdef Py_ssize_t remaining(self)
     cpdef bint is_between(self)
@@ -31,9 +34,13 @@ cdef class ServerScan:
     @cython.locals(p="const unsigned char *", size=Py_ssize_t, at=Py_ssize_t, copied=Py_ssize_t,
                    left=Py_ssize_t, length=Py_ssize_t, total=Py_ssize_t, rows=Py_ssize_t,
                    count=Py_ssize_t, remaining=Py_ssize_t, first=int, state=int, sequence=int,
-                   is_binary=bint, fresh=bytearray)
+                   is_binary=bint, is_limited=bint, fresh=bytearray)
     cpdef bytes read(self, bytes data, double now, int idle)
     cdef _renumber(self, Py_ssize_t at, int sequence)
+    cdef _renew(self)
+    cdef _begin_limited(self, Expected entry)
+    cdef bint _is_beyond(self, Py_ssize_t rows, Py_ssize_t count, Py_ssize_t size, int sequence) except -1
+    cdef bytes _behind_cut(self)
     @cython.locals(limit=Py_ssize_t)
     cdef Py_ssize_t _needed(self, int first, Py_ssize_t total) except -1
     @cython.locals(ledger=Ledger, entry=Expected, is_row=bint)

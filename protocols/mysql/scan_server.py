@@ -11,14 +11,16 @@ Plain Python; compiled with the types in ``scan_server.pxd``.
 
 from __future__ import annotations
 
-from protocols.errors import PeerViolation
+from protocols.errors import PeerViolation, Refusal
 from protocols.interface import ScanLimits
+from protocols.metering import ResultMeter, Share
 from protocols.mysql import expected, local_file
 from protocols.mysql.framing import MAX_PAYLOAD
-from protocols.mysql.in_place import error_packet
+from protocols.mysql.in_place import error_packet, refused
 from protocols.mysql.ledger import Expected, Ledger
 from protocols.mysql.prepared import PreparedStatements
-from protocols.statements import Outcome, StatementSink
+from protocols.mysql.refuse import sqlstate_of
+from protocols.statements import Kind, Outcome, StatementSink
 
 _RESET = expected.RESET
 _TEXT = expected.TEXT
@@ -77,6 +79,9 @@ _PROGRESS = 0xFFFF
 # Bytes of an ERR packet: its text has 512 at most (MYSQL_ERRMSG_SIZE), a proxy's a few more.
 _ERROR_LIMIT = 8192
 
+# By a statement's first word: what changes nothing where it only reads.
+_READING = frozenset({Kind.SELECT, Kind.SHOW, Kind.EXPLAIN, Kind.FETCH})
+
 _OUT_OF_STEP = "the data source sent an answer out of step"
 _OUT_OF_ORDER = "the data source sent packets out of order"
 _INVALID_LENGTH = "the data source sent an invalid message length"
@@ -97,6 +102,7 @@ class ServerScan:
         prepared: PreparedStatements,
         deprecates_eof: bool,
         renumbers: bool = False,
+        meter: ResultMeter | None = None,
     ) -> None:
         self._sink = sink
         self._renumbers = renumbers
@@ -122,14 +128,29 @@ class ServerScan:
         self._columns = 0
         self._is_binary = False
         self._number = 0
+        # Rows that were sent, and those that were changed.
         self._rows = 0
+        self._affected = 0
         self._bytes = 0
+        # Where answers are limited: what has passed of this one, and the one that was cut,
+        # with the number of the packet that stands in the place of its rest.
+        self._meter = meter
+        self._share = None if meter is None else Share(meter)
+        self._base_rows = 0
+        self._base_bytes = 0
+        self._row_cap = 0
+        self._size_cap = 0
+        self._cut: Refusal | None = None
+        self._cut_sequence = 0
+        self._is_over = False
         # What the client expects where a chunk turns out to be broken and is not sent.
         self._is_reading = False
         self._sequence_before = 0
 
     def remaining(self) -> int:
         """How many bytes the packet that the client is being sent still lacks."""
+        if self._cut is not None:
+            return 0
         if self._is_continued:
             # Nobody knows how long a message is that another packet continues.
             return 1 << 40
@@ -147,6 +168,8 @@ class ServerScan:
 
     def next_sequence(self, idle: int) -> int:
         """The packet number that the client expects next; ``idle`` where nothing is owed."""
+        if self._cut is not None:
+            return self._cut_sequence
         if self._is_reading:
             return self._sequence_before
         ledger = self._ledger
@@ -158,8 +181,13 @@ class ServerScan:
 
     def read(self, data: bytes, now: float, idle: int) -> bytes:
         """Account for the server's answers; return what goes to the client now."""
+        if self._is_over:
+            return b""
         self._sequence_before = self.next_sequence(idle)
         self._is_reading = True
+        is_limited = self._share is not None
+        if is_limited:
+            self._renew()
         if self._held:
             data = self._held + data
             self._held = b""
@@ -198,7 +226,8 @@ class ServerScan:
             length = p[at] | (p[at + 1] << 8) | (p[at + 2] << 16)
             total = length + 4
             if self._is_continued:
-                count += total
+                if self._cut is None:
+                    count += total
                 if p[at + 3] != sequence:
                     self._renumber(at, sequence)
                 self._size += length
@@ -219,11 +248,12 @@ class ServerScan:
                         raise PeerViolation("the data source sent an invalid row")
                     if length > self._message_limit:
                         raise PeerViolation(_INVALID_LENGTH)
-                    rows += 1
-                    count += total
                     if length == _FULL:
                         self._is_continued = True
                         self._size = length
+                    if not is_limited or not self._is_beyond(rows, count, total, sequence):
+                        rows += 1
+                        count += total
                 elif state == _DEFINITIONS and first != 0xFF:
                     if p[at + 3] != sequence:
                         self._renumber(at, sequence)
@@ -248,6 +278,17 @@ class ServerScan:
                     count = self._bytes
                     is_binary = self._is_binary
                     sequence = p[at + 3] if fresh is None else fresh[at + 3]
+                    if is_limited:
+                        if self._cut is not None:
+                            replacement = self._behind_cut()
+                        elif first == 0 and state == _ROWS:
+                            # The first row of a fetch, which nothing stands before.
+                            rows, count = 0, 0
+                            if self._is_beyond(rows, count, total, sequence):
+                                sequence = (sequence + 1) & 0xFF
+                                replacement = b""
+                            else:
+                                rows, count = 1, total
                     if replacement is not None:
                         if pieces is None:
                             pieces = []
@@ -262,6 +303,18 @@ class ServerScan:
                         copied = at
                         continue
             sequence = (sequence + 1) & 0xFF
+            if is_limited and self._cut is not None:
+                if pieces is None:
+                    pieces = []
+                if copied < at:
+                    pieces.append(_part(data, fresh, copied, at))
+                if left < total:
+                    self._drop = total - left
+                    at = copied = size
+                    break
+                at += total
+                copied = at
+                continue
             if left < total:
                 remaining = total - left
                 at = size
@@ -273,6 +326,8 @@ class ServerScan:
         self._rows = rows
         self._bytes = count
         self._is_reading = False
+        if is_limited:
+            self._renew()
         if pieces is None:
             return data if at >= size and fresh is None else _part(data, fresh, 0, at)
         if copied < at:
@@ -284,6 +339,57 @@ class ServerScan:
         if self._fresh is None:
             raise PeerViolation(_OUT_OF_ORDER)
         self._fresh[at + 3] = sequence
+
+    # -- answers that are limited ------------------------------------------------------
+
+    def _renew(self) -> None:
+        """Account for what has passed, and see how much more may."""
+        share = self._share
+        if share is None or self._cut is not None:
+            return
+        share.renew(self._base_rows + self._rows, self._base_bytes + self._bytes)
+        self._row_cap = share.row_cap - self._base_rows
+        self._size_cap = share.size_cap - self._base_bytes
+
+    def _begin_limited(self, entry: Expected) -> None:
+        """The first packet of an answer: part of its rows may have passed before."""
+        if self._share is None or entry.runs is None:
+            return
+        if entry.code == _FETCH:
+            self._base_rows, self._base_bytes = entry.runs.fetched
+            self._share.begin(self._base_rows, self._base_bytes)
+            self._row_cap = self._share.row_cap - self._base_rows
+            self._size_cap = self._share.size_cap - self._base_bytes
+        else:
+            entry.runs.fetched = (0, 0)
+
+    def _is_beyond(self, rows: int, count: int, size: int, sequence: int) -> bool:
+        """Whether one more row, of so many bytes, must not pass; the answer is cut there."""
+        if self._cut is None:
+            if rows < self._row_cap and count + size <= self._size_cap:
+                return False
+            meter = self._meter
+            assert meter is not None, "only a meter makes limits"
+            self._rows, self._bytes = rows, count
+            self._renew()
+            self._cut = meter.cut(self._base_rows + rows + 1, self._base_bytes + count + size)
+            self._cut_sequence = sequence
+        return True
+
+    def _behind_cut(self) -> bytes:
+        """What stands for the end of an answer that was cut."""
+        refusal = self._cut
+        meter = self._meter
+        assert refusal is not None, "only what was cut has an end like this"
+        assert meter is not None, "only a meter makes limits"
+        if self._is_untouched:
+            self._cut = None
+            self._renew()
+            return error_packet(self._cut_sequence, refused(refusal))
+        if not self._is_over:
+            self._is_over = True
+            meter.give_up(refusal)
+        return b""
 
     def _needed(self, first: int, total: int) -> int:
         """How much of a packet must be here before it is taken."""
@@ -311,6 +417,8 @@ class ServerScan:
             self._renumber(at, sequence)
         if not entry.is_whole or ledger.file_state == _FILE_COMING:
             raise PeerViolation(_OUT_OF_STEP)
+        if self._is_untouched:
+            self._begin_limited(entry)
         self._is_untouched = False
         is_row = entry.code == _FETCH and self._state == _FIRST and first == 0
         if (total == _FULL + 4 and not is_row) or total - 4 > self._message_limit:
@@ -480,8 +588,11 @@ class ServerScan:
         ledger.is_fatal = False
         if entry.is_replaced:
             return
+        if self._cut is not None and not _only_read(entry, status):
+            # To the client an error would mean that nothing was done.
+            return
         if first == 0:
-            self._rows += affected
+            self._affected += affected
         if code == _QUERY or code == _EXECUTE:
             if status & _MORE_RESULTS:
                 ledger.file_state = _NO_FILE
@@ -543,17 +654,37 @@ class ServerScan:
         self._is_untouched = True
         self._state = _FIRST
         statement = entry.statement
+        if self._cut is not None:
+            outcome = Outcome.FAILED
+            sqlstate = sqlstate_of(self._cut)
+        if self._share is not None:
+            self._renew()
+            if entry.code == _FETCH:
+                entry.runs.fetched = (
+                    self._base_rows + self._rows,
+                    self._base_bytes + self._bytes,
+                )
+            self._base_rows = self._base_bytes = 0
+            self._share.begin()
         if statement is not None and statement.outcome is _PENDING:
             statement.outcome = outcome
             statement.code = sqlstate
             statement.ended = now
-            statement.rows = self._rows
+            statement.rows = self._rows + self._affected
             statement.bytes_out = self._bytes
             self._rows = 0
             self._bytes = 0
             self._sink.end(statement)
         self._rows = 0
+        self._affected = 0
         self._bytes = 0
+        self._renew()
+
+
+def _only_read(entry: Expected, status: int) -> bool:
+    """Whether what the server has finished was one statement that only reads."""
+    statement = entry.statement
+    return statement is not None and statement.kind in _READING and not status & _MORE_RESULTS
 
 
 def _part(data: bytes, fresh: bytearray | None, start: int, stop: int) -> bytes:

@@ -17,7 +17,9 @@ from protocols.interface import (
     UpstreamLogin,
     Wrapping,
 )
+from protocols.metering import ResultMeter
 from protocols.postgres.accept import authenticate, greet, welcome
+from protocols.postgres.bounded import BoundedScanner
 from protocols.postgres.cancel import cancel, cancel_number, match_cancel
 from protocols.postgres.connect import connect
 from protocols.postgres.direct_tls import ALPN
@@ -99,9 +101,11 @@ class Postgres:
         sink: StatementSink,
         limits: ScanLimits,
         kill: Kill,
+        meter: ResultMeter | None = None,
     ) -> Scanner:
         """See ``WireProtocol.scanner``. PostgreSQL's clients stop statements by key."""
-        return PostgresScanner(sink, limits)
+        scanner = PostgresScanner(sink, limits)
+        return scanner if meter is None else BoundedScanner(scanner, meter)
 
     def wrappings(
         self, arrival: Arrival, upstream: Upstream, scanner: Scanner

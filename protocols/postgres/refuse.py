@@ -22,6 +22,7 @@ SQLSTATES: Mapping[Reason, str] = {
     Reason.UNKNOWN_SOURCE: "3D000",  # invalid_catalog_name
     Reason.TOO_MANY_SESSIONS: "53300",  # too_many_connections
     Reason.LIMIT_EXCEEDED: "54000",  # program_limit_exceeded
+    Reason.QUOTA_EXCEEDED: "53400",  # configuration_limit_exceeded
     # What PostgreSQL says when authentication_timeout passes: query_canceled.
     Reason.TIMED_OUT: "57014",
     # sqlclient_unable_to_establish_sqlconnection: we are the client that could not.

@@ -29,6 +29,7 @@ from protocols.scanner import Scanner
 from protocols.statements import Outcome, StatementSink
 
 _IDLE = expected.IDLE
+_ENDED_BY_READY = (expected.QUERY, expected.FUNCTION, expected.SYNC)
 
 
 class PostgresScanner(Scanner):
@@ -98,6 +99,18 @@ class PostgresScanner(Scanner):
     def is_ended_by_server(self) -> bool:
         """Whether the server has sent a FATAL error."""
         return self._server.is_fatal
+
+    @property
+    def owes_ready(self) -> bool:
+        """Whether a ReadyForQuery will end what runs now."""
+        return any(entry.code in _ENDED_BY_READY for entry in self._ledger.waiting())
+
+    @property
+    def answering(self) -> bytes:
+        """The portal whose Bind or Execute the server answers next; b"" for anything else."""
+        ledger = self._ledger
+        is_portal = ledger.head in (expected.BIND, expected.EXECUTE)
+        return ledger.first().name if is_portal else b""
 
     def refusal(self, refusal: Refusal) -> bytes:
         """A fatal ErrorResponse; between two messages it may stand anywhere."""

@@ -13,6 +13,7 @@ import pytest
 
 from protocols.errors import Reason, Refusal
 from protocols.interface import ScanLimits
+from protocols.metering import ResultMeter
 from protocols.mysql.scan import MysqlScanner
 from protocols.statements import Outcome, Statement, StatementSink
 
@@ -199,6 +200,7 @@ class Talk:
         local_infile: bool = False,
         is_compressed: bool = False,
         sessions: frozenset[int] = frozenset(),
+        meter: ResultMeter | None = None,
     ) -> None:
         self.sink = Recorder(refused)
         self.killed: list[tuple[int, bool]] = []
@@ -212,6 +214,7 @@ class Talk:
             local_infile=local_infile,
             is_client_compressed=is_compressed,
             is_server_compressed=is_compressed,
+            meter=meter,
         )
         self.deprecates = deprecates
         self._slicing = slicing
