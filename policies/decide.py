@@ -13,6 +13,7 @@ from typing import Final
 from policies.document import Access, Policy
 from policies.facts import Feature, Name, StatementFacts, TextFacts
 from policies.patterns import Pattern
+from protocols.errors import Reason
 from protocols.statements import Kind
 
 _READING: Final = frozenset(
@@ -34,12 +35,16 @@ _BY_FEATURE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Yes, or no with the ``rule`` (its place in the policy), the ``object`` and a sentence."""
+    """Yes, or no with the ``rule`` (its place in the policy), the ``object`` and a sentence.
+
+    ``reason`` decides the code that a client is told.
+    """
 
     is_allowed: bool
     rule: str = ""
     object: str = ""
     message: str = ""
+    reason: Reason = Reason.NOT_PERMITTED
 
 
 ALLOWED: Final = Verdict(is_allowed=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
-from datetime import time
+from datetime import date, time
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -27,6 +28,7 @@ from pydantic import (
     PlainValidator,
     StrictBool,
     ValidationError,
+    model_validator,
 )
 
 from policies.facts import Feature
@@ -37,6 +39,8 @@ MAX_DOCUMENT: Final = 64 * 1024
 """Bytes of a document: some thousand table names."""
 _MANY: Final = 1_000
 """Entries of any one list."""
+_PORTS: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_HOST: Final = re.compile(r"[A-Za-z0-9_.:*-]{1,253}")
 
 
 class PolicyError(ValueError):
@@ -121,15 +125,38 @@ class Settings(_Part):
 class Limits(_Part):
     """Bounds of use; None: the proxy's own. Times are in seconds, sizes in bytes.
 
-    ``sessions`` at once: of the workspace, or of the source, at one proxy. A statement that
-    runs longer than ``statement_seconds`` is cancelled within a second after it.
+    ``sessions`` at once, ``sessions_per_minute``, ``statements_per_minute``, and what a day
+    (UTC) may carry: of the workspace, or of the source, at one proxy, in any sixty seconds.
+    A statement that runs longer than ``statement_seconds`` is cancelled within a second
+    after it. ``result_rows`` and ``result_bytes``: how much of one statement's answer may
+    pass before it is cut; ``statement_bytes`` is the statement's own length.
     """
 
     sessions: Positive | None = None
+    sessions_per_minute: Positive | None = None
+    statements_per_minute: Positive | None = None
     statement_seconds: Positive | None = None
     session_seconds: Positive | None = None
     idle_seconds: Positive | None = None
     statement_bytes: Positive | None = None
+    result_rows: Positive | None = None
+    result_bytes: Positive | None = None
+    rows_per_day: Positive | None = None
+    bytes_per_day: Positive | None = None
+
+    @property
+    def bound_use(self) -> bool:
+        """Whether statements or their answers are counted at all."""
+        return any(
+            limit is not None
+            for limit in (
+                self.statements_per_minute,
+                self.result_rows,
+                self.result_bytes,
+                self.rows_per_day,
+                self.bytes_per_day,
+            )
+        )
 
 
 def _zone(name: str) -> str:
@@ -173,6 +200,70 @@ class Client(_Part):
     require_tls: StrictBool = False
 
 
+def _port_range(value: Any) -> tuple[int, int]:
+    if isinstance(value, tuple):
+        value = "-".join(map(str, value))
+    text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    match = _PORTS.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{value!r} is no port, such as 5432, and no range, such as '5432-5440'")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not 1 <= first <= last <= 65_535:
+        raise ValueError(f"{value!r} is no range of ports from 1 to 65535")
+    return first, last
+
+
+def _written_range(ports: tuple[int, int]) -> str:
+    return str(ports[0]) if ports[0] == ports[1] else f"{ports[0]}-{ports[1]}"
+
+
+def _host_pattern(value: Any) -> str:
+    if not isinstance(value, str) or not _HOST.fullmatch(value) or value.count("*") > 2:
+        raise ValueError(f"{value!r} is no host name, with at most two *")
+    return value.lower()
+
+
+PortRange = Annotated[
+    tuple[int, int],
+    PlainValidator(_port_range),
+    PlainSerializer(_written_range, return_type=str),
+]
+HostPattern = Annotated[str, PlainValidator(_host_pattern)]
+Profile = Literal["modern", "intermediate", "compat", "legacy", "none"]
+_WEAK: Final = ("compat", "legacy", "none")
+
+
+class TlsAllowance(_Part):
+    """A TLS profile that sources may have; ``none`` is a source without TLS.
+
+    A weak one is an exception that somebody answers for, until its day (UTC) is over.
+    """
+
+    profile: Profile
+    owner: Annotated[str | None, Field(min_length=1, max_length=128)] = None
+    reason: Annotated[str | None, Field(min_length=1, max_length=128)] = None
+    expires: date | None = None
+
+    @model_validator(mode="after")
+    def _is_answered_for(self) -> TlsAllowance:
+        if self.profile in _WEAK and None in (self.owner, self.reason, self.expires):
+            raise ValueError(f"{self.profile} needs an owner, a reason and the day it expires")
+        return self
+
+
+class Upstream(_Part):
+    """Where data sources may be, and by which TLS they are reached. None: as the proxy says.
+
+    ``private``: the only private and loopback networks. A workspace's opens them where the
+    proxy's configuration does not; a source's narrows.
+    """
+
+    hosts: Annotated[tuple[HostPattern, ...] | None, Field(max_length=_MANY)] = None
+    ports: Annotated[tuple[PortRange, ...] | None, Field(max_length=100)] = None
+    private: Annotated[tuple[Network, ...] | None, Field(max_length=_MANY)] = None
+    tls: Annotated[tuple[TlsAllowance, ...] | None, Field(max_length=100)] = None
+
+
 class Policy(_Part):
     """One whole policy. Immutable; make others with ``narrowed_by``."""
 
@@ -186,6 +277,7 @@ class Policy(_Part):
     settings: Settings = Settings()
     limits: Limits = Limits()
     client: Client = Client()
+    upstream: Upstream = Upstream()
 
     @cached_property
     def is_restricted(self) -> bool:
@@ -244,7 +336,7 @@ def _canonical(value: Any) -> Any:
         return sorted(str(item) for item in value)
     if isinstance(value, (list, tuple)):
         return [_canonical(item) for item in value]
-    return value.isoformat() if isinstance(value, time) else value
+    return value.isoformat() if isinstance(value, (date, time)) else value
 
 
 UNRESTRICTED: Final = Policy(version=1, access=Access.FULL)

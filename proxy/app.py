@@ -37,6 +37,7 @@ from proxy.gateway.listener import Connections, Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.poller import Poller
 from proxy.gateway.probe import ProbeResult, probe
+from proxy.gateway.quotas import Quotas
 from proxy.gateway.revoke import Revoker
 from proxy.gateway.session import Door, Rooms
 from proxy.gateway.tls import NoTls, ServerTls
@@ -191,6 +192,7 @@ async def running(config: Config) -> AsyncIterator[App]:
             limits=config.limits,
             scan_limits=parts.scan_limits(config.audit),
             verdicts=Verdicts(),
+            quotas=Quotas(),
             poller=poller,
         )
         connections = Connections(config.limits.sessions)

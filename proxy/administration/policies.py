@@ -9,11 +9,13 @@ from policies.decide import Verdict
 from policies.document import Policy
 from policies.effective import EffectivePolicy
 from policies.facts import TextFacts
+from policies.upstream import check_upstream
 from proxy.administration.trail import audited
 from proxy.administration.workplace import Workplace
 from proxy.audit.events import UPDATE, entity_changed
 from proxy.store import Source, Store, Workspace
 from proxy.store.errors import NotFound
+from proxy.store.store import utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,12 @@ async def set_policy(
             await place.store.set_source_policy(narrowed, policy)
 
     await audited(place.trail, event, act, place.warn)
+    found, narrowed = await find(place.store, workspace, source)
+    concerned = await place.store.list_sources(found) if narrowed is None else [narrowed]
+    for one in concerned:
+        refusal = check_upstream((found.policy, one.policy), one.place, now=utc_now())
+        if refusal is not None:
+            place.warn(f"{workspace}/{one.name} cannot be used any more: {refusal.public}")
 
 
 def explain(policy: EffectivePolicy, source: Source, text: bytes) -> Explained:

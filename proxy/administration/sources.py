@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
+from ipaddress import ip_address
 
+from policies.egress import EgressRules, check_address
+from policies.upstream import check_upstream, narrowed
 from proxy.administration.trail import audited
 from proxy.administration.workplace import Workplace
 from proxy.audit.events import CREATE, DELETE, UPDATE, credential_stored, entity_changed
 from proxy.audit.ocsf import Event
+from proxy.config import EgressConfig
 from proxy.store import (
     CredentialField,
     SealedCredential,
@@ -19,6 +24,8 @@ from proxy.store import (
     destination,
     seal_credential,
 )
+from proxy.store.errors import InvalidSetting
+from proxy.store.store import utc_now
 from proxy.store.tls import check_client_key
 from vault import Secret
 
@@ -65,6 +72,7 @@ async def add_source(
         "auth_methods": sorted(draft.auth_methods),
         "compression": draft.compression,
     }
+    check_place(workspace, draft, place.config.egress, utc_now())
     event = _event(place, CREATE, draft, changes)
     credential = _seal(place, workspace, draft, secrets)
 
@@ -74,6 +82,27 @@ async def add_source(
     return await audited(
         place.trail, event, _with_storing(place, draft, credential, act), place.warn
     )
+
+
+def check_place(workspace: Workspace, source: Source, egress: EgressConfig, now: datetime) -> None:
+    """Where a source is, by all that is known before its name is resolved.
+
+    The addresses of a name are judged at each connect. Raises InvalidSetting.
+    """
+    refusal = check_upstream((workspace.policy, source.policy), source.place, now=now)
+    if refusal is not None:
+        raise InvalidSetting("source", refusal.public)
+    rules = EgressRules(allow_private=egress.allow_private, ports=egress.ports)
+    rules = narrowed(rules, workspace.policy, source.policy)
+    if not any(first <= source.port <= last for first, last in rules.ports):
+        raise InvalidSetting("port", "the configuration does not allow it (egress.ports)")
+    try:
+        address = ip_address(source.host)
+    except ValueError:
+        return
+    refusal = check_address(address, source.port, rules)
+    if refusal is not None:
+        raise InvalidSetting("host", refusal.private)
 
 
 async def rotate_source(

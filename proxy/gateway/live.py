@@ -21,6 +21,7 @@ from protocols.errors import Reason, Refusal
 from protocols.interface import Kill, SessionKey
 from protocols.scanner import Scanner
 from proxy.config import LimitsConfig
+from proxy.gateway.quotas import Meter
 from proxy.gateway.relay import CANCELLING, Relay
 from proxy.store.records import Source
 from proxy.store.store import Clock, utc_now
@@ -59,6 +60,7 @@ class LiveSession:
     cancelling: asyncio.Task[None] | None = field(default=None)
     running: tuple[int, float] = (0, 0.0)
     """The newest statement that a sweep saw running, by its number, and when it first did."""
+    meter: Meter | None = None
 
     @property
     def has_statement_to_cancel(self) -> bool:
@@ -199,6 +201,22 @@ class LiveSessions:
 
         return kill
 
+    def watch(self, session: LiveSession) -> None:
+        """Let the session's meter stop what it has cut, and end what it must."""
+        meter = session.meter
+        if meter is None:
+            return
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            # What has ended meanwhile needs no stopping, and the next one must not be.
+            if meter.cut_at is not None and session.has_statement_to_cancel:
+                self.cancel(session)
+
+        # Not at once: the scanner is in the middle of a chunk.
+        meter.on_cut = lambda: loop.call_soon(stop)
+        meter.on_end = lambda refusal: loop.call_soon(self.cut, session, refusal)
+
     def _named(self, number: int, workspace_id: str, source_id: str) -> LiveSession | None:
         """By our number first; a client may also have asked its server for its own."""
         session = self._sessions.get(number)
@@ -291,6 +309,12 @@ class LiveSessions:
         limits = self._limits
         if not session.grant.is_valid_at(wall):
             return Refusal(Reason.SESSION_ENDED, "the token of this session has expired")
+        meter = session.meter
+        if meter is not None and meter.cut_at is not None and now - meter.cut_at > STOP_SECONDS:
+            return Refusal(
+                Reason.QUOTA_EXCEEDED,
+                "refused by policy: the result was cut, and the data source does not stop",
+            )
         own = session.policy.limits
         longest = _shorter(limits.session_timeout, own.session_seconds)
         if longest and now - session.started > longest:

@@ -14,3 +14,6 @@ cdef class JudgedRecorder(MeteredRecorder):
     cdef object _verdict
 
     cpdef begin(self, Statement statement)
+
+cdef class LimitedRecorder(JudgedRecorder):
+    cdef object _meter

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from policies.decide import Verdict
 from protocols.errors import Reason, Refusal
 from protocols.statements import Outcome, Statement, StatementSink
 from proxy.audit.recorder import SessionRecorder
-from proxy.gateway.judge import Judge
+from proxy.gateway.quotas import Meter
 from proxy.metrics.metrics import Metrics
 
 _REFUSED = Outcome.REFUSED
+_FAILED = Outcome.FAILED
 
 
 class MeteredRecorder(StatementSink):
@@ -43,9 +47,14 @@ class MeteredRecorder(StatementSink):
 class JudgedRecorder(MeteredRecorder):
     """The sink of a session with a policy: each statement is judged, then recorded."""
 
-    def __init__(self, recorder: SessionRecorder, metrics: Metrics, judge: Judge) -> None:
+    def __init__(
+        self,
+        recorder: SessionRecorder,
+        metrics: Metrics,
+        verdict: Callable[[Statement], Verdict],
+    ) -> None:
         super().__init__(recorder, metrics)
-        self._verdict = judge.verdict
+        self._verdict = verdict
 
     def begin(self, statement: Statement) -> Refusal | None:
         """Judge the text as it was sent: the log may keep another."""
@@ -55,6 +64,30 @@ class JudgedRecorder(MeteredRecorder):
         statement.rule = verdict.rule
         self._metrics.policy_refusals.add(verdict.rule.partition(".")[0])
         self._recorder.begin(statement)
-        return Refusal(
-            Reason.NOT_PERMITTED, f"refused by policy: {verdict.message} ({verdict.rule})"
-        )
+        return Refusal(verdict.reason, f"refused by policy: {verdict.message} ({verdict.rule})")
+
+
+class LimitedRecorder(JudgedRecorder):
+    """The sink of a session whose statements or answers are counted."""
+
+    def __init__(
+        self,
+        recorder: SessionRecorder,
+        metrics: Metrics,
+        meter: Meter,
+        judged: Callable[[Statement], Verdict] | None = None,
+    ) -> None:
+        def both(statement: Statement) -> Verdict:
+            # Counted first: it is cheaper than to read a text.
+            found = meter.verdict(statement)
+            return found if judged is None or not found.is_allowed else judged(statement)
+
+        super().__init__(recorder, metrics, both)
+        self._meter = meter
+
+    def end(self, statement: Statement) -> None:
+        """As before, with the rule that cut its answer."""
+        if statement.outcome is _FAILED:
+            statement.rule = self._meter.take_rule()
+        # By name: compiled, super() would find this method again.
+        MeteredRecorder.end(self, statement)

@@ -51,7 +51,8 @@ from proxy.gateway.judge import Judge, Verdicts
 from proxy.gateway.layer import Layer, layers
 from proxy.gateway.live import LiveSession, LiveSessions
 from proxy.gateway.poller import Poller
-from proxy.gateway.record import JudgedRecorder, MeteredRecorder
+from proxy.gateway.quotas import Meter, Quotas
+from proxy.gateway.record import JudgedRecorder, LimitedRecorder, MeteredRecorder
 from proxy.gateway.relay import Relay
 from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Opened, Upstreams
@@ -84,6 +85,7 @@ class Rooms:
     limits: LimitsConfig
     scan_limits: ScanLimits
     verdicts: Verdicts
+    quotas: Quotas
     poller: Poller
     clock: Clock = utc_now
 
@@ -104,6 +106,7 @@ class Session:
         self._began = monotonic()
         self._state: SessionState | None = None
         self._places: list[str] = []
+        self._meter: Meter | None = None
 
     async def run(self, logged_in: Callable[[], None]) -> None:
         """Serve the connection. ``logged_in`` is called when it stops being a pending login."""
@@ -151,14 +154,13 @@ class Session:
             raise rooms.live.drain_refusal
         proved = await self._authenticate(arrival)
         logged_in()
-        workspace = proved.entry.workspace
         try:
-            self._take_place(workspace.id, workspace.policy)
-            self._move(SessionState.CONNECTING)
             await self._serve(arrival, proved)
         finally:
             for owner in self._places:
                 rooms.live.leave_place(owner)
+            if self._meter is not None:
+                self._meter.close()
 
     # -- who ---------------------------------------------------------------------------
 
@@ -230,8 +232,11 @@ class Session:
 
     def _take_place(self, owner: str, policy: Policy | None) -> None:
         """Count this session for its workspace or source. Raises Refusal."""
-        self._rooms.live.take_place(owner, None if policy is None else policy.limits.sessions)
+        limits = None if policy is None else policy.limits
+        self._rooms.live.take_place(owner, None if limits is None else limits.sessions)
         self._places.append(owner)
+        if limits is not None:
+            self._rooms.quotas.admit(owner, limits.sessions_per_minute)
 
     def _default_schema(self, arrival: Arrival, source: Source) -> str:
         """Where the server will look for a table's name that has no schema."""
@@ -271,8 +276,11 @@ class Session:
     ) -> MeteredRecorder:
         recorder = self._rooms.audit.recorder(context)
         classifier = classifier_for(source.engine) if policy.is_restricted else None
+        meter, metrics = self._meter, self._rooms.metrics
         if classifier is None:
-            return MeteredRecorder(recorder, self._rooms.metrics)
+            if meter is None:
+                return MeteredRecorder(recorder, metrics)
+            return LimitedRecorder(recorder, metrics, meter)
         judge = Judge(
             policy,
             classifier,
@@ -280,7 +288,9 @@ class Session:
             self._rooms.verdicts,
             f"{source.workspace_id} {source.engine}",
         )
-        return JudgedRecorder(recorder, self._rooms.metrics, judge)
+        if meter is None:
+            return JudgedRecorder(recorder, metrics, judge.verdict)
+        return LimitedRecorder(recorder, metrics, meter, judge.verdict)
 
     # -- what --------------------------------------------------------------------------
 
@@ -288,12 +298,26 @@ class Session:
         rooms = self._rooms
         context = self._context(arrival, proved, None)
         try:
+            workspace = proved.entry.workspace
+            self._take_place(workspace.id, workspace.policy)
+            self._move(SessionState.CONNECTING)
             grant, source = await self._grant(arrival, proved)
             context = self._context(arrival, proved, source)
             policy = EffectivePolicy.of(proved.entry.workspace.policy, source.policy)
             schema = policy.schema(self._default_schema(arrival, source))
             rules = await self._check_policy(policy, source, schema)
             self._take_place(source.id, source.policy)
+            self._meter = rooms.quotas.meter(
+                [
+                    (owner, limited.limits)
+                    for owner, limited in (
+                        (workspace.id, workspace.policy),
+                        (source.id, source.policy),
+                    )
+                    if limited is not None
+                ],
+                rooms.metrics,
+            )
             started = monotonic()
             opened = await rooms.upstreams.open(
                 self._door.protocol,
@@ -338,6 +362,7 @@ class Session:
                 recorder,
                 rooms.scan_limits,
                 rooms.live.killer(proved.entry.workspace.id, source.id),
+                self._meter,
             ),
             rooms.audit,
             rooms.metrics,
@@ -396,7 +421,9 @@ class Session:
             statements_begun=lambda: recorder.begun,
             is_encrypted=arrival.is_encrypted,
             is_local=ip_address(self._client_ip).is_loopback,
+            meter=self._meter,
         )
+        rooms.live.watch(live)
         try:
             rooms.live.add(live)
             # A change between the login and this line found no session to cut.

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from policies.egress import UNREACHABLE, EgressRules
+from policies.upstream import check_upstream, narrowed
 from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal, UpstreamRefused
 from protocols.interface import (
     Arrival,
@@ -109,9 +110,13 @@ class Upstreams:
             raise Refusal(
                 Reason.SOURCE_UNTRUSTED, "the data source's exception for old TLS has expired"
             )
+        refusal = check_upstream((workspace.policy, source.policy), source.place, now=self._clock())
+        if refusal is not None:
+            raise refusal
+        egress = narrowed(self._rules, workspace.policy, source.policy)
         try:
             async with asyncio.timeout(self._timeout):
-                sock = await dial(source.host, source.port, self._rules, self._resolve)
+                sock = await dial(source.host, source.port, egress, self._resolve)
                 return await self._log_in(
                     sock, protocol, workspace, source, arrival, context, rules
                 )

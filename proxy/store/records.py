@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from policies.document import Policy
+from policies.upstream import Destination
 from protocols.verifiers import TokenVerifier
 from vault import WrappedRootKey
 
@@ -158,6 +159,12 @@ class Source:
     version: int = 1
     policy: Policy | None = None
     compression: str = ""
+
+    @property
+    def place(self) -> Destination:
+        """Where it is, for a policy."""
+        profile = "none" if self.tls.mode == "disable" else self.tls.profile
+        return Destination(self.host, self.port, profile)
 
     def highest_version(self, name: CredentialField) -> int:
         """The highest record version ever stored of that secret; 0 before the first."""

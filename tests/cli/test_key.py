@@ -28,7 +28,7 @@ def test_rotating_rewraps_every_root_key_and_keeps_the_earlier_one(finance: Comm
 
 
 def test_after_a_rotation_credentials_still_open_and_the_log_still_verifies(finance: CommandLine):
-    add = ("source", "add", "finance", "orders", "postgresql://127.0.0.1:1/x", "--username", "a")
+    add = ("source", "add", "finance", "orders", "postgresql://127.0.0.1:1024/x", "--username", "a")
     finance.ok(*add, "--password-stdin", stdin="x\n")
     finance.ok("key", "rotate", "--retire", "--yes")
     finance.ok("source", "rotate", "finance", "orders", "--password-stdin", stdin="y\n")

@@ -16,7 +16,7 @@ REFUSED = 3
 def orders(finance: CommandLine) -> CommandLine:
     """With a source ``orders`` of that workspace."""
     finance.ok(
-        *("source", "add", "finance", "orders", "postgresql://127.0.0.1:1/orders"),
+        *("source", "add", "finance", "orders", "postgresql://127.0.0.1:1024/orders"),
         *("--username", "app", "--password-stdin", "--tls", "disable"),
         stdin="a secret",
     )
@@ -80,3 +80,27 @@ def test_each_change_is_in_the_audit_log(orders: CommandLine):
 def test_to_take_a_policy_away_needs_a_yes_where_nobody_can_be_asked(orders: CommandLine):
     orders.ok("policy", "set", "finance", "-", stdin=READ_ONLY)
     assert "add --yes" in orders.refused("policy", "clear", "finance")
+
+
+def test_a_source_outside_its_policy_is_neither_stored_nor_kept_silently(orders: CommandLine):
+    result = orders.run(
+        "policy", "set", "finance", "-", stdin='version = 1\n[upstream]\nhosts = ["*.internal"]\n'
+    )
+    assert result.exit_code == 0
+    assert "finance/orders cannot be used any more" in result.stderr
+    add = ("--username", "app", "--password-stdin")
+    for url, rule in (
+        ("postgresql://db.example/orders", "upstream.hosts"),
+        ("postgresql://db.internal:80/orders", "egress.ports"),
+    ):
+        sentence = orders.refused(
+            *("source", "add", "finance", "other", url), *add, stdin="a secret"
+        )
+        assert rule in sentence
+    orders.ok("policy", "set", "finance", "-", stdin='version=1\nupstream.private=["10.1.0.0/16"]')
+    for url in ("postgresql://10.2.0.1/orders", "postgresql://169.254.169.254/orders"):
+        sentence = orders.refused(
+            *("source", "add", "finance", "other", url), *add, stdin="a secret"
+        )
+        assert sentence.startswith("host: ")
+    orders.ok("source", "add", "finance", "other", "postgresql://10.1.0.1/o", *add, stdin="secret")

@@ -228,12 +228,12 @@ def test_storing_a_secret_is_an_encrypt_record_and_an_entity_record(orders: Comm
 
 
 def test_a_test_that_cannot_connect_fails_with_a_sentence_and_a_record(finance: CommandLine):
-    # Port 1 on loopback: nothing listens there, and the rules allow no such port.
+    # Nothing listens there.
     finance.ok(
-        "source", "add", "finance", "gone", "postgresql://127.0.0.1:1/x",
+        "source", "add", "finance", "gone", "postgresql://127.0.0.1:1024/x",
         "--username", "app", "--password-stdin", stdin="x\n",
     )  # fmt: skip
-    assert "port" in finance.refused("source", "test", "finance", "gone")
+    assert "No address answered" in finance.refused("source", "test", "finance", "gone")
     result = finance.run("source", "test", "finance", "gone", "--json")
     assert result.exit_code == 1
     assert '"ok": false' in result.stdout

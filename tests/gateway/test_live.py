@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from protocols.errors import PeerViolation, Reason, Refusal
+from policies.document import Limits
+from protocols.errors import Reason, Refusal
 from proxy.config import LimitsConfig
 from proxy.gateway.live import NUMBER_LIMIT, LiveSessions
+from proxy.gateway.quotas import Meter, Quotas
+from proxy.metrics import Metrics
 from tests.gateway.fakes import NOW, Wire, session
 from tests.servers.waiting import eventually
 
@@ -302,3 +307,64 @@ async def test_no_session_is_named_by_zero():
     _, one, _ = killable(live, 7)
     assert not live.killer("w1", "s1")(0, False)
     assert not one.relay.is_closing
+
+
+def metered(limits: Limits) -> tuple[Meter, list[float]]:
+    """A meter, and the seconds that its clock shows."""
+    seconds = [0.0]
+    meter = Quotas(time=lambda: seconds[0]).meter([("w1", limits)], Metrics())
+    assert meter is not None
+    return meter, seconds
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+async def test_a_cut_answer_is_stopped_at_the_source_and_never_the_next_one(has_ended: bool):
+    stopped = asyncio.Event()
+
+    async def stop() -> None:
+        stopped.set()
+
+    live = LiveSessions(LimitsConfig())
+    meter, _ = metered(Limits(result_rows=1))
+    wire = Wire()
+    wire.scanner.has_outstanding = True
+    one = session(wire, stop=stop, meter=meter)
+    live.watch(one)
+    meter.cut(2, 1)
+    if has_ended:
+        meter.take_rule()
+    await asyncio.sleep(0)
+    if one.cancelling is not None:
+        await one.cancelling
+    assert stopped.is_set() is not has_ended
+    assert not wire.holds_the_client()
+    wire.lose_both()
+
+
+async def test_a_meter_that_gives_up_ends_its_session_with_its_reason():
+    live = LiveSessions(LimitsConfig())
+    meter, _ = metered(Limits(result_rows=1))
+    wire = Wire()
+    one = session(wire, meter=meter)
+    live.watch(one)
+    meter.give_up(meter.cut(2, 1))
+    assert not wire.client.closed
+    await eventually(lambda: wire.client.closed, within=10)
+    assert wire.client.written == b"<quota_exceeded>"
+    wire.lose_both()
+
+
+async def test_a_source_that_does_not_stop_a_cut_answer_loses_the_session():
+    live = LiveSessions(LimitsConfig())
+    meter, seconds = metered(Limits(result_rows=1))
+    # Cut an hour ago, by the clock of the sweep.
+    seconds[0] = monotonic() - 3600
+    wire = Wire()
+    wire.scanner.has_outstanding = True
+    live.add(session(wire, meter=meter))
+    meter.cut(2, 1)
+    live.start()
+    await eventually(lambda: wire.client.closed, within=10)
+    await live.stop()
+    assert wire.client.written == b"<quota_exceeded>"
+    wire.lose_both()
