@@ -8,6 +8,7 @@ clauses that write) is taken from the tokens, which leave nothing out.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import Final
 
 import sqlglot
@@ -16,9 +17,13 @@ from sqlglot import exp
 from policies.facts import Name, StatementFacts, TextFacts
 from policies.mysql.functions import HARMLESS, SYNTAX
 from policies.mysql.lexer import INTRODUCERS, LexError, Sort, Token, canonical, lex
+from policies.mysql.named import named
 from policies.mysql.settings import setting, show, transaction
 from policies.mysql.walk import has_whole_rows, table_names, unknown_node
 from protocols.statements import Kind
+
+# It would write what it cannot parse, a statement's text, into the program's log.
+logging.getLogger("sqlglot").disabled = True
 
 _MAX_STATEMENTS: Final = 50
 _ROWS: Final = {
@@ -103,7 +108,10 @@ def _classify(tokens: list[Token]) -> StatementFacts:
         return show(tokens)
     if word == "use":
         return StatementFacts(Kind.SET, moves_lookup=True)
-    raise LexError("a statement that is not on the list")
+    facts = named(tokens)
+    if facts is None:
+        raise LexError("a statement that is not on the list")
+    return facts
 
 
 def _explain(tokens: list[Token]) -> StatementFacts:

@@ -100,6 +100,9 @@ def _statements(text: str, may_be_version: bool) -> list[list[Token]]:
             # statement either runs as it is judged, or is no statement at all.
             if text.startswith(("/*!", "/*M!", "/*m!", "/*+"), at):
                 version = _VERSION.match(text, at)
+                if version is not None and _is_free(text[version.end() : end], tokens):
+                    at = end + 2
+                    continue
                 if version is not None and not text[version.end() : end].strip(_BLANKS):
                     at = end + 2
                     continue
@@ -131,6 +134,15 @@ def _statements(text: str, may_be_version: bool) -> list[list[Token]]:
         at = match.end()
         tokens.append(_token(sort, value, tokens, text, at))
     return [tokens for tokens in found if tokens]
+
+
+def _is_free(inside: str, before: list[Token]) -> bool:
+    """Whether a version comment is one of mysqldump's that means the same if it is read or not."""
+    place = " ".join(token.lower for token in before if token.sort is not Sort.STRING)
+    words = " ".join(inside.lower().split())
+    return (place == "select" and words == "sql_no_cache") or (
+        place == "start transaction" and words == "with consistent snapshot"
+    )
 
 
 def _token(sort: str, value: str, before: list[Token], text: str, end: int) -> Token:

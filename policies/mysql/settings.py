@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Final
 
 from policies.facts import Name, StatementFacts
@@ -38,6 +39,9 @@ _FREE: Final = frozenset(
 _CHARACTER_SETS: Final = frozenset(
     {"character_set_results", "character_set_client", "character_set_connection"}
 )
+# What the server sends in is for the client alone to read.
+_RESULTS: Final = frozenset({"null", "binary", "utf8", "utf8mb3", "latin1"})
+_ADDED: Final = ["concat", "(", "@@", "sql_mode", ",", ")"]
 # Modes that change neither how a text is cut into tokens nor how these are read.
 _MODES: Final = frozenset(
     [
@@ -116,8 +120,11 @@ def setting(tokens: list[Token]) -> StatementFacts:
         )
         return StatementFacts(Kind.SET, forbidden="" if is_safe else "another character set")
     part: list[Token] = []
+    depth = 0
     for token in [*tokens[1:], Token(Sort.SIGN, ",", ",")]:
-        if token.sort is Sort.SIGN and token.text == ",":
+        if token.sort is Sort.SIGN:
+            depth += (token.text == "(") - (token.text == ")")
+        if token.sort is Sort.SIGN and token.text == "," and depth == 0:
             if not _is_free(part):
                 return StatementFacts(Kind.SET, forbidden="this setting")
             part = []
@@ -139,14 +146,26 @@ def _is_free(part: list[Token]) -> bool:
     if len(part) < 3 or words[1] not in ("=", ":="):
         return False
     if words[0] == "sql_mode":
-        modes = part[2].text.lower().replace(" ", "").split(",")
-        return len(part) == 3 and part[2].sort is Sort.STRING and set(modes) - {""} <= _MODES
+        return _are_modes(part[2:])
     if words[0] in _CHARACTER_SETS:
         value = part[2].text.lower()
         return len(part) == 3 and (
-            value == "utf8mb4" or (words[0] == "character_set_results" and value == "null")
+            value == "utf8mb4" or (words[0] == "character_set_results" and value in _RESULTS)
         )
     return words[0] in _FREE and _is_value(part[2:])
+
+
+def _are_modes(part: list[Token]) -> bool:
+    """Harmless modes by name, alone or added to those there are (MariaDB's Connector/J)."""
+    words = [token.lower for token in part if token.sort is not Sort.STRING]
+    if len(part) > 1:
+        if words not in (_ADDED, [*_ADDED[:3], "session", ".", *_ADDED[3:]]):
+            return False
+        part = part[-2:-1]
+    if len(part) != 1 or part[0].sort is not Sort.STRING:
+        return False
+    modes = part[0].text.lower().replace(" ", "").split(",")
+    return set(modes) - {""} <= _MODES
 
 
 def _is_value(part: list[Token]) -> bool:
@@ -166,7 +185,7 @@ def show(tokens: list[Token]) -> StatementFacts:
     words = [token.lower for token in tokens]
     rest = words[1:]
     if "select" in rest or any(sign in words for sign in (":=", "(")):
-        if not (rest[:1] == ["count"] and len(rest) == 5):
+        if not (rest[:1] == ["count"] and len(rest) == 5) and not _has_only_lists(tokens):
             return StatementFacts(Kind.SHOW, forbidden="an expression in SHOW")
     if words[0] in ("describe", "desc"):
         if tokens[1].sort not in (Sort.WORD, Sort.NAME) or len(tokens) > 5:
@@ -201,6 +220,22 @@ def show(tokens: list[Token]) -> StatementFacts:
         if rest[1:2] not in (["status"], ["tables"]):
             return StatementFacts(Kind.SHOW, forbidden="this form of SHOW")
     return StatementFacts(Kind.SHOW, reads=reads)
+
+
+def _has_only_lists(tokens: list[Token]) -> bool:
+    """Whether each parenthesis is that of IN, with constants in it alone."""
+    signs = [token.text for token in tokens if token.sort is Sort.SIGN]
+    if ":=" in signs or any(token.lower == "select" for token in tokens):
+        return False
+    inside = False
+    for before, token in pairwise(tokens):
+        if token.sort is Sort.SIGN and token.text in ("(", ")"):
+            if token.text == "(" and (before.sort is not Sort.WORD or before.lower != "in"):
+                return False
+            inside = token.text == "("
+        elif inside and token.sort not in (Sort.STRING, Sort.NUMBER) and token.text != ",":
+            return False
+    return True
 
 
 def _names(tokens: list[Token]) -> list[Name]:

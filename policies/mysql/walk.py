@@ -23,6 +23,7 @@ _KNOWN: Final = frozenset(
         "Where",
         "Group",
         "Having",
+        "Rollup",
         "Order",
         "Ordered",
         "Limit",

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a statement is a line
 """Statements that a read-only policy must refuse. Each is (id, sql)."""
 
 from __future__ import annotations
@@ -241,6 +242,108 @@ SET @'a' = 1
 COMMIT; SET tx_read_only = 0; DELETE FROM customers
 ROLLBACK; DELETE FROM customers
 COMMIT; SET TRANSACTION READ WRITE
+/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`%`*/ /*!50003 TRIGGER t BEFORE INSERT ON customers FOR EACH ROW SET @a = 1 */
+/*!50001 CREATE ALGORITHM=UNDEFINED */ /*!50013 SQL SECURITY DEFINER */ /*!50001 VIEW v AS SELECT 1 */
+/*!40000 ALTER TABLE customers DISABLE KEYS */
+/*!40014 SET FOREIGN_KEY_CHECKS=0 */
+/*!40101 SET SQL_MODE='ANSI_QUOTES' */
+/*!00000 DELETE FROM customers */
+/*!999999 SELECT 1 */ ; DELETE FROM customers
+/*!50000 SELECT 1; */ DELETE FROM customers
+/*M!100100 DELETE FROM customers */
+SELECT 1 /*!, SLEEP(10) */
+SELECT 1 FROM dual /*!50000 UNION SELECT LOAD_FILE('/etc/passwd') */
+SEL/**/ECT 1; DEL/**/ETE FROM customers
+SELECT 1;--x
+SELECT id INTO @a FROM customers
+SELECT id, name INTO @a, @b FROM customers LIMIT 1
+SELECT id FROM customers INTO @a
+(SELECT * FROM customers) INTO OUTFILE '/tmp/x'
+SELECT * FROM (SELECT 1 INTO OUTFILE '/tmp/x') t
+SELECT LOAD_FILE(0x2f6574632f706173737764)
+SELECT load_file(CHAR(47,101,116,99))
+SELECT LOAD_FILE (CONCAT('/etc', '/passwd'))
+SELECT COALESCE((SELECT LOAD_FILE('/etc/passwd')), '')
+SELECT name FROM customers ORDER BY LOAD_FILE('/etc/passwd')
+SELECT name FROM customers GROUP BY SLEEP(1)
+SELECT IF(1=1, SLEEP(10), 0)
+SELECT CASE WHEN 1 THEN BENCHMARK(1000000, SHA1('x')) END
+SELECT * FROM customers WHERE id = GET_LOCK('a', 1)
+SELECT * FROM customers WHERE EXISTS (SELECT RELEASE_ALL_LOCKS())
+SELECT * FROM customers FOR UPDATE NOWAIT
+WITH c AS (SELECT * FROM customers FOR UPDATE) SELECT * FROM c
+INSERT INTO customers SET name = 'x'
+INSERT INTO customers (name) VALUES ('x') ON DUPLICATE KEY UPDATE name = 'y'
+INSERT IGNORE INTO customers (name) VALUES ('x')
+INSERT DELAYED INTO customers (name) VALUES ('x')
+REPLACE INTO customers SELECT * FROM customers
+UPDATE LOW_PRIORITY IGNORE customers SET name = 'x' ORDER BY id LIMIT 1
+UPDATE customers c JOIN orders o ON o.customer_id = c.id SET c.name = 'x'
+DELETE QUICK FROM customers
+DELETE FROM customers USING customers JOIN orders
+DELETE FROM c USING customers AS c
+CREATE TABLE t SELECT * FROM customers
+CREATE TABLE t LIKE customers
+CREATE TABLE t (a INT) DATA DIRECTORY='/tmp'
+CREATE TABLE t (a INT) ENGINE=FEDERATED CONNECTION='mysql://u:p@h/d/t'
+CREATE TABLE t (a INT) ENGINE=CONNECT TABLE_TYPE=CSV FILE_NAME='/etc/passwd'
+CREATE VIEW v AS SELECT * FROM customers
+CREATE OR REPLACE VIEW v AS SELECT 1
+CREATE INDEX i ON customers (name)
+CREATE SEQUENCE s2
+CREATE DATABASE d
+CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM customers
+CREATE TRIGGER t BEFORE INSERT ON customers FOR EACH ROW SET NEW.name = 'x'
+CREATE PROCEDURE p2() DELETE FROM customers
+CREATE FUNCTION f2() RETURNS INT RETURN 1
+CREATE ROLE r
+ALTER DATABASE shop CHARACTER SET latin1
+ALTER USER native IDENTIFIED BY 'x'
+ALTER EVENT e DISABLE
+ALTER TABLE customers DISCARD TABLESPACE
+DROP USER eve
+DROP VIEW v
+DROP INDEX i ON customers
+DROP SEQUENCE s
+DROP TEMPORARY TABLE t
+SET STATEMENT sql_mode='ANSI_QUOTES' FOR SELECT 1
+SET STATEMENT max_statement_time=1 FOR DELETE FROM customers
+SET SESSION sql_log_off = 1
+SET @@session.tx_read_only := 0
+SET LOCAL tx_read_only = 0
+SET @@local.transaction_read_only = 0
+SET SESSION transaction_isolation = 'x', SESSION tx_read_only = 0
+SET GLOBAL read_only = 0
+SET GLOBAL event_scheduler = ON
+SET GLOBAL local_infile = 1
+SET SESSION debug_dbug = 'd'
+SET max_sort_length = 4, SESSION binlog_format = 'STATEMENT'
+SET SESSION default_storage_engine = 'CONNECT'
+SET collation_connection = 'gbk_chinese_ci'
+BEGIN NOT ATOMIC DELETE FROM customers; END
+IF 1 THEN DELETE FROM customers; END IF
+START TRANSACTION WITH CONSISTENT SNAPSHOT, READ WRITE
+XA BEGIN 'x'
+CALL shop.p()
+CALL `p`
+DO 1
+DO GET_LOCK('a', 1)
+HANDLER customers READ NEXT LIMIT 100
+FLUSH TABLES customers FOR EXPORT
+FLUSH STATUS
+RESET SLAVE
+SELECT /*!40001 SQL_NO_CACHE, SLEEP(1) */ 1
+SELECT 1 /*!40001 SQL_NO_CACHE */
+DELETE /*!40001 SQL_NO_CACHE */ FROM customers
+START TRANSACTION /*!40100 READ WRITE */
+SET autocommit=1, sql_mode = concat(@@sql_mode,',ANSI_QUOTES')
+SET sql_mode = concat('ANSI_QUOTES', @@sql_mode)
+SET sql_mode = concat(@@sql_mode, ',STRICT', '_TRANS_TABLES,ANSI')
+SET sql_mode = concat(@@sql_mode, @a)
+SET sql_mode = concat(@@global.sql_mode, ',STRICT_ALL_TABLES')
+SHOW VARIABLES WHERE Variable_name IN (SLEEP(10))
+SHOW VARIABLES WHERE Variable_name IN ('a', (SELECT 1))
+SHOW TABLES WHERE LOAD_FILE('/etc/passwd') IN ('a')
 """
 _COMMENTS = ("# a comment", "-- a comment")
 HOSTILE: list[tuple[str, str]] = [

@@ -19,6 +19,16 @@ def is_allowed(sql: bytes) -> bool:
     return decide(READ_ONLY, CLASSIFIER.classify(sql), "shop").is_allowed
 
 
+def test_there_are_as_many_as_were_asked_for() -> None:
+    assert len({sql for _, sql in HOSTILE}) >= 300
+    assert len({sql for _, sql in HARMLESS}) >= 200
+
+
+def test_the_parser_writes_no_statement_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    CLASSIFIER.classify(b"REPLACE INTO customers SELECT secret FROM customers")
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in HOSTILE])
 def test_a_hostile_statement_is_refused(sql: str) -> None:
     assert not is_allowed(sql.encode())
