@@ -8,12 +8,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from psycopg.pq import ExecStatus
 
 from policies.document import Policy
 from policies.facts import Feature
 from tests.enforcement.conftest import Bureau
 from tests.faults.office import Office
+from tests.policies.mutations import EXAMPLES, postgres_mutations
 from tests.policies.postgres.corpus import HARMLESS, HOSTILE
 from tests.servers.postgres import PostgresServer
 
@@ -97,10 +100,11 @@ def unchanged(upstream: PostgresServer) -> Iterator[None]:
     assert not file.exists()
 
 
-def run(session: psycopg.Connection[Any], sql: str, *, is_extended: bool) -> str:
+def run(session: psycopg.Connection[Any], sql: str | bytes, *, is_extended: bool) -> str:
     """The SQLSTATE of a statement's error, or "" where it had none; copies are broken off."""
     wire = session.pgconn
-    result = wire.exec_params(sql.encode(), None) if is_extended else wire.exec_(sql.encode())
+    text = sql.encode() if isinstance(sql, str) else sql
+    result = wire.exec_params(text, None) if is_extended else wire.exec_(text)
     while result.status in (ExecStatus.COPY_IN, ExecStatus.COPY_OUT):
         if result.status == ExecStatus.COPY_IN:
             wire.put_copy_end(b"not today")
@@ -140,6 +144,23 @@ def test_hostile_statements_change_nothing(
                 let_through.append(sql)
     if name == "nothing named":
         assert let_through == []
+
+
+def test_no_mutation_of_a_hostile_statement_changes_anything(
+    bureau: Bureau, unchanged: None
+) -> None:
+    office = bureau.office(POLICIES["every feature"])
+    with office.connect() as session:
+
+        @settings(max_examples=EXAMPLES, deadline=None, database=None)
+        @given(postgres_mutations(HOSTILE), st.booleans())
+        def attack(text: bytes, is_extended: bool) -> None:
+            run(session, text, is_extended=is_extended)
+            assert session.pgconn.exec_(b"ROLLBACK").status == ExecStatus.COMMAND_OK
+            shown = session.pgconn.exec_(b"SHOW transaction_read_only")
+            assert shown.get_value(0, 0) == b"on"
+
+        attack()
 
 
 def test_harmless_statements_work_as_they_do_without_a_policy(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pymysql
 import pytest
+from hypothesis import given, settings
 from pymysql.constants import CLIENT
 
 from policies.document import Policy, policy_from
 from policies.facts import Feature
 from proxy.store import Store
 from tests.mysql.conftest import WORKSPACE, Route
+from tests.policies.mutations import EXAMPLES, mysql_mutations
 from tests.policies.mysql.harmless import HARMLESS
 from tests.policies.mysql.hostile import HOSTILE
 from tests.servers.sql import SqlServer
@@ -36,6 +39,8 @@ FROM information_schema.triggers
 UNION ALL SELECT 'plugin', plugin_name, plugin_status, '', '', '', ''
 FROM information_schema.plugins
 UNION ALL SELECT 'row', id, name, '', '', '', '' FROM shop.policy_items
+UNION ALL SELECT 'customer', id, name, '', '', '', '' FROM shop.customers
+UNION ALL SELECT 'order', id, customer_id, total, created, '', '' FROM shop.orders
 """
 _MARIADB_STATE = """
 SELECT 'user', user, host, priv FROM mysql.global_priv
@@ -43,6 +48,7 @@ UNION ALL SELECT 'variable', variable_name, variable_value, ''
 FROM information_schema.global_variables WHERE variable_name NOT IN (
  'GTID_BINLOG_POS', 'GTID_CURRENT_POS', 'GTID_BINLOG_STATE', 'GTID_POS_AUTO_ENGINES', 'TIMESTAMP')
 UNION ALL SELECT 'server', server_name, host, '' FROM mysql.servers
+UNION ALL SELECT 'sequence', next_not_cached_value, cycle_count, '' FROM shop.s
 """
 _MYSQL_STATE = """
 SELECT 'variable', variable_name, variable_value, '', '', ''
@@ -56,6 +62,26 @@ UNION ALL SELECT 'user', user, host, CAST(authentication_string AS CHAR), accoun
  CONCAT_WS(' ', plugin, select_priv, super_priv, file_priv, password_expired, user_attributes)
 FROM mysql.user
 """
+# What the hostile statements name, so that they fail for no other reason than the policy.
+_OBJECTS = (
+    "DROP TABLE IF EXISTS policy_items, customers, orders, numbers",
+    "DROP PROCEDURE IF EXISTS p",
+    "DROP FUNCTION IF EXISTS myfunction",
+    "CREATE TABLE policy_items (id int PRIMARY KEY, name text)",
+    "INSERT INTO policy_items VALUES (1, 'a'), (2, 'b')",
+    "CREATE TABLE customers (id int AUTO_INCREMENT PRIMARY KEY, name text)",
+    "INSERT INTO customers (name) VALUES ('a'), ('b')",
+    "CREATE TABLE orders (id int PRIMARY KEY, customer_id int, total int, created datetime)",
+    "INSERT INTO orders VALUES (1, 1, 10, '2026-01-01'), (2, 2, 20, '2026-01-02')",
+    "CREATE TABLE numbers (n int PRIMARY KEY)",
+    "INSERT INTO numbers WITH RECURSIVE i (n) AS"
+    " (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 1000) SELECT n FROM i",
+    "CREATE PROCEDURE p() INSERT INTO customers (name) VALUES ('called')",
+    "CREATE FUNCTION myfunction(a int) RETURNS int DETERMINISTIC"
+    " BEGIN INSERT INTO customers (name) VALUES ('called'); RETURN 1; END",
+)
+_MARIADB_OBJECTS = ("DROP SEQUENCE IF EXISTS s", "CREATE SEQUENCE s")
+_FILES = ("/tmp/x", "/tmp/x.sdi")
 
 
 def state_of(server: SqlServer) -> set[tuple[Any, ...]]:
@@ -77,13 +103,22 @@ def direct(server: SqlServer) -> pymysql.Connection[Any]:
     )
 
 
-def govern(route: Route, policy: Policy | None) -> None:
-    """Give the workspace another policy."""
+def put(route: Route, policy: Policy | None, *, of_source: bool = False) -> None:
+    """Give the workspace, or the route's source, another policy."""
 
     async def work(store: Store) -> None:
-        await store.set_workspace_policy(await store.workspace(WORKSPACE), policy)
+        workspace = await store.workspace(WORKSPACE)
+        if of_source:
+            await store.set_source_policy(await store.source(workspace, route.account), policy)
+        else:
+            await store.set_workspace_policy(workspace, policy)
 
     route.proxy.with_store(work)
+
+
+def govern(route: Route, policy: Policy | None, *, of_source: bool = False) -> None:
+    """The same, and wait until it holds: no policy of these tests allows ``DO``."""
+    put(route, policy, of_source=of_source)
 
     def holds() -> bool:
         # The change ends sessions of before, and a login that it overtakes.
@@ -101,9 +136,10 @@ def govern(route: Route, policy: Policy | None) -> None:
 def ungoverned(route: Route) -> Iterator[Route]:
     """The workspace has no policy after the test."""
     with closing(direct(route.server)) as connection, connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS shop.policy_items")
-        cursor.execute("CREATE TABLE shop.policy_items (id int PRIMARY KEY, name text)")
-        cursor.execute("INSERT INTO shop.policy_items VALUES (1, 'a'), (2, 'b')")
+        cursor.execute("USE shop")
+        extra = _MARIADB_OBJECTS if route.server.is_mariadb else ()
+        for statement in (*_OBJECTS, *extra):
+            cursor.execute(statement)
         connection.commit()
     yield route
     govern(route, None)
@@ -146,6 +182,35 @@ def test_hostile_statements_change_nothing(ungoverned: Route, policy: Policy) ->
         other.ping(reconnect=False)
     assert state_of(ungoverned.server) == before
     assert let_through == []
+    assert not any(Path(file).exists() for file in _FILES)
+
+
+def test_no_mutation_of_a_hostile_statement_changes_anything(ungoverned: Route) -> None:
+    govern(ungoverned, Policy(version=1, features=frozenset(Feature)))
+    before, read_only = state_of(ungoverned.server), READ_ONLY[ungoverned.kind]
+    with closing(direct(ungoverned.server)) as other:
+        with closing(connect(ungoverned, client_flag=CLIENT.MULTI_STATEMENTS)) as session:
+
+            @settings(max_examples=EXAMPLES // 2, deadline=None, database=None)
+            @given(mysql_mutations([sql for _, sql in HOSTILE]))
+            def attack(text: bytes) -> None:
+                with suppress(pymysql.MySQLError), session.cursor() as cursor:
+                    cursor.execute(text)
+                    while cursor.nextset():
+                        pass
+                session.rollback()
+                with session.cursor() as cursor:
+                    cursor.execute(f"SELECT {read_only}, @@session.sql_mode")
+                    row = cursor.fetchone()
+                assert row is not None
+                assert row[0] == 1
+                assert "ANSI" not in row[1]
+                assert "BACKSLASH" not in row[1]
+
+            attack()
+        other.ping(reconnect=False)
+    assert state_of(ungoverned.server) == before
+    assert not any(Path(file).exists() for file in _FILES)
 
 
 def test_the_session_only_reads_and_says_so(ungoverned: Route) -> None:
@@ -173,6 +238,30 @@ def test_harmless_statements_are_understood_and_run(ungoverned: Route) -> None:
                     refused.append(sql)
             session.rollback()
     assert refused == []
+
+
+def test_what_is_named_beside_read_write_runs(ungoverned: Route) -> None:
+    document = {
+        "version": 1,
+        "access": "read-write",
+        "features": ["locks", "maintenance", "ddl", "procedures"],
+        "functions": {"allow": ["p"]},
+    }
+    govern(ungoverned, policy_from(document))
+    with closing(connect(ungoverned)) as session, session.cursor() as cursor:
+        cursor.execute("LOCK TABLES customers WRITE")
+        cursor.execute("INSERT INTO customers (name) VALUES ('locked')")
+        cursor.execute("UNLOCK TABLES")
+        cursor.execute("CALL p()")
+        cursor.execute("ANALYZE TABLE customers")
+        cursor.execute("SELECT name FROM customers ORDER BY id")
+        assert [name for (name,) in cursor.fetchall()] == ["a", "b", "locked", "called"]
+        cursor.execute("TRUNCATE TABLE customers")
+        cursor.execute("SELECT count(*) FROM customers")
+        assert cursor.fetchone() == (0,)
+        cursor.execute("DROP TABLE policy_items")
+        with pytest.raises(pymysql.MySQLError, match="not fully understood"):
+            cursor.execute("CREATE TABLE policy_items (id int)")
 
 
 def test_another_database_is_not_chosen_where_tables_are_named(ungoverned: Route) -> None:

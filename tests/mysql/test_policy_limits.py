@@ -1,0 +1,160 @@
+"""Limits, hours, networks and TLS of a policy, on real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pymysql
+import pytest
+from pymysql.cursors import SSCursor
+
+from policies.document import DAYS, policy_from
+from tests.mysql.conftest import Route
+from tests.mysql.test_read_only import connect, direct, govern, put, ungoverned
+from tests.servers.waiting import wait_until
+
+__all__ = ["ungoverned"]
+
+SEQUENCE = "SELECT n FROM numbers ORDER BY n LIMIT {}"
+
+
+@pytest.fixture
+def counted(ungoverned: Route) -> Iterator[Route]:
+    """The route's source has no policy after the test."""
+    yield ungoverned
+    put(ungoverned, None, of_source=True)
+
+
+def limit(route: Route, **limits: int) -> None:
+    """Reading alone, within these limits, at this source: each route counts for itself."""
+    govern(route, policy_from({"version": 1, "limits": limits}), of_source=True)
+
+
+def number_of(raised: pytest.ExceptionInfo[pymysql.MySQLError]) -> int:
+    number: int = raised.value.args[0]
+    return number
+
+
+def test_a_result_is_cut_at_its_row_and_the_session_goes_on(counted: Route) -> None:
+    limit(counted, result_rows=10)
+    with closing(connect(counted)) as session:
+        with session.cursor() as cursor:
+            cursor.execute(SEQUENCE.format(10))
+            assert len(cursor.fetchall()) == 10
+            with pytest.raises(pymysql.MySQLError, match=r"10 rows \(limits\.result_rows\)") as cut:
+                cursor.execute(SEQUENCE.format(11))
+            assert number_of(cut) == 1226
+            cursor.execute("SELECT 1")
+            assert cursor.fetchone() == (1,)
+        seen: list[Any] = []
+        with session.cursor(SSCursor) as cursor:
+            cursor.execute(SEQUENCE.format(20))
+            with pytest.raises(pymysql.MySQLError, match="was cut"):
+                seen.extend(cursor)
+        assert seen == [(number,) for number in range(1, 11)]
+
+
+def repeat(times: int, work: Callable[[], object]) -> None:
+    for _ in range(times):
+        work()
+
+
+def running(route: Route, text: str) -> bool:
+    with closing(direct(route.server)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM information_schema.processlist"
+            " WHERE info LIKE %s AND id <> connection_id()",
+            (f"%{text}%",),
+        )
+        row: Any = cursor.fetchone()
+        return bool(row[0])
+
+
+def test_what_goes_on_and_on_is_stopped_at_the_server(counted: Route) -> None:
+    limit(counted, result_bytes=100_000)
+    with closing(connect(counted)) as session, session.cursor() as cursor:
+        with pytest.raises(pymysql.MySQLError, match=r"limits\.result_bytes"):
+            cursor.execute("SELECT a.n AS endless FROM numbers a, numbers b, numbers c")
+        wait_until(lambda: not running(counted, "endless"), what="the server to stop")
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+
+
+def test_a_statement_that_runs_too_long_is_cancelled(counted: Route) -> None:
+    limit(counted, statement_seconds=1)
+    with closing(connect(counted)) as session, session.cursor() as cursor:
+        with pytest.raises(pymysql.MySQLError, match="interrupted") as raised:
+            cursor.execute(
+                "SELECT sum(a.n + b.n + c.n + d.n) FROM numbers a, numbers b, numbers c, numbers d"
+            )
+        assert number_of(raised) == 1317
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+
+
+def test_a_minute_has_so_many_statements(counted: Route) -> None:
+    limit(counted, statements_per_minute=50)
+    with closing(connect(counted)) as session, session.cursor() as cursor:
+        with pytest.raises(pymysql.MySQLError, match=r"limits\.statements_per_minute") as raised:
+            repeat(60, lambda: cursor.execute("SELECT 1"))
+        assert number_of(raised) == 1226
+        session.rollback()
+
+
+def test_the_days_rows_are_those_of_all_sessions(counted: Route) -> None:
+    limit(counted, rows_per_day=1000)
+    with closing(connect(counted)) as one, closing(connect(counted)) as other:
+        with one.cursor() as cursor:
+            cursor.execute(SEQUENCE.format(600))
+        with other.cursor() as cursor, pytest.raises(pymysql.MySQLError, match="end of the day's"):
+            cursor.execute(SEQUENCE.format(600))
+        with one.cursor() as cursor, pytest.raises(pymysql.MySQLError, match="used up"):
+            cursor.execute("SELECT 1")
+
+
+def test_sessions_of_a_minute_are_counted(counted: Route) -> None:
+    limit(counted, sessions_per_minute=20)
+    with pytest.raises(pymysql.MySQLError, match=r"limits\.sessions_per_minute") as raised:
+        repeat(30, lambda: connect(counted).close())
+    assert number_of(raised) == 1040
+
+
+def test_a_session_that_idles_beyond_its_policy_ends(counted: Route) -> None:
+    limit(counted, idle_seconds=1)
+    with closing(connect(counted)) as session:
+
+        def is_over() -> bool:
+            return bool(session._sock.recv(1) == b"")
+
+        session._sock.settimeout(15)
+        wait_until(is_over, what="the session to end")
+
+
+def is_refused(route: Route, said: str, how: dict[str, Any]) -> bool:
+    try:
+        connect(route, **how).close()
+    except pymysql.MySQLError as error:
+        return said in str(error)
+    return False
+
+
+def test_hours_networks_and_tls_are_asked_at_the_login(counted: Route) -> None:
+    past = datetime.now(UTC) - timedelta(hours=2)
+    hour = {
+        "days": [DAYS[past.weekday()]],
+        "start": past.strftime("%H:%M"),
+        "until": (past + timedelta(minutes=1)).strftime("%H:%M"),
+    }
+    clear: dict[str, Any] = {"ssl": None, "ssl_disabled": True}
+    for client, said, how in (
+        ({"hours": [hour]}, "client.hours", {}),
+        ({"networks": ["198.51.100.0/24"]}, "client.networks", {}),
+        ({"require_tls": True}, "must use TLS", clear),
+    ):
+        policy = policy_from({"version": 1, "access": "full", "client": client})
+        put(counted, policy, of_source=True)
+        wait_until(partial(is_refused, counted, said, how), what=said)
