@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from protocols.errors import PeerViolation, Reason, Refusal
 from policies.document import Limits
-from protocols.errors import Reason, Refusal
+from protocols.errors import PeerViolation, Reason, Refusal
 from proxy.config import LimitsConfig
 from proxy.gateway.live import NUMBER_LIMIT, LiveSessions
 from proxy.gateway.quotas import Meter, Quotas
