@@ -167,3 +167,13 @@ def test_however_it_is_sliced_no_answer_is_longer_than_its_bound(
         expected += answer(*bodies) if beyond <= 0 else answer(*bodies[: -1 - beyond], CUT)
     assert said == expected
     talk.finish()
+
+
+def test_a_cut_answer_of_a_compressed_connection_has_the_clients_numbers():
+    talk = Talk(is_compressed=True, meter=FakeMeter(rows=2))
+    sent = talk.rows(ROW, ROW, ROW, ROW)
+    for _ in range(2):
+        talk.client(query(b"SELECT"))
+        # Such a server numbers on from what its compressed packets had.
+        assert talk.server(answer(*sent, sequence=7)) == answer(*sent[:4], CUT)
+    talk.finish()
