@@ -5,7 +5,7 @@ from policies.effective import EffectivePolicy
 from policies.facts import StatementFacts, TextFacts
 from policies.postgres import PostgresClassifier
 from protocols.statements import Kind, Statement, Via
-from proxy.gateway.judge import ENTRY_COST, Judge, Verdicts
+from proxy.gateway.judge import ENTRY_COST, RECENT, Judge, Verdicts
 
 READ_ONLY = Policy(version=1)
 
@@ -15,6 +15,11 @@ class Counting(PostgresClassifier):
 
     def __init__(self) -> None:
         self.classified = 0
+        self.shaped = 0
+
+    def fingerprint(self, text: bytes) -> bytes:
+        self.shaped += 1
+        return super().fingerprint(text)
 
     def classify(self, text: bytes) -> TextFacts:
         self.classified += 1
@@ -55,6 +60,19 @@ def test_texts_that_differ_in_constants_are_classified_once() -> None:
     for number in range(10):
         assert one.verdict(statement(b"SELECT a FROM t WHERE b = %d" % number)).is_allowed
     assert counting.classified == 1
+
+
+def test_a_session_finds_the_shape_of_what_it_repeats_once() -> None:
+    counting = Counting()
+    one = judge(classifier=counting)
+    texts = [b"SELECT a FROM t WHERE b = %d" % number for number in range(RECENT)]
+    for _ in range(3):
+        for text in texts:
+            assert one.verdict(statement(text)).is_allowed
+    assert (counting.shaped, counting.classified) == (RECENT, 1)
+    assert one.verdict(statement(b"SELECT a FROM t WHERE b = 1000")).is_allowed
+    assert one.verdict(statement(texts[0])).is_allowed
+    assert counting.shaped == RECENT + 2
 
 
 def test_constants_that_decide_are_each_looked_at() -> None:
