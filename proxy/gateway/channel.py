@@ -311,8 +311,9 @@ class SocketChannel:
             side.connection_made(transport)
             return transport, rest
         sock = self._plain()
-        self._sock = None
+        # While it can fail, the socket is still ours to close.
         plain = cast(asyncio.Transport, PlainTransport(self._poller, sock, side))
+        self._sock = None
         side.connection_made(plain)
         return plain, b""
 

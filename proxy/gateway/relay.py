@@ -1,6 +1,6 @@
 """Bytes both ways: one read and one write per direction and wake-up, nothing per row.
 
-Each side is an ``asyncio.Protocol``; the scanner looks at what passes. Backpressure is
+Each side is what its connection calls; the scanner looks at what passes. Backpressure is
 mutual: a side that does not take pauses the other side's reading, so a session holds at
 most one chunk and a write buffer per direction, whatever its peers do. Knows no
 protocol: the scanner does.

@@ -3,8 +3,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 
 import pytest
 
@@ -15,24 +13,6 @@ from proxy.gateway.poller import Poller
 from proxy.gateway.tls import NoTls, ServerTls
 from tests.hostile.raw import unverified_context
 from tests.servers.certificates import Certificates
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Our end, which the channel owns, and the peer's."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        peer = socket.create_connection(listener.getsockname(), timeout=10)
-        ours, _ = listener.accept()
-    ours.setblocking(False)
-    yield ours, peer
-    ours.close()
-    peer.close()
-
-
-@pytest.fixture
-async def poller() -> AsyncIterator[Poller]:
-    with closing(Poller()) as poller:
-        yield poller
 
 
 @pytest.fixture

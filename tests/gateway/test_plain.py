@@ -3,8 +3,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -60,24 +58,6 @@ class Remembering(Side):
             while len(self.data) < size:
                 self.changed.clear()
                 await self.changed.wait()
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    """Our end, which the transport owns, and the peer's."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        peer = socket.create_connection(listener.getsockname(), timeout=SECONDS)
-        ours, _ = listener.accept()
-    ours.setblocking(False)
-    yield ours, peer
-    ours.close()
-    peer.close()
-
-
-@pytest.fixture
-async def poller() -> AsyncIterator[Poller]:
-    with closing(Poller()) as poller:
-        yield poller
 
 
 def _reset(peer: socket.socket) -> None:
