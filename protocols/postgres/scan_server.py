@@ -291,7 +291,7 @@ class ServerScan:
             self._end_execute(ledger.take(), _SUCCEEDED, now)
         else:
             ledger.is_answered = True
-        if tag[0] == 0x44 and (tag[:10] == b"DEALLOCATE" or tag == b"DISCARD ALL"):
+        if tag and tag[0] == 0x44 and (tag[:10] == b"DEALLOCATE" or tag == b"DISCARD ALL"):
             self._follow_deallocate(tag, statement, now)
 
     def _end_execute(self, entry: Expected, outcome: Outcome, now: float) -> None:

@@ -19,7 +19,7 @@ from tests.servers.waiting import wait_until
 
 __all__ = ["ungoverned"]
 
-SEQUENCE = "SELECT n FROM numbers ORDER BY n LIMIT {}"
+SEQUENCE = "SELECT n FROM policy_numbers ORDER BY n LIMIT {}"
 
 
 @pytest.fixture
@@ -78,7 +78,9 @@ def test_what_goes_on_and_on_is_stopped_at_the_server(counted: Route) -> None:
     limit(counted, result_bytes=100_000)
     with closing(connect(counted)) as session, session.cursor() as cursor:
         with pytest.raises(pymysql.MySQLError, match=r"limits\.result_bytes"):
-            cursor.execute("SELECT a.n AS endless FROM numbers a, numbers b, numbers c")
+            cursor.execute(
+                "SELECT a.n AS endless FROM policy_numbers a, policy_numbers b, policy_numbers c"
+            )
         wait_until(lambda: not running(counted, "endless"), what="the server to stop")
         cursor.execute("SELECT 1")
         assert cursor.fetchone() == (1,)
@@ -89,7 +91,8 @@ def test_a_statement_that_runs_too_long_is_cancelled(counted: Route) -> None:
     with closing(connect(counted)) as session, session.cursor() as cursor:
         with pytest.raises(pymysql.MySQLError, match="interrupted") as raised:
             cursor.execute(
-                "SELECT sum(a.n + b.n + c.n + d.n) FROM numbers a, numbers b, numbers c, numbers d"
+                "SELECT sum(a.n + b.n + c.n + d.n) FROM policy_numbers a, policy_numbers b,"
+                " policy_numbers c, policy_numbers d"
             )
         assert number_of(raised) == 1317
         cursor.execute("SELECT 1")

@@ -64,7 +64,7 @@ FROM mysql.user
 """
 # What the hostile statements name, so that they fail for no other reason than the policy.
 _OBJECTS = (
-    "DROP TABLE IF EXISTS policy_items, customers, orders, numbers",
+    "DROP TABLE IF EXISTS policy_items, customers, orders, policy_numbers",
     "DROP PROCEDURE IF EXISTS p",
     "DROP FUNCTION IF EXISTS myfunction",
     "CREATE TABLE policy_items (id int PRIMARY KEY, name text)",
@@ -73,8 +73,8 @@ _OBJECTS = (
     "INSERT INTO customers (name) VALUES ('a'), ('b')",
     "CREATE TABLE orders (id int PRIMARY KEY, customer_id int, total int, created datetime)",
     "INSERT INTO orders VALUES (1, 1, 10, '2026-01-01'), (2, 2, 20, '2026-01-02')",
-    "CREATE TABLE numbers (n int PRIMARY KEY)",
-    "INSERT INTO numbers WITH RECURSIVE i (n) AS"
+    "CREATE TABLE policy_numbers (n int PRIMARY KEY)",
+    "INSERT INTO policy_numbers WITH RECURSIVE i (n) AS"
     " (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 1000) SELECT n FROM i",
     "CREATE PROCEDURE p() INSERT INTO customers (name) VALUES ('called')",
     "CREATE FUNCTION myfunction(a int) RETURNS int DETERMINISTIC"
