@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -70,7 +71,7 @@ class Session(Protocol):
         """Close without a goodbye."""
 
 
-class SocketSession:
+class SocketSession(ABC):
     """A blocking socket, with TLS if need be."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -84,9 +85,9 @@ class SocketSession:
             self._socket.close()
             raise
 
+    @abstractmethod
     def _begin(self, endpoint: Endpoint) -> None:
         """Ask for TLS and log in. Raises BenchmarkError."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Close without a goodbye."""

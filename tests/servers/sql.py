@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -28,7 +29,7 @@ FROM ({_DIGITS}) a, ({_DIGITS}) b, ({_DIGITS}) c, ({_DIGITS}) e, (SELECT 0 AS d 
 """
 
 
-class SqlServer:
+class SqlServer(ABC):
     """One server on a free port of loopback, with TLS, ended by ``stop``.
 
     A subclass says how it is made; ``accounts`` are its users, each with every right.
@@ -61,13 +62,13 @@ class SqlServer:
         """The RSA key, in PEM, that the server would have passwords encrypted with."""
         return (self.data / "public_key.pem").read_text()
 
+    @abstractmethod
     def prepare(self) -> None:
         """Make the data directory; everything written goes to the log."""
-        raise NotImplementedError
 
+    @abstractmethod
     def program(self) -> list[str]:
         """What starts the server; its options follow."""
-        raise NotImplementedError
 
     def start(self) -> SqlServer:
         """Make the data directory, start, and make the accounts."""
