@@ -90,7 +90,7 @@ CHALLENGES = {
     "something behind the iterations": iterations("4096,m=ext"),
     "a nonce of its own": challenged(lambda bare: server_first(bare, nonce="A" * 40)),
     "our nonce unchanged": challenged(lambda bare: server_first(bare, nonce=bare[5:])),
-    "our nonce cut": challenged(lambda bare: server_first(bare, nonce=bare[5:-1] + "x" * 20)),
+    "our nonce cut": challenged(lambda bare: server_first(bare, nonce=bare[5:-1] + "!" * 20)),
     "a nonce too long": challenged(lambda bare: server_first(bare, nonce=bare[5:] + "a" * 1500)),
     "a nonce with a control character": challenged(
         lambda bare: server_first(bare, nonce=bare[5:] + "a\x01b")
