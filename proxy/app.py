@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,7 @@ from proxy.gateway.crypto import ThreadedCrypto
 from proxy.gateway.judge import Verdicts
 from proxy.gateway.listener import Connections, Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
-from proxy.gateway.poller import Poller
+from proxy.gateway.loop import session_poller
 from proxy.gateway.probe import ProbeResult, probe
 from proxy.gateway.quotas import Quotas
 from proxy.gateway.revoke import Revoker
@@ -141,8 +141,7 @@ async def running(config: Config) -> AsyncIterator[App]:
         stack.push_async_callback(directory.stop)
         metrics.read_store_is_current = lambda: directory.is_current
 
-        poller = Poller()
-        stack.callback(poller.close)
+        poller = session_poller()
         live = LiveSessions(config.limits)
         live.start()
         stack.push_async_callback(live.stop)
@@ -262,17 +261,16 @@ async def probe_source(
     source: Source,
 ) -> ProbeResult:
     """Test one source from the command line, with the rules and the log of a session."""
-    with closing(Poller()) as poller:
-        upstreams = Upstreams(
-            vault,
-            audit,
-            Metrics(),
-            await parts.egress_rules(config, {}),
-            os.urandom,
-            config.limits.connect_timeout,
-            poller,
-        )
-        return await _probe(upstreams, workspace, source)
+    upstreams = Upstreams(
+        vault,
+        audit,
+        Metrics(),
+        await parts.egress_rules(config, {}),
+        os.urandom,
+        config.limits.connect_timeout,
+        session_poller(),
+    )
+    return await _probe(upstreams, workspace, source)
 
 
 async def _probe(upstreams: Upstreams, workspace: Workspace, source: Source) -> ProbeResult:

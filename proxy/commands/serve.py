@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import click
-import uvloop
 
 from proxy import logs
 from proxy.commands.frame import Command, CommandError, Invocation, everywhere
 from proxy.config import Config
+from proxy.gateway.loop import SessionLoop
 from proxy.preflight import examine, raise_descriptor_limit
 
 
@@ -34,7 +34,7 @@ def serve(invocation: Invocation) -> None:
     for finding in findings:
         log.warning(finding.sentence)
     raise_descriptor_limit(config)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=SessionLoop) as runner:
         runner.get_loop().set_exception_handler(logs.loop_exception_handler)
         runner.run(_serve(config, writer))
 

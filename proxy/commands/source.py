@@ -199,9 +199,11 @@ def show(invocation: Invocation, workspace: str, name: str) -> None:
 def test(invocation: Invocation, workspace: str, name: str) -> None:
     """Log in at the stored data source with the stored credential, and log out again."""
     from proxy.app import probe_source as probe_here
+    from proxy.gateway.loop import SessionLoop
 
     config = invocation.config()
-    result: ProbeResult = asyncio.run(probing.probe_source(config, workspace, name, probe_here))
+    with asyncio.Runner(loop_factory=SessionLoop) as runner:
+        result: ProbeResult = runner.run(probing.probe_source(config, workspace, name, probe_here))
     value = {
         "ok": result.ok,
         "sentence": result.sentence,

@@ -6,11 +6,11 @@ import asyncio
 import sys
 
 import click
-import uvloop
 
 from proxy import logs
 from proxy.commands.frame import Command
 from proxy.demo.show import demo
+from proxy.gateway.loop import SessionLoop
 
 
 @click.command(
@@ -20,7 +20,7 @@ from proxy.demo.show import demo
 def main(once: bool) -> None:
     """Start the proxy before a real PostgreSQL and show a query and its audit record."""
     logs.configure("auto", "warning", sys.stderr)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=SessionLoop) as runner:
         runner.get_loop().set_exception_handler(logs.loop_exception_handler)
         runner.run(demo(once=once))
 

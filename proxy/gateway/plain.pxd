@@ -2,7 +2,7 @@
 cimport cython
 from proxy.gateway.poller cimport Poller, Watched
 
-cdef int _READ, _WRITE, _GONE
+cdef int _READ, _WRITE, _ENDING, _GONE
 
 cdef class Side:
     cpdef data_received(self, bytes data)
@@ -18,14 +18,15 @@ cdef class PlainTransport(Watched):
     cdef bint _is_reading, _is_closing, _is_lost, _is_full
     cdef object __weakref__
 
-    @cython.locals(count=Py_ssize_t, data=bytes)
-    cdef _read(self)
+    @cython.locals(count=Py_ssize_t, asked=Py_ssize_t, data=bytes)
+    cdef _read(self, int events)
     @cython.locals(size=Py_ssize_t, sent=Py_ssize_t)
     cpdef write(self, bytes data)
     @cython.locals(sent=Py_ssize_t, data=bytes)
     cdef _flush(self)
     @cython.locals(wanted=int)
     cdef _watch(self)
+    cdef _watch_again(self)
     cpdef pause_reading(self)
     cpdef resume_reading(self)
     cpdef close(self)

@@ -13,22 +13,26 @@ from collections import deque
 
 import cython
 
-from proxy.gateway.poller import Poller, Watched
+from proxy.gateway.poller import EDGE, Poller, Watched
 
 if cython.compiled:
     from cython.cimports.proxy.gateway.syscalls import receive, send
 else:
     from proxy.gateway.syscalls import receive, send
 
-# As poller's, known to the compiler.
-_READ = 1
+# As poller's, known to the compiler. The peer's end is asked for with what can be read: it may
+# come with the last bytes, and is told of only once.
+_READ = 1 | 0x2000
 _WRITE = 4
+_ENDING = 8 | 16 | 0x2000
 _GONE = 8 | 16
 
 SMALL = 16 * 1024
 """Bytes asked for while reads come back short."""
 CHUNK = 64 * 1024
 """Bytes asked for while reads come back full: large results in a quarter of the calls."""
+READS = 4
+"""How often one connection is read before the others have their turn."""
 
 
 class Side:
@@ -54,7 +58,12 @@ class Side:
 
 
 class PlainTransport(Watched):
-    """One connection's. It owns the socket; what it does is as asyncio.Transport says."""
+    """One connection's. It owns the socket; what it does is as asyncio.Transport says.
+
+    Watched at the edge (epoll(7)): the kernel tells once that something has come, and need not
+    look again at each wait. So what has come is read until a read is short, which for a stream
+    is the end of what there is; and where reading ends sooner the kernel is asked to tell again.
+    """
 
     def __init__(self, poller: Poller, sock: socket.socket, side: Side) -> None:
         self._loop = asyncio.get_running_loop()
@@ -74,12 +83,12 @@ class PlainTransport(Watched):
         self._waiting_bytes = 0
         self._high = CHUNK
         self._low = SMALL
-        poller.watch(self._fd, self, _READ)
+        poller.watch(self._fd, self, _READ | EDGE)
 
     # -- the hot path -----------------------------------------------------------------
 
     def happened(self, events: int) -> None:
-        """Read once, write what waits."""
+        """Read what has come, write what waits."""
         if self._is_lost:
             return
         try:
@@ -87,7 +96,7 @@ class PlainTransport(Watched):
                 self._flush()
             if events & (_READ | _GONE):
                 if self._is_reading:
-                    self._read()
+                    self._read(events)
                 elif events & _GONE:
                     self._lose(None)
         except OSError as error:
@@ -99,20 +108,25 @@ class PlainTransport(Watched):
             )
             self._lose(error)
 
-    def _read(self) -> None:
-        data = receive(self._fd, self._size)
-        if data is None:
-            return
-        count = len(data)
-        if count == 0:
-            self._side.eof_received()
-            self.close()
-            return
-        if count == self._size:
-            self._size = CHUNK
-        elif count <= SMALL:
-            self._size = SMALL
-        self._side.data_received(data)
+    def _read(self, events: int) -> None:
+        for _ in range(READS):
+            asked = self._size
+            data = receive(self._fd, asked)
+            if data is None:
+                return
+            count = len(data)
+            if count == 0:
+                self._side.eof_received()
+                self.close()
+                return
+            if count == asked:
+                self._size = CHUNK
+            elif count <= SMALL:
+                self._size = SMALL
+            self._side.data_received(data)
+            if not self._is_reading or (count < asked and not events & _ENDING):
+                return
+        self._watch_again()
 
     def write(self, data: bytes) -> None:
         """Send it, or keep what the kernel does not take."""
@@ -166,7 +180,7 @@ class PlainTransport(Watched):
         self._sent = 0
         if self._is_reading:
             # A connection that cannot be written to is one whose end epoll tells of.
-            self._watch()
+            self._watch_again()
         else:
             self._lose(error)
 
@@ -176,7 +190,12 @@ class PlainTransport(Watched):
             wanted |= _WRITE
         if wanted != self._wanted and not self._is_lost:
             self._wanted = wanted
-            self._poller.change(self._fd, wanted)
+            self._poller.change(self._fd, wanted | EDGE)
+
+    def _watch_again(self) -> None:
+        """Be told once more of what is there already, as after every change."""
+        self._wanted = 0
+        self._watch()
 
     def pause_reading(self) -> None:
         """Read no further: what comes waits in the kernel, and then at the peer."""

@@ -5,16 +5,22 @@ cdef class Watched:
     cpdef happened(self, int events)
 
 cdef class Poller:
-    cdef object _loop, _epoll
+    cdef object _epoll
+    cdef public object on_failure
     cdef int _number
     cdef dict _watched
     cdef int[64] _fds
     cdef unsigned int[64] _events
+    cdef bint _is_interrupted
+    cdef double _until
     cdef object __weakref__
 
-    cdef int _ready(self) except -1
-    @cython.locals(watched=Watched, rounds=int, count=int, at=int)
-    cpdef _turn(self)
+    cpdef interrupt(self)
+    cpdef interrupt_at(self, double when)
+    @cython.locals(watched=Watched, count=int, at=int, fd=int, rest=double, until=double,
+                   others=list)
+    cpdef list wait(self, double timeout)
+    cdef int _wait(self, double timeout) except -1
 
 cdef class PolledLoop(Watched):
     cdef Poller _poller

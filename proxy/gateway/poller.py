@@ -1,32 +1,37 @@
-"""The sockets of all open sessions, on one epoll of their own.
+"""The sockets of all open sessions, and the one wait for them and for everything else.
 
 An event loop spends more on each event than a relay on its bytes: a handle, a context, a
-transport and an object for each read. So the loop watches one descriptor, the epoll of this
-poller, and each time it is ready everything that has come is served in one go, as compiled
-calls. Knows descriptors and events; must never know what the bytes are.
+transport and an object for each read. So sessions are served where the loop waits: everything
+that has come to them is dealt with as compiled calls, and the loop hears of nothing but its
+own descriptors. Knows descriptors and events; must never know what the bytes are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
+from math import inf
+from typing import Any, Final
 
 import cython
 
 if cython.compiled:
-    from cython.cimports.proxy.gateway.syscalls import ready
+    from cython.cimports.proxy.gateway.syscalls import now, wait
+else:
+    from proxy.gateway.syscalls import now
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 GONE: Final = select.EPOLLERR | select.EPOLLHUP
 """Told whether asked for or not."""
+EDGE: Final = select.EPOLLET
+"""Asked for beside the others: each is told once, when it comes to be."""
 
 MOST: Final = 64
 """Events taken at once."""
-ROUNDS: Final = 4
-"""How often the poller looks again before everything else in the loop has its turn."""
 
 
 class Watched:
@@ -37,18 +42,23 @@ class Watched:
 
 
 class Poller:
-    """One event loop's. Its methods are for that loop's thread."""
+    """One event loop's. Its methods are for that loop's thread.
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._epoll = select.epoll()
-        self._number = self._epoll.fileno()
+    ``on_failure`` is told of what a session's code raises: a bug, which must not end the loop.
+    """
+
+    def __init__(self, epoll: int) -> None:
+        self._number = epoll
+        # Another descriptor of the same epoll: this one is ours to close.
+        self._epoll = select.epoll.fromfd(os.dup(epoll))
         self._watched: dict[int, Watched] = {}
+        self._is_interrupted = False
+        self._until = inf
+        self.on_failure: Callable[[dict[str, Any]], object] = _nothing
         if not cython.compiled:
             # Compiled, they are arrays within this object.
             self._fds = [0] * MOST
             self._events = [0] * MOST
-        self._loop.add_reader(self._number, self._turn)
 
     def __len__(self) -> int:
         return len(self._watched)
@@ -64,39 +74,75 @@ class Poller:
 
     def forget(self, fd: int) -> None:
         """Tell of nothing more. Before the descriptor is closed: its number comes again."""
-        if self._watched.pop(fd, None) is not None:
+        if self._watched.pop(fd, None) is not None and not self._epoll.closed:
             self._epoll.unregister(fd)
 
     def close(self) -> None:
         """Let go of everything; what is still watched hears nothing more."""
-        if not self._epoll.closed:
-            self._loop.remove_reader(self._number)
-            self._watched.clear()
-            self._epoll.close()
+        watched, self._watched = self._watched, {}
+        for fd in watched:
+            # What is closed already is watched no more.
+            with suppress(OSError):
+                self._epoll.unregister(fd)
+        self._epoll.close()
 
-    def _ready(self) -> int:
-        """Fill both lists with what has happened; how many."""
+    def interrupt(self) -> None:
+        """The loop has something to do: let the wait end at its next look."""
+        self._is_interrupted = True
+
+    def interrupt_at(self, when: float) -> None:
+        """The loop has something to do at this moment (monotonic seconds)."""
+        if when < self._until:
+            self._until = when
+
+    def wait(self, timeout: float) -> list[tuple[int, int]]:
+        """Serve sessions until the loop has its turn; what happened to its own descriptors.
+
+        That is when one of those is ready, when it was interrupted, or after ``timeout``
+        seconds. Negative: whenever something is.
+        """
+        others: list[tuple[int, int]] = []
+        self._is_interrupted = False
+        self._until = inf
+        if timeout >= 0.0:
+            self._until = now() + timeout
+        rest = timeout
+        while True:
+            count = self._wait(rest)
+            for at in range(count):
+                fd = self._fds[at]
+                watched = self._watched.get(fd)
+                if watched is None:
+                    others.append((fd, self._events[at]))
+                    continue
+                try:
+                    watched.happened(self._events[at])
+                except Exception as error:  # noqa: BLE001
+                    self.on_failure({"message": "a session failed", "exception": error})
+            if others or self._is_interrupted:
+                return others
+            until = self._until
+            if until == inf:
+                rest = -1.0
+            else:
+                rest = until - now()
+                if rest <= 0.0:
+                    return others
+
+    def _wait(self, timeout: float) -> int:
+        """Wait for at most so many seconds; how many events are in the two lists."""
         if cython.compiled:
-            count: int = ready(self._number, self._fds, self._events, MOST)
+            count: int = wait(self._number, self._fds, self._events, MOST, timeout)
             return count
-        found = self._epoll.poll(0, MOST)
+        found = self._epoll.poll(None if timeout < 0 else timeout, MOST)
         for at, (fd, events) in enumerate(found):
             self._fds[at] = fd
             self._events[at] = events
         return len(found)
 
-    def _turn(self) -> None:
-        rounds = ROUNDS
-        while rounds > 0:
-            rounds -= 1
-            count = self._ready()
-            for at in range(count):
-                watched = self._watched.get(self._fds[at])
-                if watched is not None:
-                    watched.happened(self._events[at])
-            # One event is what an idle machine has: to look again would be a call for nothing.
-            if count < 2:
-                return
+
+def _nothing(context: dict[str, Any]) -> None:
+    pass
 
 
 class PolledLoop(Watched):

@@ -4,6 +4,7 @@
 cdef extern from *:
     """
     #include <errno.h>
+    #include <math.h>
     #include <string.h>
     #include <sys/epoll.h>
     #include <sys/socket.h>
@@ -56,14 +57,26 @@ cdef extern from *:
         return -1;
     }
 
-    static inline int accode_ready(int epoll, int *fds, unsigned int *events, int most)
+    static inline int accode_wait(
+        int epoll, int *fds, unsigned int *events, int most, double timeout)
     {
         struct epoll_event found[64];
-        int at, count = epoll_wait(epoll, found, most < 64 ? most : 64, 0);
+        /* Rounded up: a timer that is a part of a millisecond away would be polled for. */
+        int at, count, milliseconds = timeout < 0 ? -1
+            : timeout > 3600.0 ? 3600000 : (int)ceil(timeout * 1000.0);
 
+        if (most > 64)
+            most = 64;
+        if (milliseconds == 0) {
+            count = epoll_wait(epoll, found, most, 0);
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            count = epoll_wait(epoll, found, most, milliseconds);
+            Py_END_ALLOW_THREADS
+        }
         if (count < 0) {
             if (errno == EINTR)
-                return 0;
+                return PyErr_CheckSignals();
             PyErr_SetFromErrno(PyExc_OSError);
             return -1;
         }
@@ -84,5 +97,6 @@ cdef extern from *:
     """
     object receive "accode_receive"(int fd, Py_ssize_t size)
     Py_ssize_t send "accode_send"(int fd, bytes data, Py_ssize_t start) except -1
-    int ready "accode_ready"(int epoll, int *fds, unsigned int *events, int most) except -1
+    int wait "accode_wait"(
+        int epoll, int *fds, unsigned int *events, int most, double timeout) except -1
     double now "accode_now"()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import uvloop
 
 from proxy.app import App, running
 from proxy.config import load_config
+from proxy.gateway.loop import SessionLoop
 from tests.faults.office import SOURCE, Office
 from tests.hostile.raw import SSL, RawClient, Refused, query, request
 from tests.servers.certificates import Certificates
@@ -138,6 +138,6 @@ def test_descriptors_and_tasks_return_to_their_number_from_before(
         await eventually(lambda: app.listeners[0].session_count == 0, what="every session's end")
 
     # A loop like the program's own.
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=SessionLoop) as runner:
         runner.run(main())
     proxy.remove()

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 
 import pytest
 
+from proxy.gateway.loop import SessionLoop, session_poller
 from proxy.gateway.poller import Poller
+
+
+def pytest_asyncio_loop_factories() -> dict[str, type[SessionLoop]]:
+    """These tests run on the program's own loop."""
+    return {"sessions": SessionLoop}
 
 
 @pytest.fixture
@@ -22,6 +27,5 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @pytest.fixture
-async def poller() -> AsyncIterator[Poller]:
-    with closing(Poller()) as poller:
-        yield poller
+async def poller() -> Poller:
+    return session_poller()

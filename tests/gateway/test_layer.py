@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import closing
 from typing import cast
 
 import pytest
@@ -232,12 +230,6 @@ async def test_a_real_relay_works_through_layers():
     # Wrapped as well: every second letter of the reason.
     assert wire.client.written == b"a" + b"<source_lost>"[::2]
     assert (wire.client.closed, wire.source.closed) == (True, True)
-
-
-@pytest.fixture
-async def poller() -> AsyncIterator[Poller]:
-    with closing(Poller()) as poller:
-        yield poller
 
 
 async def test_a_channel_is_handed_over_with_its_layer(poller: Poller):

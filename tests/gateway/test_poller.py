@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
+import threading
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
 
+from proxy.gateway.loop import SessionLoop, session_poller
 from proxy.gateway.poller import MOST, READ, WRITE, PolledLoop, Poller, Watched
 
 SECONDS = 20
@@ -31,55 +34,53 @@ async def _until(condition: Callable[[], bool], changed: asyncio.Event) -> None:
             await changed.wait()
 
 
-async def test_more_descriptors_than_are_taken_at_once_are_all_served():
+async def test_more_descriptors_than_are_taken_at_once_are_all_served(poller: Poller):
     changed = asyncio.Event()
     pairs = [socket.socketpair() for _ in range(2 * MOST)]
-    with closing(Poller()) as poller:
-        watched = []
-        for left, right in pairs:
-            right.send(b"x")
+    watched = []
+    for left, right in pairs:
+        right.send(b"x")
 
-            def take(left: socket.socket = left) -> None:
-                left.recv(10)
-                changed.set()
-
-            each = Counting(take)
-            watched.append(each)
-            poller.watch(left.fileno(), each, READ)
-        await _until(lambda: all(each.events for each in watched), changed)
-        assert {tuple(each.events) for each in watched} == {(READ,)}
-    for pair in pairs:
-        for sock in pair:
-            sock.close()
-
-
-async def test_what_is_forgotten_by_an_earlier_event_hears_nothing():
-    changed = asyncio.Event()
-    pairs = [socket.socketpair() for _ in range(2)]
-    with closing(Poller()) as poller:
-
-        def forget_all() -> None:
-            for left, _ in pairs:
-                poller.forget(left.fileno())
+        def take(left: socket.socket = left) -> None:
+            left.recv(10)
             changed.set()
 
-        watched = [Counting(forget_all) for _ in pairs]
-        for (left, right), each in zip(pairs, watched, strict=True):
-            poller.watch(left.fileno(), each, READ)
-            right.send(b"x")
-        await _until(lambda: len(poller) == 0, changed)
-        assert sum(len(each.events) for each in watched) == 1
+        each = Counting(take)
+        watched.append(each)
+        poller.watch(left.fileno(), each, READ)
+    await _until(lambda: all(each.events for each in watched), changed)
+    assert {tuple(each.events) for each in watched} == {(READ,)}
     for pair in pairs:
         for sock in pair:
             sock.close()
 
 
-async def test_a_polled_loop_calls_readers_and_writers_as_a_loop_does():
+async def test_what_is_forgotten_by_an_earlier_event_hears_nothing(poller: Poller):
+    changed = asyncio.Event()
+    pairs = [socket.socketpair() for _ in range(2)]
+
+    def forget_all() -> None:
+        for left, _ in pairs:
+            poller.forget(left.fileno())
+        changed.set()
+
+    watched = [Counting(forget_all) for _ in pairs]
+    for (left, right), each in zip(pairs, watched, strict=True):
+        poller.watch(left.fileno(), each, READ)
+        right.send(b"x")
+    await _until(lambda: len(poller) == 0, changed)
+    assert sum(len(each.events) for each in watched) == 1
+    for pair in pairs:
+        for sock in pair:
+            sock.close()
+
+
+async def test_a_polled_loop_calls_readers_and_writers_as_a_loop_does(poller: Poller):
     left, right = socket.socketpair()
     left.setblocking(False)
     calls: list[str] = []
     changed = asyncio.Event()
-    with closing(Poller()) as poller, left, right:
+    with left, right:
         loop = PolledLoop(poller, asyncio.get_running_loop())
         fd = left.fileno()
 
@@ -106,15 +107,108 @@ async def test_a_polled_loop_calls_readers_and_writers_as_a_loop_does():
 
 
 @pytest.mark.parametrize("events", [READ, WRITE])
-async def test_a_closed_poller_tells_of_nothing(events: int):
+def test_a_closed_loop_tells_of_nothing_and_lets_go_of_its_descriptors(events: int):
+    before = len(os.listdir("/proc/self/fd"))
     left, right = socket.socketpair()
     with left, right:
-        poller = Poller()
+        loop = SessionLoop()
         each = Counting(lambda: None)
-        poller.watch(left.fileno(), each, events)
+        loop.poller.watch(left.fileno(), each, events)
         right.send(b"x")
-        poller.close()
-        poller.close()
-        poller.forget(left.fileno())
-        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
-        assert each.events == []
+        loop.close()
+        loop.close()
+        loop.poller.close()
+        loop.poller.forget(left.fileno())
+        assert (each.events, len(loop.poller)) == ([], 0)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_the_loop_has_its_turn_while_sessions_never_rest(poller: Poller):
+    """What was called soon, a timer and another descriptor, beside one that is always ready."""
+    left, right = socket.socketpair()
+    other, peer = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    done = [asyncio.Event() for _ in range(3)]
+    with left, right, other, peer:
+        right.send(b"never read")
+        each = Counting(lambda: each.events.clear() if len(each.events) > 1000 else None)
+        poller.watch(left.fileno(), each, READ)
+        loop.call_soon(done[0].set)
+        loop.call_later(0.01, done[1].set)
+        loop.add_reader(other.fileno(), done[2].set)
+        peer.send(b"x")
+        async with asyncio.timeout(SECONDS):
+            for event in done:
+                await event.wait()
+        loop.remove_reader(other.fileno())
+        assert each.events
+
+
+async def test_a_timer_that_a_session_sets_ends_the_wait(poller: Poller):
+    """The wait began before there was any timer."""
+    left, right = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    rung = asyncio.Event()
+    with left, right:
+        each = Counting(lambda: (left.recv(10), loop.call_later(0.01, rung.set), None)[2])
+        poller.watch(left.fileno(), each, READ)
+        right.send(b"x")
+        await asyncio.wait_for(rung.wait(), SECONDS)
+        assert each.events == [READ]
+
+
+async def test_what_a_session_raises_is_told_and_the_others_go_on(poller: Poller):
+    told: list[str] = []
+    changed = asyncio.Event()
+    pairs = [socket.socketpair() for _ in range(2)]
+
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    asyncio.get_running_loop().set_exception_handler(
+        lambda loop, context: told.append(str(context["exception"]))
+    )
+    for (left, right), then in zip(pairs, (fail, changed.set), strict=True):
+
+        def take(left: socket.socket = left, then: Callable[[], None] = then) -> None:
+            left.recv(10)
+            then()
+
+        poller.watch(left.fileno(), Counting(take), READ)
+        right.send(b"x")
+    await asyncio.wait_for(changed.wait(), SECONDS)
+    await _until(lambda: bool(told), changed)
+    assert told == ["a bug"]
+    for pair in pairs:
+        for sock in pair:
+            sock.close()
+
+
+def test_a_signal_ends_the_wait():
+    """A handler of Python's own, which asyncio knows nothing of."""
+    with asyncio.Runner(loop_factory=SessionLoop) as runner:
+        before = signal.signal(signal.SIGUSR1, lambda number, frame: ended.set())
+        ended = threading.Event()
+
+        async def wait() -> None:
+            timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+            timer.start()
+            await asyncio.get_running_loop().run_in_executor(None, ended.wait, SECONDS)
+            timer.join()
+
+        try:
+            runner.run(wait())
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        assert ended.is_set()
+
+
+async def test_another_kind_of_loop_has_no_sessions():
+    def main() -> None:
+        async def ask() -> None:
+            session_poller()
+
+        with pytest.raises(TypeError, match="SessionLoop"):
+            asyncio.run(ask())
+
+    await asyncio.to_thread(main)

@@ -5,15 +5,15 @@ Writes its ports as JSON to READY once it listens, so that tests may ask for por
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
 from pathlib import Path
 
-import uvloop
-
 from proxy.app import App, serve
 from proxy.config import load_config
+from proxy.gateway.loop import SessionLoop
 from proxy.logs import configure
 
 
@@ -32,7 +32,8 @@ def main() -> None:
         written.write_text(json.dumps(ports))
         written.rename(ready)
 
-    uvloop.run(serve(config, started=started))
+    with asyncio.Runner(loop_factory=SessionLoop) as runner:
+        runner.run(serve(config, started=started))
 
 
 if __name__ == "__main__":
