@@ -75,7 +75,7 @@ class Inbox(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport, to pause it."""
-        # Neither uvloop's nor aiofastnet's transports are subclasses of asyncio's.
+        # aiofastnet's transports are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:

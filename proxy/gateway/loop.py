@@ -13,9 +13,11 @@ import asyncio
 import selectors
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import TypeVarTuple, Unpack
 
 from proxy.gateway.poller import GONE, READ, WRITE, Poller
+
+Arguments = TypeVarTuple("Arguments")
 
 
 class SessionSelector(selectors.EpollSelector):
@@ -56,7 +58,10 @@ class SessionLoop(asyncio.SelectorEventLoop):
         self.poller.on_failure = self.call_exception_handler
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: Unpack[Arguments],
+        context: Context | None = None,
     ) -> asyncio.Handle:
         """As asyncio's."""
         self.poller.interrupt()
@@ -65,8 +70,8 @@ class SessionLoop(asyncio.SelectorEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: Unpack[Arguments],
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """As asyncio's."""
