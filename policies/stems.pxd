@@ -4,8 +4,8 @@ cimport cython
 cdef tuple _STEMS
 cdef Py_ssize_t _LONGEST
 cdef int _ESCAPE
-cdef bytes _FIRST, _SECOND, _THIRD
+cdef bytes _PLACES
 
-@cython.locals(first="const unsigned char *", second="const unsigned char *", third="const unsigned char *",
-               p="const unsigned char *", size=Py_ssize_t, at=Py_ssize_t, code=int)
+@cython.locals(places="const unsigned char *", p="const unsigned char *", size=Py_ssize_t,
+               at=Py_ssize_t, state="unsigned int", place="unsigned int")
 cpdef bint has_stem(bytes text) except -1

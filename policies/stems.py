@@ -29,27 +29,31 @@ def _table(place: int) -> bytes:
     return bytes(1 if bytes((code,)).lower()[0] in wanted else 0 for code in range(256))
 
 
-# Three letters are looked at before a word is taken out: "select" is not "server".
-_FIRST = _table(0)
-_SECOND = _table(1)
-_THIRD = _table(2)
+# Three letters are looked at before a word is taken out: "select" is not "server". A bit for
+# each place that a byte may have in a stem (1, 2, 4), and one for the escape.
+_PLACES = bytes(
+    first | second << 1 | third << 2 | (8 if code == _ESCAPE else 0)
+    for code, (first, second, third) in enumerate(zip(_table(0), _table(1), _table(2), strict=True))
+)
 
 
 def has_stem(text: bytes) -> bool:
     """Whether any stem stands in ``text``, in any case of its letters, or an escape."""
-    first = _FIRST
-    second = _SECOND
-    third = _THIRD
+    places = _PLACES
     p = text
     size = len(text)
     at = 0
+    # How far a stem may have come that began one, two or three bytes ago (Shift-And: Baeza-Yates
+    # and Gonnet, "A new approach to text searching"): nothing to guess wrong at each letter.
+    state = 0
     while at < size:
-        code = p[at]
+        place = places[p[at]]
         at += 1
-        if code == _ESCAPE:
-            return True
-        if first[code] and at + 1 < size and second[p[at]] and third[p[at + 1]]:
-            word = text[at - 1 : at - 1 + _LONGEST].lower()
+        state = (((state << 1) | 1) & place & 7) | (place & 8)
+        if state & 12:
+            if state & 8:
+                return True
+            word = text[at - 3 : at - 3 + _LONGEST].lower()
             if word.startswith(_STEMS):
                 return True
     return False

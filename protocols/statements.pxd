@@ -1,7 +1,7 @@
 # The types with which statements.py is compiled; it runs without them too.
 cimport cython
 
-cdef object _OTHER, _PENDING
+cdef object _OTHER, _PENDING, _SELECT
 cdef dict _QUICK
 
 @cython.locals(p="const char *")
@@ -15,6 +15,11 @@ cdef class Statement:
     cdef public Py_ssize_t text_length, rows, bytes_in, bytes_out
     cdef public double started, ended
     cdef public long long number, place
+
+    cdef _begin(self, via, bytes text, Py_ssize_t text_length, double started)
+
+@cython.locals(statement=Statement)
+cpdef Statement new_statement(via, bytes text, Py_ssize_t text_length, double started)
 
 cdef class StatementSink:
     cpdef begin(self, Statement statement)

@@ -158,6 +158,9 @@ def kind_of_text(text: bytes) -> Kind:
     A first guess for the log and the metrics, never a verdict.
     """
     p = text
+    if len(text) > 6 and p[0] | 0x20 == 0x73 and p[1] | 0x20 == 0x65 and p[2] | 0x20 == 0x6C:
+        if p[3] | 0x20 == 0x65 and p[4] | 0x20 == 0x63 and p[5] | 0x20 == 0x74:
+            return _SELECT
     kind = _QUICK.get(p[0:6] if len(text) > 6 else text)
     if kind is not None:
         return kind
@@ -167,6 +170,7 @@ def kind_of_text(text: bytes) -> Kind:
 
 # Looking up a member of an Enum walks its class; these are read for every statement.
 _OTHER = Kind.OTHER
+_SELECT = Kind.SELECT
 _PENDING = Outcome.PENDING
 
 
@@ -184,6 +188,9 @@ class Statement:
     """
 
     def __init__(self, via: Via, text: bytes, text_length: int, started: float) -> None:
+        self._begin(via, text, text_length, started)
+
+    def _begin(self, via: Via, text: bytes, text_length: int, started: float) -> None:
         self.via = via
         self.text = text
         self.text_length = text_length
@@ -201,6 +208,13 @@ class Statement:
         self.number = 0
         self.place = 0
         self.rule = ""
+
+
+def new_statement(via: Via, text: bytes, text_length: int, started: float) -> Statement:
+    """A Statement, for scanners: compiled, without the way by which Python calls a class."""
+    statement = Statement.__new__(Statement)
+    statement._begin(via, text, text_length, started)
+    return statement
 
 
 class StatementSink:

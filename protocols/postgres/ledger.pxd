@@ -1,6 +1,7 @@
 # The types with which ledger.py is compiled; it runs without them too.
 cimport cython
 
+cdef Py_ssize_t _FORGOTTEN
 cdef int _NOTHING, _QUERY, _FUNCTION, _SYNC, _COPY_END, _MAYBE
 
 @cython.freelist(256)
@@ -15,8 +16,14 @@ cdef class Expected:
     cdef public Py_ssize_t segment
     cdef public object values
 
+    cdef _fill(
+        self, int code, bytes name, bytes source, prepared, statement, refusal, Py_ssize_t weight,
+        Py_ssize_t segment
+    )
+
 cdef class Ledger:
-    cdef object _entries
+    cdef list _entries
+    cdef Py_ssize_t _start
     cdef public int head
     cdef public Py_ssize_t count
     cdef public Py_ssize_t weight
@@ -35,24 +42,30 @@ cdef class Ledger:
         self, int code, bytes name, bytes source, prepared, statement, refusal, Py_ssize_t weight
     )
     cpdef add_weight(self, Expected entry, Py_ssize_t weight)
+    @cython.locals(entry=Expected)
     cpdef Expected first(self)
+    @cython.locals(start=Py_ssize_t, entry=Expected)
+    cdef Expected _pop(self)
+    @cython.locals(entry=Expected)
+    cdef Expected _at(self, Py_ssize_t place)
     @cython.locals(entry=Expected)
     cpdef Expected take(self)
     @cython.locals(entry=Expected)
     cdef _find_head(self)
     cpdef bint owes(self)
     cpdef bint is_settled(self)
-    @cython.locals(entry=Expected, index=Py_ssize_t)
-    cpdef begin_copy_in(self)
     @cython.locals(entry=Expected)
+    cpdef begin_copy_in(self)
+    @cython.locals(place=Py_ssize_t)
     cpdef bint has_copy_end(self) except -1
     @cython.locals(entry=Expected, is_before_end=bint)
     cpdef end_copy_in(self)
     cpdef skip_maybes(self)
-    @cython.locals(entry=Expected)
+    @cython.locals(entry=Expected, place=Py_ssize_t)
     cpdef int sure_head(self) except -1
     @cython.locals(behind=int)
     cpdef list fail(self)
     cpdef Expected ready(self)
+    @cython.locals(entry=Expected)
     cpdef list waiting(self)
     cpdef list drain(self)

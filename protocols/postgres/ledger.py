@@ -16,7 +16,6 @@ Plain Python; compiled with the types in ``ledger.pxd`` where there is a C compi
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from protocols.postgres import expected
@@ -29,6 +28,9 @@ _FUNCTION = expected.FUNCTION
 _SYNC = expected.SYNC
 _COPY_END = expected.COPY_END
 _MAYBE = expected.MAYBE
+
+_FORGOTTEN = 64
+"""Answered entries whose places are given back together."""
 
 
 class Expected:
@@ -44,6 +46,19 @@ class Expected:
     """
 
     def __init__(
+        self,
+        code: int,
+        name: bytes,
+        source: bytes,
+        prepared: Any,
+        statement: Statement | None,
+        refusal: object | None,
+        weight: int,
+        segment: int,
+    ) -> None:
+        self._fill(code, name, source, prepared, statement, refusal, weight, segment)
+
+    def _fill(
         self,
         code: int,
         name: bytes,
@@ -78,7 +93,9 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._entries: deque[Expected] = deque()
+        # Answered ones, before ``_start``, are None: a list, which compiles to C, as a queue.
+        self._entries: list[Expected | None] = []
+        self._start = 0
         self.head = _NOTHING
         self.count = 0
         self.weight = 0
@@ -103,7 +120,8 @@ class Ledger:
         weight: int,
     ) -> Expected:
         """Expect one more answer, after all others."""
-        entry = Expected(code, name, source, prepared, statement, refusal, weight, self.segment)
+        entry = Expected.__new__(Expected)
+        entry._fill(code, name, source, prepared, statement, refusal, weight, self.segment)
         self._entries.append(entry)
         self.count += 1
         self.weight += weight
@@ -129,13 +147,11 @@ class Ledger:
 
     def first(self) -> Expected:
         """The entry whose answer comes next; there must be one."""
-        entry: Expected = self._entries[0]
-        return entry
+        return self._at(self._start)
 
     def take(self) -> Expected:
         """Take the entry that has been answered."""
-        entry: Expected = self._entries.popleft()
-        self.count -= 1
+        entry = self._pop()
         self.weight -= entry.weight
         self.is_answered = False
         if entry.code == _MAYBE:
@@ -148,15 +164,32 @@ class Ledger:
         self._find_head()
         return entry
 
+    def _at(self, place: int) -> Expected:
+        # Compiled, an index is not compared with the list's length.
+        entry = self._entries[place] if place < len(self._entries) else None
+        if entry is None:
+            raise LookupError("no answer is expected")
+        return entry
+
+    def _pop(self) -> Expected:
+        start = self._start
+        entry = self._at(start)
+        self._entries[start] = None
+        self._start = start + 1
+        self.count -= 1
+        if self._start >= _FORGOTTEN and self._start >= self.count:
+            del self._entries[: self._start]
+            self._start = 0
+        return entry
+
     def _find_head(self) -> None:
         # A copy's end is answered by nothing: it never stands at the head.
         while self.count > 0:
-            entry: Expected = self._entries[0]
+            entry = self.first()
             if entry.code != _COPY_END:
                 self.head = entry.code
                 return
-            self._entries.popleft()
-            self.count -= 1
+            self._pop()
         self.head = _NOTHING
 
     def owes(self) -> bool:
@@ -169,9 +202,7 @@ class Ledger:
 
     def begin_copy_in(self) -> None:
         """The head has become copy-in: each Sync before the copy's end may be lost."""
-        for index, entry in enumerate(self._entries):
-            if index == 0:
-                continue
+        for entry in self.waiting()[1:]:
             if entry.code == _COPY_END:
                 break
             if entry.code == _SYNC:
@@ -181,16 +212,16 @@ class Ledger:
 
     def has_copy_end(self) -> bool:
         """Whether the client has already sent the end of the copy at the head."""
-        for entry in self._entries:
-            if entry.code == _COPY_END:
+        for place in range(self._start, len(self._entries)):
+            if self._at(place).code == _COPY_END:
                 return True
         return False
 
     def end_copy_in(self) -> None:
         """The copy at the head succeeded: its end was read, every Sync before it swallowed."""
-        kept: deque[Expected] = deque()
+        kept: list[Expected | None] = []
         is_before_end = True
-        for entry in self._entries:
+        for entry in self.waiting():
             if is_before_end and entry.code == _COPY_END:
                 is_before_end = False
                 self.count -= 1
@@ -200,6 +231,7 @@ class Ledger:
             else:
                 kept.append(entry)
         self._entries = kept
+        self._start = 0
 
     def skip_maybes(self) -> None:
         """An answer to something later has come: the doubtful Syncs were swallowed."""
@@ -209,7 +241,8 @@ class Ledger:
 
     def sure_head(self) -> int:
         """The code of the first entry that is certain to be answered."""
-        for entry in self._entries:
+        for place in range(self._start, len(self._entries)):
+            entry = self._at(place)
             if entry.code != _MAYBE and entry.code != _COPY_END:
                 return entry.code
         return _NOTHING
@@ -258,12 +291,13 @@ class Ledger:
 
     def waiting(self) -> list[Expected]:
         """All entries, oldest first."""
-        return list(self._entries)
+        return [entry for entry in self._entries[self._start :] if entry is not None]
 
     def drain(self) -> list[Expected]:
         """Take everything: the session is over."""
-        entries = list(self._entries)
-        self._entries.clear()
+        entries = self.waiting()
+        self._entries = []
+        self._start = 0
         self.count = 0
         self.weight = 0
         self.maybes = 0

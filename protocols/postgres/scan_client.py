@@ -31,10 +31,10 @@ from protocols.statements import Kind, Outcome, Statement, StatementSink, Via
 
 if cython.compiled:
     from cython.cimports.protocols.nul import find_nul
-    from cython.cimports.protocols.statements import kind_of_text
+    from cython.cimports.protocols.statements import kind_of_text, new_statement
 else:
     from protocols.nul import find_nul
-    from protocols.statements import kind_of_text
+    from protocols.statements import kind_of_text, new_statement
 
 _QUERY = expected.QUERY
 _FUNCTION = expected.FUNCTION
@@ -311,7 +311,7 @@ class ClientScan:
             end = start + self._text_limit
         p = data
         text = p[start:end]
-        statement = Statement(_VIA_SIMPLE, text, total - 6, now)
+        statement = new_statement(_VIA_SIMPLE, text, total - 6, now)
         statement.kind = kind_of_text(text)
         statement.bytes_in = total
         refusal = self._sink.begin(statement)
@@ -347,7 +347,7 @@ class ClientScan:
             text_length = total - (start - at) - 3
         text = data[start:end]
         ledger = self._ledger
-        statement = Statement(_VIA_PREPARE, text, text_length, now)
+        statement = new_statement(_VIA_PREPARE, text, text_length, now)
         statement.name = name
         statement.kind = kind_of_text(text)
         statement.bytes_in = total
@@ -422,7 +422,7 @@ class ClientScan:
         refusal: Refusal | None = None
         if prepared is None:
             # Made by SQL (DECLARE, PREPARE), or not there: the server knows.
-            statement = Statement(_VIA_EXECUTE, UNKNOWN_TEXT, 0, now)
+            statement = new_statement(_VIA_EXECUTE, UNKNOWN_TEXT, 0, now)
             statement.name = portal
             refusal = self._sink.begin(statement)
         elif (
@@ -439,7 +439,7 @@ class ClientScan:
                 return None  # Its Parse was skipped, and so is this.
             statement.via = _VIA_EXECUTE
         else:
-            statement = Statement(_VIA_EXECUTE, prepared.text, prepared.text_length, now)
+            statement = new_statement(_VIA_EXECUTE, prepared.text, prepared.text_length, now)
             statement.name = prepared.name
             statement.kind = prepared.kind
             refusal = self._sink.begin(statement)
@@ -480,7 +480,7 @@ class ClientScan:
     def _take_function(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
         oid = int.from_bytes(data[at + 5 : at + 9], "big")
         text = b"function call of oid %d" % oid
-        statement = Statement(_VIA_FUNCTION, text, len(text), now)
+        statement = new_statement(_VIA_FUNCTION, text, len(text), now)
         statement.kind = Kind.FUNCTION
         statement.bytes_in = total
         refusal = self._sink.begin(statement)

@@ -24,11 +24,17 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+import cython
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from proxy.audit.encode import encode_event
 from proxy.audit.ocsf import OTHER, VERSION, Event, EventClass
+
+if cython.compiled:
+    from cython.cimports.proxy.audit.digest import hash_hex
+else:
+    from proxy.audit.digest import hash_hex
 
 GENESIS = "0" * 64
 """``prev`` of the first line there is."""
@@ -44,7 +50,6 @@ with 16 KiB of values: far below; a longer line is not ours."""
 FILE_NAME = re.compile(r"audit-(\d{8})-(\d{4,9})\.jsonl")
 HEAD_NAME = "head"
 _SIGNATURE_LENGTH = 88
-_sha256 = hashlib.sha256
 
 _COMPACT_FRONT = re.compile(
     rb'\{"sequence":(\d{1,18}),'
@@ -159,7 +164,7 @@ class Chain:
 
         Without a line break, as are all lines here: the hash is, and a batch adds it.
         """
-        self.prev = _sha256(line).hexdigest()
+        self.prev = hash_hex(line)
         self.sequence += 1
         return line
 

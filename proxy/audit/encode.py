@@ -255,8 +255,6 @@ def encode_statement(
     if tag != fragments.tag:
         _take_tag(fragments, tag)
     more = ""
-    if statement.bytes_in:
-        more = f',"in":{statement.bytes_in}'
     code = statement.code
     if code:
         more += f',"code":{quote(text_of(code.encode())[0])}'
@@ -293,6 +291,7 @@ def encode_statement(
         statement.rows,
         statement.bytes_out,
         fragments.shown_tag,
+        statement.bytes_in,
         more,
         text,
         prev,

@@ -6,24 +6,41 @@ cdef extern from *:
     #include <string.h>
 
     /* CRC-32 as zlib's (ITU-T V.42, reflected 0xEDB88320): zlib's own is not always there
-       to link to, and the entries are short. */
-    static uint32_t accode_crc_table[256];
+       to link to. Four bytes in a step ("slicing"): byte by byte each would wait for the last. */
+    static uint32_t accode_crc_table[4][256];
+
+    static void accode_fill_crc_table(void)
+    {
+        uint32_t code;
+        int slice, bit;
+
+        for (code = 0; code < 256; code++) {
+            uint32_t value = code;
+            for (bit = 0; bit < 8; bit++)
+                value = value & 1 ? (value >> 1) ^ 0xEDB88320u : value >> 1;
+            accode_crc_table[0][code] = value;
+        }
+        for (slice = 1; slice < 4; slice++)
+            for (code = 0; code < 256; code++) {
+                uint32_t value = accode_crc_table[slice - 1][code];
+                accode_crc_table[slice][code] = (value >> 8) ^ accode_crc_table[0][value & 0xFF];
+            }
+    }
 
     static inline uint32_t accode_crc(uint32_t crc, const unsigned char *data, size_t size)
     {
-        if (accode_crc_table[1] == 0) {
-            uint32_t code;
-            for (code = 0; code < 256; code++) {
-                uint32_t value = code;
-                int bit;
-                for (bit = 0; bit < 8; bit++)
-                    value = value & 1 ? (value >> 1) ^ 0xEDB88320u : value >> 1;
-                accode_crc_table[code] = value;
-            }
-        }
+        if (accode_crc_table[0][1] == 0)
+            accode_fill_crc_table();
         crc = ~crc;
+        for (; size >= 4; size -= 4, data += 4) {
+            uint32_t word;
+            memcpy(&word, data, 4);
+            crc ^= le32toh(word);
+            crc = accode_crc_table[3][crc & 0xFF] ^ accode_crc_table[2][(crc >> 8) & 0xFF]
+                ^ accode_crc_table[1][(crc >> 16) & 0xFF] ^ accode_crc_table[0][crc >> 24];
+        }
         while (size--)
-            crc = accode_crc_table[(crc ^ *data++) & 0xFF] ^ (crc >> 8);
+            crc = accode_crc_table[0][(crc ^ *data++) & 0xFF] ^ (crc >> 8);
         return ~crc;
     }
 

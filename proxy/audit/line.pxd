@@ -33,9 +33,9 @@ cdef extern from *:
     static PyObject *accode_join_statement(
         long long sequence, PyObject *front, long long number, long long time,
         long long microseconds, PyObject *sort, long long rows, long long bytes_out,
-        PyObject *tag, PyObject *more, PyObject *text, PyObject *prev)
+        PyObject *tag, long long bytes_in, PyObject *more, PyObject *text, PyObject *prev)
     {
-        char numbers[6][ACCODE_NUMBER_SIZE];
+        char numbers[7][ACCODE_NUMBER_SIZE];
         const accode_piece pieces[] = {
             ACCODE_LITERAL("{\\"sequence\\":"),
             accode_number(numbers[0], sequence),
@@ -50,6 +50,8 @@ cdef extern from *:
             ACCODE_LITERAL(",\\"out\\":"),
             accode_number(numbers[5], bytes_out),
             accode_ascii(tag),
+            bytes_in ? ACCODE_LITERAL(",\\"in\\":") : (accode_piece){"", 0},
+            bytes_in ? accode_number(numbers[6], bytes_in) : (accode_piece){"", 0},
             accode_ascii(more),
             ACCODE_LITERAL(",\\"text\\":\\""),
             {PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text)},
@@ -84,4 +86,4 @@ cdef extern from *:
     bytes join_statement "accode_join_statement"(
         long long sequence, str front, long long number, long long time,
         long long microseconds, str sort, long long rows, long long bytes_out,
-        str tag, str more, bytes text, str prev)
+        str tag, long long bytes_in, str more, bytes text, str prev)

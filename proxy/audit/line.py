@@ -17,13 +17,15 @@ def join_statement(
     rows: int,
     bytes_out: int,
     tag: str,
+    bytes_in: int,
     more: str,
     text: bytes,
     prev: str,
 ) -> bytes:
     """The line. The strings and the text are ASCII and escaped already; else ValueError."""
+    sent = f',"in":{bytes_in}' if bytes_in else ""
     return (
         f'{{"sequence":{sequence}{front}{number}","time":{time},"us":{microseconds}'
-        f'{sort}{rows},"out":{bytes_out}{tag}{more},"text":"{text.decode("ascii")}"'
+        f'{sort}{rows},"out":{bytes_out}{tag}{sent}{more},"text":"{text.decode("ascii")}"'
         f',"prev":"{prev}"}}'
     ).encode("ascii")

@@ -18,7 +18,7 @@ cdef class PlainTransport(Watched):
     cdef bint _is_reading, _is_closing, _is_lost, _is_full
     cdef object __weakref__
 
-    @cython.locals(count=Py_ssize_t, asked=Py_ssize_t, data=bytes)
+    @cython.locals(count=Py_ssize_t, asked=Py_ssize_t, reads=int, data=bytes)
     cdef _read(self, int events)
     @cython.locals(size=Py_ssize_t, sent=Py_ssize_t)
     cpdef write(self, bytes data)

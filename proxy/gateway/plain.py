@@ -109,7 +109,9 @@ class PlainTransport(Watched):
             self._lose(error)
 
     def _read(self, events: int) -> None:
-        for _ in range(READS):
+        reads = READS
+        while reads > 0:
+            reads -= 1
             asked = self._size
             data = receive(self._fd, asked)
             if data is None:
@@ -134,7 +136,7 @@ class PlainTransport(Watched):
             return
         size = len(data)
         sent = 0
-        if not self._waiting:
+        if self._waiting_bytes == 0:
             try:
                 sent = send(self._fd, data, 0)
             except OSError as error:

@@ -8,7 +8,8 @@ cdef class Poller:
     cdef object _epoll
     cdef public object on_failure
     cdef int _number
-    cdef dict _watched
+    cdef list _watched
+    cdef Py_ssize_t _count
     cdef int[64] _fds
     cdef unsigned int[64] _events
     cdef bint _is_interrupted

@@ -51,7 +51,9 @@ class Poller:
         self._number = epoll
         # Another descriptor of the same epoll: this one is ours to close.
         self._epoll = select.epoll.fromfd(os.dup(epoll))
-        self._watched: dict[int, Watched] = {}
+        # By descriptor: the kernel gives the lowest that is free, so few places are empty.
+        self._watched: list[Watched | None] = []
+        self._count = 0
         self._is_interrupted = False
         self._until = inf
         self.on_failure: Callable[[dict[str, Any]], object] = _nothing
@@ -61,12 +63,15 @@ class Poller:
             self._events = [0] * MOST
 
     def __len__(self) -> int:
-        return len(self._watched)
+        return self._count
 
     def watch(self, fd: int, watched: Watched, events: int) -> None:
         """Tell it when its descriptor is ready for one of ``events``. Raises OSError."""
         self._epoll.register(fd, events)
+        if fd >= len(self._watched):
+            self._watched.extend([None] * (fd + 1 - len(self._watched)))
         self._watched[fd] = watched
+        self._count += 1
 
     def change(self, fd: int, events: int) -> None:
         """From now on tell of these events. Raises OSError."""
@@ -74,16 +79,20 @@ class Poller:
 
     def forget(self, fd: int) -> None:
         """Tell of nothing more. Before the descriptor is closed: its number comes again."""
-        if self._watched.pop(fd, None) is not None and not self._epoll.closed:
+        if fd < len(self._watched) and self._watched[fd] is not None:
+            self._watched[fd] = None
+            self._count -= 1
             self._epoll.unregister(fd)
 
     def close(self) -> None:
         """Let go of everything; what is still watched hears nothing more."""
-        watched, self._watched = self._watched, {}
-        for fd in watched:
-            # What is closed already is watched no more.
-            with suppress(OSError):
-                self._epoll.unregister(fd)
+        watched, self._watched = self._watched, []
+        self._count = 0
+        for fd, each in enumerate(watched):
+            if each is not None:
+                # What is closed already is watched no more.
+                with suppress(OSError):
+                    self._epoll.unregister(fd)
         self._epoll.close()
 
     def interrupt(self) -> None:
@@ -111,7 +120,7 @@ class Poller:
             count = self._wait(rest)
             for at in range(count):
                 fd = self._fds[at]
-                watched = self._watched.get(fd)
+                watched = self._watched[fd] if fd < len(self._watched) else None
                 if watched is None:
                     others.append((fd, self._events[at]))
                     continue

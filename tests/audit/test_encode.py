@@ -123,11 +123,11 @@ NUMBERS = st.integers(-(2**63), 2**63 - 1)
 
 @given(
     made=st.builds(finish, st.builds(statement, st.binary(max_size=50).filter(is_plain))),
-    numbers=st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+    numbers=st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.just(0) | NUMBERS),
     tag=st.sampled_from([b"", b"SELECT 1", b"INSERT 0 9999999"]),
 )
 def test_a_line_is_the_one_that_plain_python_joins(made, numbers, tag):
-    sequence, made.number, made.rows, made.bytes_out = numbers
+    sequence, made.number, made.rows, made.bytes_out, made.bytes_in = numbers
     made.tag = tag
     expected = join_statement(
         sequence,
@@ -139,6 +139,7 @@ def test_a_line_is_the_one_that_plain_python_joins(made, numbers, tag):
         made.rows,
         made.bytes_out,
         f',"tag":"{tag.decode()}"' if tag else "",
+        made.bytes_in,
         "",
         made.text,
         PREV,
