@@ -7,5 +7,5 @@ cdef int _ESCAPE
 cdef bytes _PLACES
 
 @cython.locals(places="const unsigned char *", p="const unsigned char *", size=Py_ssize_t,
-               at=Py_ssize_t, state="unsigned int", place="unsigned int")
+               at=Py_ssize_t, state="unsigned int")
 cpdef bint has_stem(bytes text) except -1

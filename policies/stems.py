@@ -47,9 +47,9 @@ def has_stem(text: bytes) -> bool:
     # and Gonnet, "A new approach to text searching"): nothing to guess wrong at each letter.
     state = 0
     while at < size:
-        place = places[p[at]]
+        # 1: one may begin here. 8: so may an escape, and with it end.
+        state = ((state << 1) | 9) & places[p[at]]
         at += 1
-        state = (((state << 1) | 1) & place & 7) | (place & 8)
         if state & 12:
             if state & 8:
                 return True

@@ -1,5 +1,6 @@
 # The types with which this module is compiled; it runs without them too.
 cimport cython
+from protocols.statements cimport Statement
 
 cdef int _SESSION, _STATEMENT
 cdef Py_ssize_t _HEAD_SIZE, _TEXT_LIMIT
@@ -18,5 +19,5 @@ cdef class Journal:
     @cython.locals(place="long long", stored=Py_ssize_t)
     cdef long long _append(self, owner, int kind, long long session, long long number, double time, bytes text, Py_ssize_t length) except -1
     cpdef settle(self, owner)
-    @cython.locals(unsettled=dict, view="unsigned char[::1]")
+    @cython.locals(unsettled=dict, view="unsigned char[::1]", statement=Statement, place="long long")
     cpdef settle_all(self, list owners)

@@ -31,6 +31,7 @@ from zlib import crc32
 
 import cython
 
+from protocols.statements import Statement
 from proxy.audit.entry import CHECK, HEAD, HEAD_SIZE
 
 if cython.compiled:
@@ -175,7 +176,12 @@ class Journal:
         """Settle each of them: a whole batch is written."""
         unsettled, view = self.unsettled, self._view
         for owner in owners:
-            place = owner.place
+            if isinstance(owner, Statement):
+                # Nearly all of them, and compiled a field.
+                statement = owner
+                place = statement.place
+            else:
+                place = owner.place
             if unsettled.pop(place, None) is not None:
                 view[place] = 1
 

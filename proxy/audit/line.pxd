@@ -8,15 +8,26 @@ cdef extern from *:
     #define ACCODE_LITERAL(text) ((accode_piece){text, sizeof(text) - 1})
     #define ACCODE_NUMBER_SIZE 20  /* -9223372036854775808 */
 
+    static const char accode_pairs[] =
+        "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+        "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
     static inline accode_piece accode_number(char *room, long long value)
     {
         char *end = room + ACCODE_NUMBER_SIZE, *at = end;
         unsigned long long rest = value < 0 ? 0 - (unsigned long long)value
                                             : (unsigned long long)value;
-        do {
-            *--at = (char)('0' + rest % 10);
-            rest /= 10;
-        } while (rest);
+        while (rest >= 100) {
+            at -= 2;
+            memcpy(at, accode_pairs + 2 * (rest % 100), 2);
+            rest /= 100;
+        }
+        if (rest >= 10) {
+            at -= 2;
+            memcpy(at, accode_pairs + 2 * rest, 2);
+        } else {
+            *--at = (char)('0' + rest);
+        }
         if (value < 0)
             *--at = '-';
         return (accode_piece){at, end - at};

@@ -2,7 +2,8 @@
 cimport cython
 from proxy.gateway.poller cimport Poller, Watched
 
-cdef int _READ, _WRITE, _ENDING, _GONE
+cdef int _READ, _WRITE, _ENDING, _GONE, _READS
+cdef Py_ssize_t _SMALL, _CHUNK
 
 cdef class Side:
     cpdef data_received(self, bytes data)

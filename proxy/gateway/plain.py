@@ -34,6 +34,11 @@ CHUNK = 64 * 1024
 READS = 4
 """How often one connection is read before the others have their turn."""
 
+# The same, as C's numbers where this is compiled.
+_SMALL = SMALL
+_CHUNK = CHUNK
+_READS = READS
+
 
 class Side:
     """Who a connection belongs to: an asyncio.Protocol, whose calls compile to C."""
@@ -109,7 +114,7 @@ class PlainTransport(Watched):
             self._lose(error)
 
     def _read(self, events: int) -> None:
-        reads = READS
+        reads = _READS
         while reads > 0:
             reads -= 1
             asked = self._size
@@ -122,9 +127,9 @@ class PlainTransport(Watched):
                 self.close()
                 return
             if count == asked:
-                self._size = CHUNK
-            elif count <= SMALL:
-                self._size = SMALL
+                self._size = _CHUNK
+            elif count <= _SMALL:
+                self._size = _SMALL
             self._side.data_received(data)
             if not self._is_reading or (count < asked and not events & _ENDING):
                 return

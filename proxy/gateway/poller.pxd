@@ -1,6 +1,8 @@
 # The types with which this module is compiled; it runs without them too.
 cimport cython
 
+cdef int _MOST
+
 cdef class Watched:
     cpdef happened(self, int events)
 

@@ -32,6 +32,7 @@ EDGE: Final = select.EPOLLET
 
 MOST: Final = 64
 """Events taken at once."""
+_MOST = MOST  # compiled, it is a number of C's here
 
 
 class Watched:
@@ -141,7 +142,7 @@ class Poller:
     def _wait(self, timeout: float) -> int:
         """Wait for at most so many seconds; how many events are in the two lists."""
         if cython.compiled:
-            count: int = wait(self._number, self._fds, self._events, MOST, timeout)
+            count: int = wait(self._number, self._fds, self._events, _MOST, timeout)
             return count
         found = self._epoll.poll(None if timeout < 0 else timeout, MOST)
         for at, (fd, events) in enumerate(found):
