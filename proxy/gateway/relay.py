@@ -173,7 +173,9 @@ class Relay:
     def from_client(self, data: bytes) -> None:
         """Bytes of the client: judge, then send on what may go."""
         source = self._source
-        if self._is_closing or source is None:
+        if self._is_closing or self._cutting is not None or source is None:
+            # Also while the client's last message ends: behind a chunk that was refused the
+            # scanner no longer knows where the client's messages begin at the server.
             return
         self.active = now = clock()
         size = len(data)

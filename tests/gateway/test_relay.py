@@ -136,6 +136,26 @@ async def test_what_the_scanner_refuses_goes_nowhere(error: Exception, reason: s
     wire.lose_both()
 
 
+@pytest.mark.parametrize("is_broken", [True, False])
+async def test_what_a_client_says_after_its_cut_goes_nowhere_while_a_message_ends(is_broken: bool):
+    # Behind a chunk that was refused nobody knows any more where the client's messages begin:
+    # what the scanner takes for one statement could be another to the server.
+    wire = Wire()
+    wire.scanner.client_message_remaining = 3
+    if is_broken:
+        wire.scanner.error = PeerViolation("nonsense")
+        wire.relay.from_client(b"bad")
+        wire.scanner.error = None
+    else:
+        wire.relay.cut(CUT)
+    assert wire.relay.is_closing
+    wire.relay.from_client(b"more")
+    assert wire.source.written == b""
+    wire.relay.from_source(b"end")
+    assert wire.client.closed
+    wire.lose_both()
+
+
 async def test_a_source_that_breaks_the_protocol_is_lost():
     wire = Wire()
     wire.scanner.error = PeerViolation("nonsense")
