@@ -115,6 +115,11 @@ class Inbox(asyncio.Protocol):
             finally:
                 self._waiter = None
 
+    def abort(self) -> None:
+        """Close the connection at once, if there is one yet."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def hand_over(self) -> bytes:
         """What nobody has taken, for the next protocol; reading goes on."""
         rest = bytes(self.data)
@@ -268,6 +273,9 @@ class SocketChannel:
                 raise PeerViolation("the TLS handshake failed") from error
             raise
         except asyncio.CancelledError:
+            # Of a handshake that was over already the transport goes on: it would be told of
+            # the next connection that gets this descriptor's number.
+            inbox.abort()
             sock.close()
             raise
         # Above anything a login writes: an Inbox that was told to pause could not hand

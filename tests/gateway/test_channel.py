@@ -9,7 +9,7 @@ import pytest
 from protocols.errors import PeerClosed, PeerViolation
 from proxy.gateway.channel import INBOX_LIMIT, SocketChannel
 from proxy.gateway.plain import Side
-from proxy.gateway.poller import Poller
+from proxy.gateway.poller import READ, Poller, Watched
 from proxy.gateway.tls import NoTls, ServerTls
 from tests.hostile.raw import unverified_context
 from tests.servers.certificates import Certificates
@@ -149,6 +149,49 @@ async def test_a_handshake_that_fails_closes_the_socket(pair: Pair, tls: ServerT
         with pytest.raises(PeerViolation):
             await channel.start_tls()
     assert ours.fileno() == -1
+
+
+class Canceller(Watched):
+    """Cancels a task when its descriptor is ready."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    def happened(self, events: int) -> None:
+        self._task.cancel()
+
+
+async def test_a_handshake_cancelled_at_its_very_end_leaves_no_descriptor_watched(
+    pair: Pair, tls: ServerTls, poller: Poller
+):
+    ours, peer = pair
+    channel = SocketChannel(ours, tls, poller, is_server=True)
+    starting = asyncio.create_task(channel.start_tls())
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = unverified_context().wrap_bio(received, sent, server_hostname="localhost")
+    peer.setblocking(False)
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await loop.sock_sendall(peer, sent.read())
+                received.write(await loop.sock_recv(peer, 65_536))
+        mine, other = socket.socketpair()
+        poller.watch(mine.fileno(), Canceller(starting), READ)
+        # Both at once: the handshake is over, and before anybody has noticed it is cancelled.
+        peer.send(sent.read())
+        other.send(b"x")
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+    assert ours.fileno() == -1
+    # Its number is the next connection's, which somebody else must not be told of, or forget.
+    assert len(poller) == 1
+    poller.forget(mine.fileno())
+    mine.close()
+    other.close()
 
 
 async def test_what_nobody_asked_for_is_bounded_and_handed_over(
