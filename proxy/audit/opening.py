@@ -11,7 +11,7 @@ import uuid
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from proxy.audit.batch import Batch
-from proxy.audit.chain import Chain
+from proxy.audit.chain import MAXIMUM_UNSIGNED, Chain
 from proxy.audit.events import finding
 from proxy.audit.files import FolderLock, next_name, resume
 from proxy.audit.journal import Journal, read_journal
@@ -52,6 +52,8 @@ def prepare(
             batch.add(chain.event(event, now))
         for line in recover(folder, left, chain, now):
             batch.add(line)
+            if chain.sequence - chain.signed >= MAXIMUM_UNSIGNED:
+                batch.add(chain.checkpoint(now))
         batch.head = chain.checkpoint(now)
         batch.add(batch.head)
         batch.sync = True

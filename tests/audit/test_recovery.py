@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.audit.chain import MAXIMUM_UNSIGNED
 from proxy.audit.files import is_locked
 from proxy.audit.journal import Journal, JournalContents
 from proxy.audit.read import Filters, search
@@ -122,3 +123,18 @@ async def test_a_statement_of_an_unreadable_session_becomes_a_finding(tmp_path):
     (found,) = search(tmp_path, Filters(class_uid=2004))
     assert found["finding_info"]["title"] == "Journaled statement of an unknown session"
     assert verify(tmp_path, PUBLIC).is_intact
+
+
+async def test_however_much_was_running_what_is_recovered_is_signed_often_enough(tmp_path):
+    journal = Journal.create(tmp_path, segment_size=1024 * 1024, segments=4)
+    session = statement(b"")
+    journal.begin_session(session, 5, 1.0, context("s1").to_bytes())
+    running = [statement(b"SELECT 1") for _ in range(MAXIMUM_UNSIGNED + 1)]
+    for number, one in enumerate(running, 1):
+        journal.begin(one, 5, number, 1.0, one.text, 8)
+    journal.close()
+    async with opened(tmp_path):
+        pass
+    report = verify(tmp_path, PUBLIC)
+    assert report.is_intact, report.fault
+    assert len(queries(tmp_path)) == len(running)
