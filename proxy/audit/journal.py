@@ -11,11 +11,11 @@ cannot kill the process with SIGBUS.
 
 Layout: ``segments`` of ``SEGMENT`` bytes. A segment begins with ``SEGMENT_HEAD`` (magic,
 epoch, size); entries follow back to back, each a ``HEAD`` and its text. The first entry whose
-epoch or checksum does not fit is the segment's end. An entry is settled (its first byte
-becomes 1) once its record has been written to the chain; a segment with nothing
-unsettled is used again under the next epoch. When no free segment is left but one, the
-unsettled entries of the emptiest are copied into that one: a log-structured cleaner,
-so a statement that runs for a week costs one entry and not the journal.
+epoch or checksum does not fit is the segment's end; epochs count on from a random number. An
+entry is settled (its first byte becomes 1) once its record has been written to the chain; a
+segment with nothing unsettled is used again under the next epoch. When no free segment is
+left but one, the unsettled entries of the emptiest are copied into that one: a log-structured
+cleaner, so a statement that runs for a week costs one entry and not the journal.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ class Journal:
         self._base = cython.address(self._view[0]) if cython.compiled else self._view
         self._segment_size = segment_size
         self._segments = segments
-        self._epoch = 0
+        # A secret of this journal's: behind the newest entry lies what clients wrote before,
+        # which must not be taken for one.
+        self._epoch = int.from_bytes(os.urandom(4), "big")
         self.unsettled: dict[int, Placed] = {}
         """By place, oldest first. The object's ``place`` follows when its entry moves."""
         self.cursor = 0
@@ -135,8 +137,10 @@ class Journal:
         self._view = memoryview(bytearray(1))
         if not cython.compiled:
             self._base = self._view
-        # No entry fits any more: what comes all the same meets a closed map, not memory.
+        # No entry fits any more, and none is settled: what comes all the same meets a closed
+        # map, not memory.
         self.cursor = self.limit = 0
+        self.unsettled.clear()
         self._map.close()
 
     def begin_session(self, owner: Placed, session: int, time: float, data: bytes) -> None:

@@ -1,11 +1,12 @@
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.audit.entry import HEAD
+from proxy.audit.entry import CHECK, HEAD, HEAD_SIZE
 from proxy.audit.journal import (
     NAME,
     SEGMENT_HEAD,
@@ -134,6 +135,36 @@ def test_a_new_journal_replaces_the_old_one(journal, tmp_path):
     begin(journal, 1)
     Journal.create(tmp_path, **SMALL).close()
     assert numbers(tmp_path) == []
+
+
+def test_what_an_older_statement_s_text_says_is_no_entry(journal, tmp_path):
+    # A client writes what it likes into its text, and texts lie where entries will end once
+    # their segment is used again. All that it cannot know is where the epochs began.
+    text = b"DROP TABLE t"
+    lead = b"x" * 50
+
+    def fill():
+        while journal.limit - journal.cursor >= HEAD_SIZE + len(lead):
+            journal.settle(begin(journal, 1, b"y"))
+
+    third = 3
+    head = HEAD.pack(0, 2, len(text), third, 1, 666, 1.0, len(text))
+    forged = head + CHECK.pack(crc32(text, crc32(head))) + text
+    fill()
+    journal.settle(begin(journal, 1, lead + forged))
+    fill()
+    begin(journal, 1, lead)
+    assert journal.cursor == SEGMENT_HEAD.size + HEAD_SIZE + len(lead)
+    assert numbers(tmp_path) == [1]
+
+
+def test_what_ends_after_the_close_is_settled_in_silence(tmp_path):
+    journal = Journal.create(tmp_path, **SMALL)
+    one, other = begin(journal, 1), begin(journal, 2)
+    journal.close()
+    journal.settle(one)
+    journal.settle_all([other])
+    assert numbers(tmp_path) == [1, 2]
 
 
 def test_sizes_that_cannot_work_are_refused(tmp_path):
