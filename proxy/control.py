@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -56,8 +57,7 @@ class ControlServer:
     async def start(self) -> None:
         """Listen. Raises ControlError."""
         try:
-            # What is left of a proxy that died: the lock says nobody is behind it.
-            self._path.unlink(missing_ok=True)
+            self._make_room()
             before = os.umask(0o177)
             try:
                 self._server = await asyncio.start_unix_server(
@@ -69,6 +69,18 @@ class ControlServer:
             raise ControlError(
                 f"The control socket {self._path} cannot be made: {error.strerror}."
             ) from None
+
+    def _make_room(self) -> None:
+        """Remove what is left of a proxy that died: the lock says nobody is behind it."""
+        try:
+            mode = self._path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(mode):
+            raise ControlError(
+                f"The control socket {self._path} cannot be made: what is there is not a socket."
+            )
+        self._path.unlink()
 
     async def close(self) -> None:
         """Stop listening and remove the socket. May be called again."""

@@ -143,6 +143,14 @@ async def test_a_socket_left_by_a_dead_proxy_is_replaced(path: Path):
         assert await call(path, "echo") == {}
 
 
+async def test_a_file_that_is_no_socket_is_left_alone(path: Path):
+    path.parent.mkdir()
+    path.write_text("precious")
+    with pytest.raises(ControlError, match="is not a socket"):
+        await serve_control(path, HANDLERS)
+    assert path.read_text() == "precious"
+
+
 async def test_a_second_proxy_is_refused_and_the_first_one_stays(path: Path):
     async with served(path):
         with pytest.raises(ControlError, match="Another proxy with this configuration is running"):
