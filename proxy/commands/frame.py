@@ -138,6 +138,17 @@ class LazyGroup(Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was typed; the error names the nearest one of the map."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(
+                error.command_name, possibilities=self._places, ctx=ctx
+            ) from None
+
 
 def everywhere(function: Callable[Concatenate[Invocation, P], None]) -> Callable[P, None]:
     """Give a command ``--config`` and ``--json``, and call it with an ``Invocation``."""

@@ -49,6 +49,15 @@ def test_every_command_of_the_design_is_there():
     assert {" ".join(path) for path in LEAVES} == expected
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(["sevre"], "serve"), (["workspace", "creat"], "create")], ids=str
+)
+def test_a_mistyped_command_is_answered_with_the_nearest_one(typed: list[str], meant: str):
+    shown = CliRunner().invoke(cli, typed)
+    assert shown.exit_code == 2
+    assert f"Did you mean '{meant}'?" in shown.stderr
+
+
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_every_command_has_help_with_examples_of_itself(path: tuple[str, ...]):
     command = command_at(path)
