@@ -124,8 +124,8 @@ async def running(config: Config) -> AsyncIterator[App]:
         crypto = ThreadedCrypto()
         doors = [_door(listener, crypto) for listener in config.listeners]
         sockets = []
-        for listener in config.listeners:
-            sock = bind_tcp(listener.host, listener.port, "listeners")
+        for number, listener in enumerate(config.listeners):
+            sock = bind_tcp(listener.host, listener.port, f"listeners.{number}")
             stack.callback(sock.close)
             sockets.append(sock)
         store = await parts.open_store(config)

@@ -138,7 +138,7 @@ tls_profile = "intermediate"      # or "modern": TLS 1.3 only
 plaintext = "loopback"            # who may log in without TLS: loopback, never, always
 
 [[listeners]]
-protocol = "mysql"                # MySQL and MariaDB
+protocol = "mysql"                # MySQL and MariaDB; without such sources take this table out
 host = {_toml(choices.host)}
 port = {choices.mysql_port}
 tls_certificate = {_toml(str(certificate))}

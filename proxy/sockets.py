@@ -13,7 +13,7 @@ class PortError(Exception):
 def bind_tcp(host: str, port: int, purpose: str, *, backlog: int = 1024) -> socket.socket:
     """A non-blocking listening socket. ``port`` 0 picks a free one. Raises PortError.
 
-    ``purpose`` names the section of the configuration that asked for it.
+    ``purpose`` names the section of the configuration that asked for it, and has its ``port``.
     """
     place = f"{purpose} cannot listen on {_shown(host)}:{port}"
     try:
@@ -34,7 +34,7 @@ def bind_tcp(host: str, port: int, purpose: str, *, backlog: int = 1024) -> sock
         listening.listen(backlog)
     except OSError as error:
         listening.close()
-        raise PortError(f"{place}: {_why(error)}.") from None
+        raise PortError(f"{place}: {_why(error, purpose)}.") from None
     return listening
 
 
@@ -42,10 +42,10 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _why(error: OSError) -> str:
+def _why(error: OSError, purpose: str) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return "another program has taken the port"
+            return f"another program has taken the port; set {purpose}.port to another"
         case errno.EADDRNOTAVAIL:
             return "this machine does not have that address"
         case errno.EACCES:

@@ -97,7 +97,8 @@ def test_a_taken_port_is_one_sentence(line: CommandLine):
         text = line.file.read_text().replace("port = 0", f"port = {port}", 1)
         line.file.write_text(text)
         assert refused(line) == (
-            f"Listeners cannot listen on 127.0.0.1:{port}: another program has taken the port."
+            f"listeners.0 cannot listen on 127.0.0.1:{port}: another program has taken the port; "
+            "set listeners.0.port to another."
         )
 
 
@@ -107,7 +108,8 @@ def test_a_taken_metrics_port_is_one_sentence(line: CommandLine):
         head, _, tail = line.file.read_text().rpartition("port = 0")
         line.file.write_text(f"{head}port = {port}{tail}")
         assert refused(line) == (
-            f"Metrics cannot listen on 127.0.0.1:{port}: another program has taken the port."
+            f"Metrics cannot listen on 127.0.0.1:{port}: another program has taken the port; "
+            "set metrics.port to another."
         )
 
 

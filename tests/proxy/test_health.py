@@ -154,7 +154,8 @@ def test_a_taken_port_is_one_clear_sentence():
     with served() as server, pytest.raises(PortError) as caught:
         HealthServer("127.0.0.1", server.port, Probes(lambda: True, {}), new_registry(Metrics()))
     assert str(caught.value) == (
-        f"metrics cannot listen on 127.0.0.1:{server.port}: another program has taken the port."
+        f"metrics cannot listen on 127.0.0.1:{server.port}: another program has taken the port; "
+        "set metrics.port to another."
     )
 
 

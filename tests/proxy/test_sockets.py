@@ -15,9 +15,10 @@ def test_a_taken_port_says_which_and_for_what():
     with bind_tcp("127.0.0.1", 0, "metrics") as sock:
         port = sock.getsockname()[1]
         with pytest.raises(PortError) as caught:
-            bind_tcp("127.0.0.1", port, "listeners")
+            bind_tcp("127.0.0.1", port, "listeners.1")
     assert str(caught.value) == (
-        f"listeners cannot listen on 127.0.0.1:{port}: another program has taken the port."
+        f"listeners.1 cannot listen on 127.0.0.1:{port}: another program has taken the port; "
+        "set listeners.1.port to another."
     )
 
 
