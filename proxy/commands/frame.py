@@ -66,11 +66,11 @@ class Invocation:
         click.echo(display.printable(text), err=True)
 
     def confirm(self, question: str, *, is_confirmed: bool) -> None:
-        """Ask before something that cannot be undone. Raises CommandError for a no."""
+        """Ask before something that ends or removes. Raises CommandError for a no."""
         if is_confirmed:
             return
         if not sys.stdin.isatty():
-            raise CommandError("This cannot be undone; add --yes to do it without being asked")
+            raise CommandError(f"{question} Nobody can be asked here: add --yes to do it")
         if not click.confirm(question, err=True):
             raise CommandError("Nothing was changed")
 

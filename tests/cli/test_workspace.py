@@ -76,3 +76,10 @@ def test_a_store_that_is_not_there_is_not_made_anew(finance: CommandLine):
     (finance.folder / "data/accode.db").unlink()
     assert "`accode-proxy init` makes one" in finance.refused("workspace", "list")
     assert not (finance.folder / "data/accode.db").exists()
+
+
+def test_where_nobody_can_be_asked_what_would_be_asked_is_said(line: CommandLine):
+    line.ok("workspace", "create", "finance")
+    assert line.refused("workspace", "suspend", "finance") == (
+        "Suspend finance and end its sessions? Nobody can be asked here: add --yes to do it."
+    )
