@@ -34,6 +34,7 @@ NUMBER_LIMIT = 0x7FFFFFFF
 
 
 _KILLED = Refusal(Reason.SESSION_ENDED, "this session was killed")
+_FAILED = Refusal(Reason.INTERNAL, "internal error of the proxy")
 
 
 @dataclass(slots=True, eq=False)
@@ -298,12 +299,22 @@ class LiveSessions:
             now = monotonic()
             wall = self._clock()
             for session in self:
-                session.relay.notice_resets()
-                refusal = self._overdue(session, now, wall)
-                if refusal is not None:
-                    self.cut(session, refusal)
-                elif _runs_too_long(session, now):
-                    self.cancel(session)
+                try:
+                    self._look_at(session, now, wall)
+                except Exception as error:  # noqa: BLE001
+                    # A bug of ours ends the session it shows in, not the sweep of all others.
+                    asyncio.get_running_loop().call_exception_handler(
+                        {"message": "a session could not be looked at", "exception": error}
+                    )
+                    self.cut(session, _FAILED)
+
+    def _look_at(self, session: LiveSession, now: float, wall: datetime) -> None:
+        session.relay.notice_resets()
+        refusal = self._overdue(session, now, wall)
+        if refusal is not None:
+            self.cut(session, refusal)
+        elif _runs_too_long(session, now):
+            self.cancel(session)
 
     def _overdue(self, session: LiveSession, now: float, wall: datetime) -> Refusal | None:
         limits = self._limits

@@ -13,7 +13,7 @@ from proxy.config import LimitsConfig
 from proxy.gateway.live import NUMBER_LIMIT, LiveSessions
 from proxy.gateway.quotas import Meter, Quotas
 from proxy.metrics import Metrics
-from tests.gateway.fakes import NOW, Wire, session
+from tests.gateway.fakes import NOW, FakeTransport, Wire, session
 from tests.servers.waiting import eventually
 
 CUT = Refusal(Reason.SESSION_ENDED, "cut")
@@ -184,6 +184,31 @@ async def test_the_sweep_cuts_an_expired_token_and_no_other():
     await eventually(lambda: expiring.client.closed, within=10)
     assert not lasting.client.closed
     for wire in (expiring, lasting):
+        wire.lose_both()
+    await live.stop()
+
+
+class Failing(FakeTransport):
+    """A connection that can no longer be asked about."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        raise OSError("closed")
+
+
+async def test_a_session_that_the_sweep_stumbles_over_ends_and_the_sweep_goes_on():
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    live = LiveSessions(LimitsConfig(), clock=lambda: NOW)
+    failing, expired = Wire(has_client=False), Wire()
+    failing.client = Failing(failing.relay.client_side)
+    failing.relay.has_client(failing.client)
+    live.add(session(failing, 1))
+    live.add(session(expired, 2, expires_at=NOW - timedelta(minutes=1)))
+    live.start()
+    await eventually(lambda: expired.client.closed, within=10)
+    assert failing.client.written == b"<internal>"
+    assert [str(one["exception"]) for one in reported] == ["closed"]
+    for wire in (failing, expired):
         wire.lose_both()
     await live.stop()
 
