@@ -57,7 +57,14 @@ class Revoker:
 
     async def _review(self, sessions: list[LiveSession]) -> None:
         for session in sessions:
-            why = await self._answer(session)
+            try:
+                why = await self._answer(session)
+            except Exception as error:  # noqa: BLE001
+                # A bug of ours must let neither this session live on unseen nor those behind it.
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "a session could not be reviewed", "exception": error}
+                )
+                why = "the rights of this session could not be checked; log in again"
             if why is not None:
                 self._live.cut(session, Refusal(Reason.SESSION_ENDED, why))
 

@@ -32,7 +32,8 @@ class Answers:
             raise Refusal(Reason.STORE_UNAVAILABLE, "gone")
         if not self.is_live:
             return None
-        return SimpleNamespace(entry=SimpleNamespace(workspace=SimpleNamespace(id=self.workspace)))
+        found = SimpleNamespace(id=self.workspace, policy=None)
+        return SimpleNamespace(entry=SimpleNamespace(workspace=found))
 
     async def source(self, proved: Any, name: str) -> Source | None:
         return self.stored
@@ -106,6 +107,30 @@ async def test_a_read_that_fails_is_tried_again_until_it_answers():
     answers = Answers(source(), outages=2)
     answers.is_live = False
     assert await reviewed(answers, CHANGES[1]) == b"<session_ended>"
+
+
+class Broken(Answers):
+    """An authenticator with a bug."""
+
+    async def source(self, proved: Any, name: str) -> Source | None:
+        raise ValueError("a bug")
+
+
+async def test_a_session_that_cannot_be_reviewed_ends_and_so_do_those_behind_it():
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    live = LiveSessions(LimitsConfig())
+    wires = [Wire(), Wire()]
+    for number, wire in enumerate(wires, 1):
+        live.add(session(wire, number))
+    revoker = Revoker(live, Broken(None))  # type: ignore[arg-type]
+    revoker.changed(CHANGES[0])
+    await eventually(lambda: all(wire.client.closed for wire in wires), within=10)
+    assert [wire.client.written for wire in wires] == [b"<session_ended>"] * 2
+    assert [str(one["exception"]) for one in reported] == ["a bug"] * 2
+    await revoker.stop()
+    for wire in wires:
+        wire.lose_both()
 
 
 @pytest.mark.parametrize(
