@@ -103,7 +103,15 @@ class Layer(Side):
     def _schedule(self) -> None:
         if not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_soon(self._unwrap)
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Unwrap from the loop, which would but tell of a bug of ours: that ends the session."""
+        try:
+            self._unwrap()
+        except Exception:
+            self._transport.abort()
+            raise
 
     def _read_or_pause(self) -> None:
         """Read on only where nothing waits here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -49,11 +49,14 @@ class Ours(Side):
         self.received = b""
         self.transport: object = None
         self.pauses_after = 0
+        self.fails = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        if self.fails:
+            raise ValueError("a bug")
         self.received += data
         if self.pauses_after and len(self.received) >= self.pauses_after:
             cast(asyncio.Transport, self.transport).pause_reading()
@@ -133,6 +136,18 @@ async def test_others_have_their_turn_while_much_is_unwrapped():
     assert (len(leg.side.received), leg.is_read()) == (2 * TURN, False)
     await turn()
     assert (len(leg.side.received), leg.is_read()) == (count * PIECE, True)
+
+
+async def test_a_relay_that_fails_in_a_later_turn_ends_its_connection():
+    # In the transport's own call the transport sees to it; here only the loop would hear of it.
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    leg = Leg(factor=PIECE)
+    leg.layer.data_received(b"x" * (TURN // PIECE + 1))
+    leg.side.fails = True
+    await turn()
+    assert leg.transport.aborted.is_set()
+    assert [str(one["exception"]) for one in reported] == ["a bug"]
 
 
 async def test_a_violation_is_told_once_and_nothing_is_read_after_it():
