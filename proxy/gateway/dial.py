@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 from policies.egress import UNREACHABLE, EgressRules, check_address, check_host
 from protocols.errors import Reason, Refusal
@@ -22,10 +25,59 @@ Resolve = Callable[[str, int], Awaitable[list[Address]]]
 ADDRESS_LIMIT = 8
 
 
-async def resolve_by_system(host: str, port: int) -> list[Address]:
-    """The system's resolver, once."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [ip_address(entry[4][0]) for entry in found]
+RESOLVER_THREADS = 32
+"""Threads in which names are looked up. A name whose servers are silent holds one for many
+seconds, and tenants choose names."""
+
+
+class SystemResolver:
+    """The system's resolver, in threads of its own: what is slow here slows no password hash.
+
+    ``look_up`` is ``socket.getaddrinfo``.
+    """
+
+    def __init__(self, look_up: Callable[..., list[Any]] = socket.getaddrinfo) -> None:
+        self._look_up = look_up
+        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, "resolver")
+
+    async def __call__(self, host: str, port: int) -> list[Address]:
+        """All addresses of a host, in the system's order. Raises OSError."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads, partial(self._look_up, host, port, type=socket.SOCK_STREAM)
+        )
+        return [ip_address(entry[4][0]) for entry in found]
+
+
+resolve_by_system = SystemResolver()
+
+
+class SharedResolver:
+    """A resolver over another that asks for a name once at a time.
+
+    The system's has few threads, and a name whose servers are silent holds one for many
+    seconds: sessions for the same name wait for the same answer, and hold no more.
+    """
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._asking: dict[str, asyncio.Task[list[Address]]] = {}
+
+    async def __call__(self, host: str, port: int) -> list[Address]:
+        """As a ``Resolve``; the answer is that of whoever asked first."""
+        task = self._asking.get(host)
+        if task is None:
+            task = self._asking[host] = asyncio.create_task(self._ask(host, port), name="resolve")
+            task.add_done_callback(partial(self._answered, host))
+        return await asyncio.shield(task)
+
+    async def _ask(self, host: str, port: int) -> list[Address]:
+        return await self._resolve(host, port)
+
+    def _answered(self, host: str, task: asyncio.Task[list[Address]]) -> None:
+        del self._asking[host]
+        if not task.cancelled():
+            # Told to who still waits; where nobody does it is no news.
+            task.exception()
 
 
 async def dial(

@@ -32,7 +32,7 @@ from proxy.audit.context import SessionContext
 from proxy.audit.events import credential_unsealed
 from proxy.audit.log import AuditLog
 from proxy.gateway.channel import SocketChannel
-from proxy.gateway.dial import Resolve, connect_to, dial, resolve_by_system
+from proxy.gateway.dial import Resolve, SharedResolver, connect_to, dial, resolve_by_system
 from proxy.gateway.poller import Poller
 from proxy.gateway.tls import NoTls, UpstreamTls, upstream_tls
 from proxy.metrics import Credential, Leg, Metrics
@@ -82,7 +82,7 @@ class Upstreams:
         self._entropy = entropy
         self._timeout = connect_timeout
         self._poller = poller
-        self._resolve = resolve
+        self._resolve = SharedResolver(resolve)
         self._clock = clock
         self._contexts: OrderedDict[tuple[str, int, int], UpstreamTls | NoTls] = OrderedDict()
         self._derived: OrderedDict[tuple[str, int, bytes, int], bytes] = OrderedDict()

@@ -2,14 +2,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 import pytest
 
 from policies.egress import UNREACHABLE, EgressRules
 from protocols.errors import Reason, Refusal
-from proxy.gateway.dial import ADDRESS_LIMIT, dial, resolve_by_system
+from proxy.gateway.dial import (
+    ADDRESS_LIMIT,
+    RESOLVER_THREADS,
+    SharedResolver,
+    SystemResolver,
+    dial,
+    resolve_by_system,
+)
 
 Address = IPv4Address | IPv6Address
 LOOPBACK = EgressRules(allow_private=True)
@@ -165,3 +174,68 @@ async def test_a_cancelled_dial_leaves_no_descriptor():
 
 async def test_the_systems_resolver_knows_localhost():
     assert ip_address("127.0.0.1") in await resolve_by_system("localhost", 5432)
+
+
+class SlowResolver(Resolver):
+    """Answers when a test says."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        super().__init__(*answers)
+        self.may_answer = asyncio.Event()
+
+    async def __call__(self, host: str, port: int) -> list[Address]:
+        found = await super().__call__(host, port)
+        await self.may_answer.wait()
+        if not found:
+            raise socket.gaierror("no such name")
+        return found
+
+
+async def test_a_name_that_is_slow_to_resolve_is_asked_for_once_at_a_time():
+    slow = SlowResolver(["192.0.2.1"])
+    shared = SharedResolver(slow)
+    waiting = [asyncio.create_task(shared("db.example", port)) for port in (1, 2, 3)]
+    await asyncio.sleep(0)
+    # Who gives up takes nobody else's answer along.
+    waiting[0].cancel()
+    slow.may_answer.set()
+    done = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(done[0], asyncio.CancelledError)
+    assert done[1:] == [[ip_address("192.0.2.1")]] * 2
+    assert slow.asked == ["db.example"]
+    # Answers are not remembered: each connect asks.
+    await shared("db.example", 1)
+    assert slow.asked == ["db.example"] * 2
+
+
+async def test_a_name_that_does_not_resolve_is_told_to_all_who_asked():
+    slow = SlowResolver([])
+    shared = SharedResolver(slow)
+    waiting = [asyncio.create_task(shared("db.example", 1)) for _ in range(2)]
+    slow.may_answer.set()
+    done = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in done] == [socket.gaierror] * 2
+    assert slow.asked == ["db.example"]
+
+
+async def test_names_whose_servers_are_silent_hold_up_neither_other_names_nor_other_work():
+    silent = threading.Event()
+
+    def look_up(host: str, port: int, **kwargs: object) -> list[Any]:
+        if host == "silent.example":
+            silent.wait(20)
+        return socket.getaddrinfo("127.0.0.1", port)
+
+    resolve = SystemResolver(look_up)
+    waiting = [
+        asyncio.create_task(resolve("silent.example", 1)) for _ in range(RESOLVER_THREADS - 1)
+    ]
+    try:
+        async with asyncio.timeout(20):
+            assert ip_address("127.0.0.1") in await resolve("db.example", 1)
+            waiting.append(asyncio.create_task(resolve("silent.example", 1)))
+            assert await asyncio.to_thread(lambda: "hashed") == "hashed"
+        assert not any(task.done() for task in waiting)
+    finally:
+        silent.set()
+    await asyncio.gather(*waiting)
