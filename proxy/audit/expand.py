@@ -89,7 +89,7 @@ def record_of(line: Line) -> Record | None:
 def _object(data: bytes) -> Record | None:
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -45,7 +45,9 @@ class Filters:
 
     def matches(self, record: Record) -> bool:
         """Whether a record passes every filter."""
-        seconds = record.get("time", 0) / 1000
+        milliseconds = record.get("time")
+        # A line that was changed may have anything in its place.
+        seconds = milliseconds / 1000 if isinstance(milliseconds, int | float) else 0.0
         if self.since is not None and seconds < self.since:
             return False
         if self.until is not None and seconds >= self.until:
@@ -76,14 +78,14 @@ def _object(record: Record, name: str) -> Record:
     return value if isinstance(value, dict) else {}
 
 
-def _names(record: Record, *attributes: str) -> set[object]:
-    return {_object(record, a).get(key) for a in attributes for key in ("name", "uid")}
+def _names(record: Record, *attributes: str) -> list[object]:
+    return [_object(record, a).get(key) for a in attributes for key in ("name", "uid")]
 
 
-def _actors(record: Record) -> set[object]:
+def _actors(record: Record) -> list[object]:
     user = _object(record, "user")
     actor = _object(_object(record, "actor"), "user")
-    return {user.get("uid"), user.get("name"), actor.get("uid"), actor.get("name")}
+    return [user.get("uid"), user.get("name"), actor.get("uid"), actor.get("name")]
 
 
 def _has_text(record: Record, text: str) -> bool:

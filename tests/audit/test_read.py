@@ -89,6 +89,26 @@ async def test_search_passes_over_what_is_no_record(folder):
     assert len(found(folder)) == 3
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"time":"now"}',
+        '{"time":null,"metadata":[]}',
+        '{"a":' * 100_000,
+        '{"actor":{"user":{"uid":[]}},"dst_endpoint":{"name":{}},"unmapped":{"kind":[]}}',
+        '{"sequence":5,"statement":"a/1","kind":3,"prev":"' + "0" * 64 + '"}',
+    ],
+)
+async def test_search_passes_over_what_only_looks_like_a_record(folder, line):
+    with audit_files(folder)[0].open("a") as file:
+        file.write(line + "\n")
+    every = Filters(since=1.0, until=1e12, workspace="sales", source="crm", actor="tok-2")
+    assert [r["query_info"]["query_string"] for r in search(folder, every) if "query_info" in r] == [
+        "DELETE FROM leads"
+    ]
+    assert list(search(folder, Filters(text="leads", actor="tok-2")))
+
+
 async def test_tail_gives_the_newest_across_files(tmp_path):
     await write_log(tmp_path, statements=50, rotate_bytes=7_000)
     assert len(audit_files(tmp_path)) > 2
