@@ -85,8 +85,8 @@ class EgressRules:
     ``allowed_networks`` permits single such networks while it is False.
     ``denied_networks`` are refused whatever else is said. ``forbidden`` are the proxy's
     own listeners, store and key provider; an unspecified address there (``0.0.0.0``,
-    ``::``) forbids its port on every loopback address, and the caller adds the
-    machine's other addresses. ``ports`` are inclusive ranges.
+    ``::``) forbids its port on every loopback address, and who dials asks the machine
+    which others are its own. ``ports`` are inclusive ranges.
 
     Nothing here permits link-local, metadata, multicast, unspecified or reserved
     addresses, nor what is forbidden.

@@ -80,8 +80,27 @@ class SharedResolver:
             task.exception()
 
 
+def is_of_this_machine(address: Address) -> bool:
+    """Whether an address is this machine's own: then what goes there comes from there.
+
+    Asks the kernel's routes and sends nothing: a datagram socket's connect only chooses
+    addresses (udp(7)).
+    """
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((str(address), 9))
+        except OSError:
+            return False
+        return ip_address(sock.getsockname()[0].partition("%")[0]) == address
+
+
 async def dial(
-    host: str, port: int, rules: EgressRules, resolve: Resolve = resolve_by_system
+    host: str,
+    port: int,
+    rules: EgressRules,
+    resolve: Resolve = resolve_by_system,
+    is_own: Callable[[Address], bool] = is_of_this_machine,
 ) -> socket.socket:
     """A connected, non-blocking socket.
 
@@ -104,6 +123,8 @@ async def dial(
         refusal = check_address(address, port, rules)
         if refusal is not None:
             raise refusal
+        if _is_open_everywhere(port, rules) and is_own(address):
+            raise _unreachable("egress refused: it is a service of the proxy itself")
     last = ""
     for address in addresses:
         try:
@@ -111,6 +132,11 @@ async def dial(
         except OSError as error:
             last = error.strerror or type(error).__name__
     raise _unreachable(f"no address answered: {last}")
+
+
+def _is_open_everywhere(port: int, rules: EgressRules) -> bool:
+    """Whether the proxy listens on this port on each of its machine's addresses."""
+    return any(held.is_unspecified and held_port == port for held, held_port in rules.forbidden)
 
 
 async def connect_to(address: Address, port: int) -> socket.socket:

@@ -17,6 +17,7 @@ from proxy.gateway.dial import (
     SharedResolver,
     SystemResolver,
     dial,
+    is_of_this_machine,
     resolve_by_system,
 )
 
@@ -109,6 +110,24 @@ async def test_the_proxys_own_ports_are_refused(listener: socket.socket, address
     rules = EgressRules(allow_private=True, forbidden=frozenset({(ip_address("127.0.0.1"), port)}))
     await refused("db.example", port, rules, Resolver([address]))
     assert not was_called(listener)
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])
+async def test_a_port_of_the_proxy_is_refused_on_each_address_of_its_machine(everywhere: str):
+    # Stands in for an address of this machine's network: those of the loopback have a rule.
+    own = ip_address("198.51.100.7")
+    rules = EgressRules(allow_private=True, forbidden=frozenset({(ip_address(everywhere), 6432)}))
+    resolver = Resolver(["198.51.100.7"])
+    with pytest.raises(Refusal) as caught:
+        await dial("db.example", 6432, rules, resolver, lambda address: address == own)
+    assert caught.value.public == UNREACHABLE
+    assert "the proxy itself" in caught.value.private
+
+
+def test_an_address_of_this_machine_is_known_as_one():
+    assert is_of_this_machine(ip_address("127.0.0.1"))
+    assert not is_of_this_machine(ip_address("192.0.2.77"))
+    assert not is_of_this_machine(ip_address("2001:db8::77"))
 
 
 async def test_every_failure_says_the_same_to_the_client(listener: socket.socket):
