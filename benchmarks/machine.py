@@ -18,7 +18,7 @@ from benchmarks.processes import BenchmarkError, run
 
 ROOT = Path(__file__).resolve().parent.parent
 # What the data path is made of, besides the standard library.
-_LIBRARIES = ("uvloop", "aiofastnet", "cryptography", "cython")
+_LIBRARIES = ("aiofastnet", "cryptography", "cython")
 
 
 def describe_machine() -> dict[str, str]:
