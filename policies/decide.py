@@ -139,6 +139,8 @@ def _decide_tables(policy: Policy, facts: StatementFacts, default_schema: str) -
 def _decide_columns(policy: Policy, facts: StatementFacts, default_schema: str) -> Verdict | None:
     if not policy.columns.deny:
         return None
+    if facts.reads_every_column:
+        return _no("columns.deny", "", "statistics show values of the denied columns too")
     for name in sorted(facts.reads | facts.writes):
         placed = _placed(name, default_schema)
         for pattern in policy.columns.deny:

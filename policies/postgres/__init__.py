@@ -2,9 +2,12 @@
 
 ``classify``    ``PostgresClassifier``: a text to its facts
 ``parse``       the grammar: libpg_query's tree as plain values
+``nodes``       the tree's shape: which types hold nothing but parts
 ``walk``        every node of a tree, each name in its scope
+``findings``    what that has found, and what it means
 ``statements``  what each kind of statement does
 ``settings``    what SET, RESET and set_config may do
+``catalogs``    which of its own tables show what
 ``functions``   which functions are harmless
 
 Node types, statements, settings and functions are allowed by list: what is on none of

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from policies.facts import StatementFacts, TextFacts
+from policies.postgres.findings import Findings
 from policies.postgres.parse import Node, UnreadableError, normalize, parse
 from policies.postgres.statements import kind_of, look_at
-from policies.postgres.walk import Findings, Walker
+from policies.postgres.walk import Walker
 from protocols.statements import Kind
 
 MAX_STATEMENTS = 1_000
@@ -52,6 +53,7 @@ def _facts(statement: Node) -> StatementFacts:
         writes=frozenset(found.writes),
         columns=frozenset(found.columns),
         reads_whole_rows=found.reads_whole_rows,
+        reads_every_column=found.reads_every_column,
         functions=frozenset(found.functions),
         nested=frozenset(found.nested),
         settings=frozenset(found.settings),

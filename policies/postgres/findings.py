@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from policies.facts import Feature, Name
-from policies.postgres import functions, settings
+from policies.postgres import catalogs, functions, settings
 from protocols.statements import Kind
-
-_CATALOGS: Final = ("pg_catalog", "information_schema")
-_SHOWING_DATA: Final = frozenset(
-    """
-pg_stats pg_stats_ext pg_stats_ext_exprs
-""".split()
-)
-_SECRET: Final = frozenset(
-    """
-pg_authid pg_file_settings pg_hba_file_rules pg_ident_file_mappings pg_largeobject pg_shadow
-pg_statistic pg_statistic_ext_data pg_subscription pg_user_mapping pg_user_mappings
-user_mapping_options _pg_user_mappings
-""".split()
-)
 
 
 @dataclass(slots=True)
@@ -35,6 +20,7 @@ class Findings:
     writes: set[Name] = field(default_factory=set)
     columns: set[str] = field(default_factory=set)
     reads_whole_rows: bool = False
+    reads_every_column: bool = False
     functions: set[Name] = field(default_factory=set)
     nested: set[Kind] = field(default_factory=set)
     settings: set[str] = field(default_factory=set)
@@ -62,21 +48,22 @@ class Findings:
     def read(self, name: Name) -> None:
         """A table is read."""
         schema = name.schema
-        if not schema and name.name.startswith("pg_"):
+        if not schema and name.name in catalogs.NAMES:
             # pg_catalog comes before every other schema, unless search_path says otherwise.
             schema = "pg_catalog"
         if schema == "pg_toast":
             self.forbid(f"reading {name}")
-        if schema not in _CATALOGS:
+        if schema not in catalogs.SCHEMAS:
             self.reads.add(name)
-        elif name.name in _SECRET:
+        elif name.name in catalogs.SECRET:
             self.forbid(f"reading {name.name}")
-        elif name.name in _SHOWING_DATA:
+        elif name.name in catalogs.SHOWING_DATA:
             self.reads.add(Name(schema, name.name))
+            self.reads_every_column = True
 
     def write(self, name: Name, what: str) -> None:
         """A table is written: its rows or, by ``what``, something else of it."""
-        if name.schema in (*_CATALOGS, "pg_toast") or (
+        if name.schema in (*catalogs.SCHEMAS, "pg_toast") or (
             not name.schema and name.name.startswith("pg_")
         ):
             # UPDATE pg_settings is set_config by another name.
@@ -84,14 +71,17 @@ class Findings:
         self.writes.add(name)
         self.change(what)
 
+    def operate(self, parts: list[str]) -> None:
+        """An operator is used; one that a schema stands before is somebody's own."""
+        if len(parts) > 1 and parts[0] != "pg_catalog":
+            self.functions.add(Name(parts[-2], f"operator {parts[-1]}"))
+
     def call(self, name: Name) -> None:
         """A function is called by SQL, whatever it is given."""
         own = name.name if name.schema in ("", "pg_catalog") else None
         if own in functions.HARMLESS:
             return
-        if own == "set_config" or name.name in functions.FORBIDDEN:
-            self.forbid(f"calling {name.name}")
-        elif name.name.startswith("dblink"):
+        if own == "set_config" or name.name in functions.FORBIDDEN or name.name.startswith("dblink"):
             self.forbid(f"calling {name.name}")
         elif own in functions.SEQUENCES:
             self.change("a sequence")

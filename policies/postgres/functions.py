@@ -177,3 +177,19 @@ record_out record_send row_to_json to_json to_jsonb
 """.split()
 )
 """What takes a whole row, and so may be written behind one as if it were a column."""
+
+_ROWS: Final = """
+aclexplode json_each json_each_text json_to_record json_to_recordset jsonb_each jsonb_each_text
+jsonb_to_record jsonb_to_recordset pg_available_extension_versions pg_available_extensions
+pg_cursor pg_extension_update_paths pg_get_catalog_foreign_keys pg_get_keywords
+pg_get_multixact_members pg_get_object_address pg_identify_object pg_identify_object_as_address
+pg_lock_status pg_options_to_table pg_prepared_statement pg_sequence_parameters
+pg_show_all_settings pg_stat_get_activity pg_timezone_names pg_walfile_name_offset ts_debug
+ts_parse ts_token_type
+""".split()
+GIVE_ROWS: Final = {
+    **dict.fromkeys(_ROWS, ("", "pg_catalog")),
+    "_pg_expandarray": ("information_schema",),
+}
+"""Functions whose every form gives a row, by the schemas that they may be called with: what
+stands behind one is a field, where behind a single value it would be a function's name."""

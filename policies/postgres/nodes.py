@@ -28,6 +28,9 @@ WindowDef WithClause XmlExpr XmlSerialize
 )
 """What an expression or a FROM clause is made of, and that nothing is asked of but its parts."""
 
+OPERATORS: Final = {"A_Expr": "name", "SubLink": "operName", "SortBy": "useOp"}
+"""Which field names an operator."""
+
 BARE: Final = {
     "alias": "Alias",
     "collClause": "CollateClause",

@@ -10,22 +10,17 @@ from typing import Final
 
 from policies.facts import Feature, Name
 from policies.postgres import settings
+from policies.postgres.findings import Findings
+from policies.postgres.nodes import constant, name_of, range_name, strings, table_feature
 from policies.postgres.parse import Node
-from policies.postgres.walk import (
-    Findings,
-    Walker,
-    assign,
-    constant,
-    name_of,
-    range_name,
-    strings,
-    table_feature,
-)
+from policies.postgres.walk import Walker
 from protocols.statements import Kind
 
 Look = Callable[[Node, Findings, Walker], None]
 
 _SCHEMA = "the schema"
+EVERYTHING: Final = Name("*", "*")
+"""Tables that a statement does not name: no pattern but ``*.*`` allows to write them."""
 _QUERIES: Final = {
     "SelectStmt": Kind.SELECT,
     "InsertStmt": Kind.INSERT,
@@ -73,7 +68,7 @@ def _modes(options: list[Node], found: Findings) -> None:
         if name not in ("transaction_isolation", "transaction_deferrable"):
             value = constant(element.get("arg", {}))
             # The grammar writes READ WRITE as 0, which the tree leaves out.
-            assign(found, name, [value] if value is not None else ["off"])
+            found.assign(name, [value] if value is not None else ["off"])
 
 
 def _set(fields: Node, found: Findings, walker: Walker) -> None:
@@ -101,7 +96,7 @@ def _set(fields: Node, found: Findings, walker: Walker) -> None:
         known = [value for value in values if value is not None]
         if len(known) != len(values):
             found.forbid(f"setting {name} to anything but a constant")
-        assign(found, name, known)
+        found.assign(name, known)
     else:
         found.forbid("SET FROM CURRENT")
 
@@ -126,6 +121,7 @@ def _explain(fields: Node, found: Findings, walker: Walker) -> None:
     found.columns |= inner.columns
     found.functions |= inner.functions
     found.reads_whole_rows = found.reads_whole_rows or inner.reads_whole_rows
+    found.reads_every_column = inner.reads_every_column
     found.depends_on_constants = inner.depends_on_constants
     if inner.forbidden:
         found.forbid(inner.forbidden)
@@ -186,6 +182,12 @@ def _maintain(fields: Node, found: Findings, walker: Walker) -> None:
         found.read(range_name(relation["VacuumRelation"]["relation"]))
     if "relation" in fields:
         found.read(range_name(fields["relation"]))
+
+
+def _refresh(fields: Node, found: Findings, walker: Walker) -> None:
+    found.features.add(Feature.MAINTENANCE)
+    name = range_name(fields["relation"])
+    found.write(name, f"rows of {name}")
 
 
 def _call(fields: Node, found: Findings, walker: Walker) -> None:
@@ -249,14 +251,24 @@ AT_AlterConstraint
     def _field(self, name: str, inner: object) -> None:
         if name == "subtype" and inner not in self._COMMANDS:
             self._found.forbid("this kind of ALTER TABLE")
-        if name == "contype" and inner == "CONSTR_FOREIGN":
+        if name == "behavior" and inner == "DROP_CASCADE":
+            self._found.write(EVERYTHING, _SCHEMA)
+        if name == "inhRelations":
+            self._join(inner)
             return
         self.look(inner)
+
+    def _join(self, relations: object) -> None:
+        """INHERITS, PARTITION OF: what is read from or written to one reaches the other now."""
+        for relation in relations if isinstance(relations, list) else ():
+            self._found.write(range_name(relation["RangeVar"]), _SCHEMA)
 
     def _part(self, name: str, inner: Node) -> None:
         if name == "RangeVar" or "relname" in inner:
             self._found.read(range_name(inner))
             return
+        if name == "PartitionCmd":
+            self._found.write(range_name(inner["name"]), _SCHEMA)
         if "pktable" in inner:
             self._found.read(range_name(inner["pktable"]))
             inner = {key: item for key, item in inner.items() if key != "pktable"}
@@ -285,6 +297,7 @@ def _drop(fields: Node, found: Findings, walker: Walker) -> None:
         found.forbid("DROP of this kind of object")
         return
     found.features.add(Feature.DDL)
+    _cascade(fields, found)
     for item in fields.get("objects", ()):
         if kind == "OBJECT_SCHEMA":
             found.write(Name(item["String"]["sval"], "*"), _SCHEMA)
@@ -294,8 +307,15 @@ def _drop(fields: Node, found: Findings, walker: Walker) -> None:
             found.write(name_of(strings(item["List"]["items"])), _SCHEMA)
 
 
+def _cascade(fields: Node, found: Findings) -> None:
+    """CASCADE takes along what the statement does not name, wherever it is."""
+    if fields.get("behavior") == "DROP_CASCADE":
+        found.write(EVERYTHING, _SCHEMA)
+
+
 def _truncate(fields: Node, found: Findings, walker: Walker) -> None:
     found.features.add(Feature.DDL)
+    _cascade(fields, found)
     for relation in fields.get("relations", ()):
         name = range_name(relation["RangeVar"])
         found.write(name, f"rows of {name}")
@@ -355,7 +375,7 @@ _LOOKS: Final[dict[str, tuple[Kind, Look]]] = {
     "VacuumStmt": (Kind.MAINTENANCE, _maintain),
     "ReindexStmt": (Kind.MAINTENANCE, _maintain),
     "ClusterStmt": (Kind.MAINTENANCE, _maintain),
-    "RefreshMatViewStmt": (Kind.MAINTENANCE, _maintain),
+    "RefreshMatViewStmt": (Kind.MAINTENANCE, _refresh),
     "CallStmt": (Kind.CALL, _call),
     "CreateStmt": (Kind.CREATE, _ddl("relation")),
     "IndexStmt": (Kind.CREATE, _ddl("relation")),

@@ -206,9 +206,12 @@ SELECT ALL id FROM policy_orders FETCH FIRST 5 ROWS ONLY
 SELECT id FROM policy_orders ORDER BY total USING > LIMIT ALL
 SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS v(n, s)
 SELECT * FROM ROWS FROM (generate_series(1, 2), generate_series(1, 3)) AS r(a, b)
-SELECT (o).id FROM policy_orders o
+SELECT (information_schema._pg_expandarray(conkey)).n FROM pg_constraint
+SELECT (aclexplode(relacl)).grantee FROM pg_class
+SELECT a.grantee, e.key, u.attnum FROM pg_class, aclexplode(relacl) a, jsonb_each('{}') e, unnest(ARRAY[1]) WITH ORDINALITY AS u(attnum, ord)
+SELECT g.g, n.n FROM generate_series(1, 2) g CROSS JOIN LATERAL unnest(ARRAY[g]) AS n(n)
 SELECT (ROW(1, 'a')).f1
-SELECT ((SELECT o FROM policy_orders o LIMIT 1)).id
+SELECT (note).upper, ('a'::text).length, o.note FROM public.policy_orders o
 SELECT note COLLATE "C" FROM policy_orders ORDER BY note COLLATE "C"
 SELECT pg_catalog.lower('A'), pg_catalog.count(*) FROM policy_orders
 SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'policy_orders'::regclass

@@ -367,3 +367,41 @@ SELECT 1 FROM
 SELECT 'unclosed
 SELECT /* unclosed
 NOT SQL AT ALL
+-- A function without parentheses: (x).f is f(x), and so is x.f where x is a single value.
+SELECT (0::oid).lo_create
+SELECT ((0::oid)).lo_create
+SELECT (0)."lo_create"
+SELECT (0::oid).U&"lo\005fcreate"
+SELECT (SELECT 0::oid).lo_create
+SELECT (CASE WHEN true THEN 0::oid END).lo_create
+SELECT (ROW(0::oid)).f1.lo_create
+SELECT ((ROW(0::oid)).f1).lo_create
+SELECT (a[1]).lo_create FROM (SELECT ARRAY[0::oid] a) q
+SELECT (array_agg(0::oid))[1].lo_create
+SELECT (id).lo_create FROM policy_orders id
+SELECT (o.id).lo_unlink FROM policy_orders o
+SELECT x.lo_create FROM generate_series(0, 0) x
+SELECT generate_series.lo_create FROM generate_series(0, 0)
+SELECT x.lo_create FROM CAST(0 AS oid) x
+SELECT oid.lo_create FROM CAST(0 AS oid)
+SELECT (SELECT x.lo_create FROM generate_series(0, 0) x) FROM generate_series(0, 0) AS x(lo_create)
+SELECT 1 FROM generate_series(0, 0) x ORDER BY x.lo_create
+SELECT 1 FROM generate_series(0, 0) x GROUP BY x.lo_create
+SELECT 1 FROM policy_orders o JOIN LATERAL CAST(0 AS oid) x ON x.lo_create > 0
+SELECT string_agg('a', 'b' ORDER BY (0::oid).lo_create)
+SELECT ('/etc/passwd'::text).pg_read_file
+SELECT ('/etc/passwd'::text).lo_import
+SELECT x.pg_ls_dir FROM unnest(ARRAY['/']) x
+SELECT x.pg_terminate_backend FROM unnest(ARRAY(SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid())) x
+SELECT (pid).pg_terminate_backend FROM pg_stat_activity WHERE pid <> pg_backend_pid()
+SELECT (1::bigint).pg_advisory_lock
+SELECT ('policy_numbers'::regclass).nextval
+SELECT x.nextval FROM CAST('policy_numbers' AS regclass) x
+SELECT ('policy_slot'::name).pg_drop_replication_slot
+SELECT (1).policy_function
+SELECT ('a'::text).pg_create_restore_point
+SELECT (60::float8).pg_sleep
+SELECT (o).id FROM policy_orders o
+INSERT INTO policy_orders (id) SELECT (0::oid).lo_create
+EXPLAIN ANALYZE SELECT (0::oid).lo_create
+DECLARE c CURSOR WITH HOLD FOR SELECT (0::oid).lo_create

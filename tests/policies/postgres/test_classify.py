@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.decide import decide
-from policies.document import Policy
+from policies.document import Policy, policy_from
 from policies.facts import Feature, Name
 from policies.postgres import PostgresClassifier
 from protocols.statements import Kind
@@ -223,3 +223,88 @@ def test_a_check_constraint_may_not_call_what_is_not_allowed() -> None:
 
 def test_a_foreign_key_reads_its_table() -> None:
     assert Name("", "c") in facts_of("CREATE TABLE b (x int REFERENCES c (y))").reads
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT (item).price FROM policy_orders",
+        "SELECT ($1).price",
+        "SELECT r.price FROM policy_report() r",
+        "SELECT policy_report.price FROM policy_report()",
+        "SELECT nowhere.price FROM policy_orders",
+    ],
+)
+def test_a_name_that_may_be_a_functions_is_one(sql: str) -> None:
+    assert Name("", "price") in facts_of(sql).functions
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT o.price, public.policy_orders.price FROM policy_orders o, policy_orders",
+        "SELECT q.price, c.price, v.price FROM (SELECT 1 price) q, (VALUES (1)) v(price), c",
+        "WITH c AS (SELECT 1 AS price) SELECT c.price FROM c",
+        "SELECT j.price FROM (policy_orders o JOIN policy_orders p ON o.id = p.id) j",
+        "SELECT r.price FROM policy_report() AS r(price)",
+        "SELECT r.price FROM policy_report() AS r(price int)",
+        "SELECT r.price FROM ROWS FROM (policy_report(), lower('a')) r",
+        "SELECT r.price FROM policy_report() WITH ORDINALITY r",
+        "INSERT INTO o (price) VALUES (1) ON CONFLICT (id) DO UPDATE SET price = excluded.price",
+        "UPDATE o SET price = old.price RETURNING new.price, o.price",
+    ],
+)
+def test_a_column_of_a_row_is_no_function(sql: str) -> None:
+    assert not {name for name in facts_of(sql).functions if name.name == "price"}
+
+
+def test_a_constant_that_its_type_cuts_is_none() -> None:
+    sql = "SELECT set_config('role'::varchar(4), 'x', false)"
+    assert facts_of(sql).forbidden
+    assert facts_of("SELECT set_config('timezone'::text, 'UTC', false)").forbidden == ""
+
+
+@pytest.mark.parametrize(
+    ("sql", "written"),
+    [
+        ("CREATE TABLE a PARTITION OF b FOR VALUES IN (1)", Name("", "b")),
+        ("CREATE TABLE a () INHERITS (s.b)", Name("s", "b")),
+        ("ALTER TABLE a ATTACH PARTITION b DEFAULT", Name("", "b")),
+        ("TRUNCATE a CASCADE", Name("*", "*")),
+        ("DROP TABLE a CASCADE", Name("*", "*")),
+        ("ALTER TABLE a DROP COLUMN x CASCADE", Name("*", "*")),
+    ],
+)
+def test_what_ddl_changes_besides_what_it_names_first_is_written(sql: str, written: Name) -> None:
+    assert facts_of(sql).writes == {Name("", "a"), written}
+
+
+def test_an_operator_of_a_schema_is_a_function() -> None:
+    for sql in (
+        "SELECT 1 OPERATOR(s.===) 1",
+        "SELECT 1 OPERATOR(s.===) ANY (SELECT 1)",
+        "SELECT 1 OPERATOR(s.===) ALL (ARRAY[1])",
+        "SELECT a FROM t ORDER BY a USING OPERATOR(s.===)",
+    ):
+        assert facts_of(sql).functions == {Name("s", "operator ===")}, sql
+
+
+def test_a_table_of_somebodys_that_is_named_like_a_catalog_is_a_table() -> None:
+    assert facts_of("SELECT query FROM pg_stat_statements").reads == {
+        Name("", "pg_stat_statements")
+    }
+    assert facts_of("SELECT relname FROM pg_class").reads == frozenset()
+
+
+def test_statistics_do_not_show_a_denied_column() -> None:
+    policy = policy_from({"version": 1, "columns": {"deny": ["public.users.password"]}})
+    for sql in (
+        "SELECT most_common_vals FROM pg_stats",
+        "EXPLAIN SELECT most_common_vals FROM pg_catalog.pg_stats_ext",
+    ):
+        verdict = decide(policy, CLASSIFIER.classify(sql.encode()), "public")
+        assert verdict.rule == "columns.deny", sql
+
+
+def test_a_materialized_view_is_written_by_its_refresh() -> None:
+    assert facts_of("REFRESH MATERIALIZED VIEW CONCURRENTLY s.v").writes == {Name("s", "v")}
