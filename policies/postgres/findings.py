@@ -81,7 +81,7 @@ class Findings:
         own = name.name if name.schema in ("", "pg_catalog") else None
         if own in functions.HARMLESS:
             return
-        if own == "set_config" or name.name in functions.FORBIDDEN or name.name.startswith("dblink"):
+        if own == "set_config" or functions.is_forbidden(name.name):
             self.forbid(f"calling {name.name}")
         elif own in functions.SEQUENCES:
             self.change("a sequence")

@@ -193,3 +193,8 @@ GIVE_ROWS: Final = {
 }
 """Functions whose every form gives a row, by the schemas that they may be called with: what
 stands behind one is a field, where behind a single value it would be a function's name."""
+
+
+def is_forbidden(name: str) -> bool:
+    """Whether no policy may allow a function, in whatever schema it is."""
+    return name in FORBIDDEN or name.startswith("dblink")

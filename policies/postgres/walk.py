@@ -111,7 +111,7 @@ class Walker:
     def _within_statement(self, node: Node, scope: Scope) -> None:
         (kind,) = node
         if kind != "SelectStmt":
-            self._found.nested.add(DML[kind] if kind in DML else Kind.OTHER)
+            self._found.nested.add(DML.get(kind, Kind.OTHER))
         self.visit(node, scope)
 
     # -- what is asked of single types ---------------------------------------------------
