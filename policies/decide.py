@@ -78,6 +78,9 @@ def decide(policy: Policy, facts: TextFacts, default_schema: str) -> Verdict:
 def _decide(policy: Policy, facts: StatementFacts, default_schema: str) -> Verdict:
     if facts.forbidden:
         return _no("access", "", f"{facts.forbidden} is not allowed")
+    for name in sorted(facts.guarded):
+        if name.schema == default_schema.lower():
+            return _no("access", str(name), f"{name} is the server's own")
     if policy.access is Access.READ_ONLY and facts.changes:
         return _no("access", "", f"read-only access does not allow to change {facts.changes}")
     for feature in sorted(facts.features - policy.allowed_features):

@@ -48,7 +48,8 @@ class EffectivePolicy:
     def schema(self, default: str) -> str:
         """Where a table's name without a schema is looked up: as the last layer that says."""
         said = [layer.tables.schema_ for layer in self.layers if layer.tables.schema_]
-        return said[-1] if said else default
+        # Only where tables are named is the session held to it.
+        return said[-1] if said and self.names_tables else default
 
     def decide(self, facts: TextFacts, schema: str) -> Verdict:
         """The first no of any layer, else yes. ``schema`` is what ``schema`` said."""

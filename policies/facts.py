@@ -56,9 +56,10 @@ class StatementFacts:
     unrestricted ``full`` may do (a file of the server, another role); "" where nothing.
     ``columns`` are all column names in it, in lower case; ``reads_whole_rows`` tells that
     columns may be read that it does not name, ``reads_every_column`` that values of any table's
-    are shown (by statistics). ``functions`` leaves out those that the
-    engine's list knows as harmless, ``reads`` the catalogs that show no data. ``nested`` are
-    the kinds of the statements within. ``settings`` are those it sets that no list knows.
+    are shown (by statistics). ``guarded`` are names that it has without a schema, forbidden if
+    they mean these. ``functions`` leaves out those that the engine's list knows as harmless,
+    ``reads`` the catalogs that show no data. ``nested`` are the kinds of the statements within.
+    ``settings`` are those it sets that no list knows.
     ``moves_lookup``: names without a schema mean something else afterwards.
     ``depends_on_constants``: another constant in its place may change these facts.
     """
@@ -72,6 +73,7 @@ class StatementFacts:
     columns: frozenset[str] = frozenset()
     reads_whole_rows: bool = False
     reads_every_column: bool = False
+    guarded: frozenset[Name] = frozenset()
     functions: frozenset[Name] = frozenset()
     nested: frozenset[Kind] = frozenset()
     settings: frozenset[str] = frozenset()

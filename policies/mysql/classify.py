@@ -15,6 +15,7 @@ import sqlglot
 from sqlglot import exp
 
 from policies.facts import Name, StatementFacts, TextFacts
+from policies.mysql.catalogs import choose, guard
 from policies.mysql.functions import HARMLESS, SYNTAX
 from policies.mysql.lexer import INTRODUCERS, LexError, Sort, Token, canonical, lex
 from policies.mysql.named import named
@@ -55,7 +56,7 @@ class MySqlClassifier:
             statements = lex(text)
             if len(statements) > _MAX_STATEMENTS:
                 return TextFacts(problem=f"it has more than {_MAX_STATEMENTS} statements")
-            return TextFacts(tuple(_classify(tokens) for tokens in statements))
+            return TextFacts(tuple(guard(_classify(tokens)) for tokens in statements))
         except LexError as error:
             return TextFacts(problem=str(error))
         except Exception:  # noqa: BLE001 - whatever the parser raises, the text is not understood
@@ -74,7 +75,7 @@ class MySqlClassifier:
             table = shown.removeprefix("SHOW FIELDS FROM ")
             return TextFacts((StatementFacts(kind, reads=frozenset({Name("", table)})),))
         if shown.startswith("USE "):
-            return TextFacts((StatementFacts(kind, moves_lookup=True),))
+            return TextFacts((choose(shown.removeprefix("USE ")),))
         if shown == "RESET CONNECTION":
             # The settings that were made before the welcome would be gone.
             return TextFacts((StatementFacts(kind, forbidden="COM_RESET_CONNECTION"),))
@@ -107,7 +108,9 @@ def _classify(tokens: list[Token]) -> StatementFacts:
     if word == "show":
         return show(tokens)
     if word == "use":
-        return StatementFacts(Kind.SET, moves_lookup=True)
+        if len(tokens) != 2:
+            raise LexError("a form of USE that is not on the list")
+        return choose(tokens[1].text)
     facts = named(tokens)
     if facts is None:
         raise LexError("a statement that is not on the list")

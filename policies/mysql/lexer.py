@@ -164,6 +164,9 @@ def _token(sort: str, value: str, before: list[Token], text: str, end: int) -> T
         name = value[1:-1].replace("``", "`")
         return Token(Sort.NAME, name, fold(name))
     if sort == "word":
+        if b"\xa0" in value.encode():
+            # In latin1 that byte is a blank, and the word is several.
+            raise LexError("a letter that may be a blank: quote the name")
         return Token(Sort.NAME if after_dot else Sort.WORD, value, fold(value))
     if after_at:
         raise LexError("a variable without a name")

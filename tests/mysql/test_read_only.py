@@ -15,7 +15,7 @@ from pymysql.constants import CLIENT
 from policies.document import Policy, policy_from
 from policies.facts import Feature
 from proxy.store import Store
-from tests.mysql.conftest import WORKSPACE, Route
+from tests.mysql.conftest import ROUTES, WORKSPACE, Enter, Route
 from tests.policies.mutations import EXAMPLES, mysql_mutations
 from tests.policies.mysql.harmless import HARMLESS
 from tests.policies.mysql.hostile import HOSTILE
@@ -82,6 +82,18 @@ _OBJECTS = (
 )
 _MARIADB_OBJECTS = ("DROP SEQUENCE IF EXISTS s", "CREATE SEQUENCE s")
 _FILES = ("/tmp/x", "/tmp/x.sdi")
+
+
+# As everywhere, and the newest MariaDB too.
+_ROUTES = ROUTES | {"new-mariadb-ed25519": ("new_mariadb", "ed25519", False)}
+_ROUTES.pop("mariadb-ed25519")
+
+
+@pytest.fixture(params=list(_ROUTES))
+def route(request: pytest.FixtureRequest, enter: Enter) -> Route:
+    """Each server, encrypted on both legs or in the clear."""
+    name, account, is_encrypted = _ROUTES[request.param]
+    return enter(name).route(account, is_encrypted=is_encrypted)
 
 
 def state_of(server: SqlServer) -> set[tuple[Any, ...]]:
@@ -271,11 +283,11 @@ def test_another_database_is_not_chosen_where_tables_are_named(ungoverned: Route
             cursor.execute("SELECT id FROM policy_items ORDER BY id")
             assert cursor.fetchall() == ((1,), (2,))
             with pytest.raises(pymysql.MySQLError, match=r"tables\.read"):
-                cursor.execute("SELECT user FROM mysql.user")
+                cursor.execute("SELECT db FROM mysql.db")
             with pytest.raises(pymysql.MySQLError, match=r"tables\.schema"):
-                cursor.execute("USE mysql")
+                cursor.execute("USE information_schema")
         with pytest.raises(pymysql.MySQLError, match=r"tables\.schema"):
-            session.select_db("mysql")
+            session.select_db("information_schema")
 
 
 def test_a_character_set_with_two_readings_is_refused(ungoverned: Route) -> None:

@@ -90,6 +90,14 @@ def test_texts_that_differ_in_constants_have_one_fingerprint() -> None:
     assert CLASSIFIER.fingerprint(b"SET autocommit = 1") == b""
 
 
+def test_a_letter_that_is_a_blank_to_latin1_joins_no_words() -> None:
+    # In UTF-8 one letter before the keyword; in latin1 two, of which the second is a blank.
+    for letter in "\u00a0\u00e0\u0160\u2020":
+        sql = f"SELECT name FROM customers c{letter}FOR UPDATE".encode()
+        assert "a letter that may be a blank" in CLASSIFIER.classify(sql).problem
+        assert not CLASSIFIER.classify(f"SELECT `citt{letter}`, '{letter}'".encode()).problem
+
+
 def test_depth_and_length_are_bounded() -> None:
     assert CLASSIFIER.classify(b"SELECT " + b"(" * 100_000).problem
     assert CLASSIFIER.classify(b"SELECT " + b"1+" * 600_000 + b"1").problem
