@@ -23,6 +23,7 @@ class Reason(StrEnum):
     TOO_MANY_SESSIONS = "too_many_sessions"
     LIMIT_EXCEEDED = "limit_exceeded"
     QUOTA_EXCEEDED = "quota_exceeded"
+    STATEMENT_TIMEOUT = "statement_timeout"
     TIMED_OUT = "timed_out"
     SOURCE_UNREACHABLE = "source_unreachable"
     SOURCE_REFUSED = "source_refused"

@@ -42,6 +42,11 @@ class Scanner:
         return False
 
     @property
+    def oldest(self) -> object | None:
+        """What the server is answering: the same object until it has; None for nothing."""
+        return None
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is running, held or half sent, and no transaction is open."""
         return True

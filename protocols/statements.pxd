@@ -24,3 +24,4 @@ cpdef Statement new_statement(via, bytes text, Py_ssize_t text_length, double st
 cdef class StatementSink:
     cpdef begin(self, Statement statement)
     cpdef end(self, Statement statement)
+    cpdef why_stopped(self)

@@ -232,6 +232,13 @@ class StatementSink:
     def end(self, statement: Statement) -> None:
         """Record how a statement ended. Called exactly once for each ``begin``."""
 
+    def why_stopped(self) -> Refusal | None:
+        """What stands for the server's error that a statement was cancelled; None: that error.
+
+        Called before that statement's ``end``.
+        """
+        return None
+
 
 class AllowAll(StatementSink):
     """A StatementSink that allows everything and remembers it: the fake for tests."""

@@ -23,6 +23,7 @@ CODES: Mapping[Reason, tuple[int, str]] = {
     Reason.TOO_MANY_SESSIONS: (1040, "08004"),  # ER_CON_COUNT_ERROR
     Reason.LIMIT_EXCEEDED: (1153, "08S01"),  # ER_NET_PACKET_TOO_LARGE
     Reason.QUOTA_EXCEEDED: (1226, "42000"),  # ER_USER_LIMIT_REACHED
+    Reason.STATEMENT_TIMEOUT: (1317, "70100"),  # ER_QUERY_INTERRUPTED, which all servers know
     Reason.TIMED_OUT: (1159, "08S01"),  # ER_NET_READ_INTERRUPTED
     Reason.SOURCE_UNREACHABLE: (1429, "HY000"),  # ER_CONNECT_TO_FOREIGN_DATA_SOURCE
     Reason.SOURCE_UNTRUSTED: (1429, "HY000"),
@@ -39,6 +40,9 @@ CODES: Mapping[Reason, tuple[int, str]] = {
     Reason.INTERNAL: (1105, "HY000"),  # ER_UNKNOWN_ERROR
 }
 """The error number and SQLSTATE of each reason."""
+
+INTERRUPTED = CODES[Reason.STATEMENT_TIMEOUT][0]
+"""What a server says of a statement that somebody asked it to stop."""
 
 TEXT_LIMIT = 512
 """Characters of a refusal's sentence: MYSQL_ERRMSG_SIZE, which clients copy it into."""

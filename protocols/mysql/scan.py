@@ -97,6 +97,11 @@ class MysqlScanner(Scanner):
         return self._ledger.count > 0
 
     @property
+    def oldest(self) -> object | None:
+        """What the server is answering: the same object until it has; None for nothing."""
+        return self._ledger.first() if self._ledger.count > 0 else None
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing runs, nothing is half sent and no transaction is open."""
         ledger = self._ledger

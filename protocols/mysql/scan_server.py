@@ -19,7 +19,7 @@ from protocols.mysql.framing import MAX_PAYLOAD
 from protocols.mysql.in_place import error_packet, refused
 from protocols.mysql.ledger import Expected, Ledger
 from protocols.mysql.prepared import PreparedStatements
-from protocols.mysql.refuse import sqlstate_of
+from protocols.mysql.refuse import INTERRUPTED, sqlstate_of
 from protocols.statements import Kind, Outcome, StatementSink
 
 _RESET = expected.RESET
@@ -84,6 +84,7 @@ _READING = frozenset({Kind.SELECT, Kind.SHOW, Kind.EXPLAIN, Kind.FETCH})
 
 _OUT_OF_STEP = "the data source sent an answer out of step"
 _OUT_OF_ORDER = "the data source sent packets out of order"
+_INTERRUPTED = INTERRUPTED
 _INVALID_LENGTH = "the data source sent an invalid message length"
 
 
@@ -637,8 +638,12 @@ class ServerScan:
             return self._in_place(entry, now)
         if entry.prepared is not None:
             self._prepared.fail(entry.prepared)
-        self._finish(_FAILED, sqlstate, now)
-        return None
+        stopped = self._sink.why_stopped() if number == _INTERRUPTED else None
+        if stopped is None:
+            self._finish(_FAILED, sqlstate, now)
+            return None
+        self._finish(_FAILED, sqlstate_of(stopped), now)
+        return error_packet(sequence, refused(stopped))
 
     def _take_unasked(self, first: int, data: bytes, at: int, total: int) -> None:
         """With nothing owed a server says one thing only: why it ends the session."""

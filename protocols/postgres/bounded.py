@@ -260,6 +260,11 @@ class BoundedScanner(Scanner):
         return self._scanner.has_outstanding
 
     @property
+    def oldest(self) -> object | None:
+        """What the server is answering: the same object until it has; None for nothing."""
+        return self._scanner.oldest
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing runs, is half sent or is being dropped, and no transaction is open."""
         return self._scanner.is_idle and not self._held and not self._drop

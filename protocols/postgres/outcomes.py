@@ -16,7 +16,7 @@ from protocols.postgres.answers import deallocated_names, error_fields, followed
 from protocols.postgres.ledger import Expected, Ledger
 from protocols.postgres.prepared import PreparedStatements, retell
 from protocols.postgres.records import Records
-from protocols.postgres.refuse import refusal_message
+from protocols.postgres.refuse import CANCELED, refusal_message
 from protocols.postgres.refuse import sqlstate as sqlstate_of
 from protocols.statements import Outcome, Statement
 
@@ -38,6 +38,8 @@ _PREPARED = Outcome.PREPARED
 _REFUSED = Outcome.REFUSED
 _SKIPPED = Outcome.SKIPPED
 _SUCCEEDED = Outcome.SUCCEEDED
+
+_CANCELED = CANCELED
 
 LOOK_LIMIT = 1024
 """Bytes: a server message whose content we read is held until so much of it is here. A command
@@ -174,9 +176,10 @@ class Outcomes:
             # A Sync of a failed COPY has nothing to fail with: this is about what follows.
             ledger.skip_maybes()
         head = ledger.head
+        stopped = self._records.why_stopped() if sqlstate == _CANCELED else None
         if head == _NOTHING or head == _SYNC or head == _MAYBE:
             self._records.fail_commit(sqlstate, now)
-            return None
+            return None if stopped is None else refusal_message(stopped, is_fatal=False)
         self._is_copy_in = False
         ledger.is_copying = False
         entry = ledger.first()
@@ -185,6 +188,8 @@ class Outcomes:
             assert isinstance(entry.refusal, Refusal)
             replacement = refusal_message(entry.refusal, is_fatal=False)
             sqlstate = sqlstate_of(entry.refusal)
+        elif stopped is not None:
+            replacement = refusal_message(stopped, is_fatal=False)
         if head == _QUERY or head == _FUNCTION:
             ledger.is_answered = True
             statement = entry.statement

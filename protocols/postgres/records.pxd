@@ -7,6 +7,7 @@ cdef class Records:
     cdef public Py_ssize_t rows, size
     cdef Statement _last_run
 
+    cdef why_stopped(self)
     cdef end(self, Statement statement, outcome, double now)
     cdef answer(self, Statement statement, outcome, double now)
     @cython.locals(statement=Statement)

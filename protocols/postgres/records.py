@@ -12,6 +12,7 @@ Plain Python; compiled with the types in ``records.pxd``.
 
 from __future__ import annotations
 
+from protocols.errors import Refusal
 from protocols.postgres.prepared import UNKNOWN_TEXT
 from protocols.statements import Outcome, Statement, StatementSink, kind_of_word
 
@@ -33,6 +34,10 @@ class Records:
         self.size = 0
         # The last Execute that was answered, while its commit may still fail.
         self._last_run: Statement | None = None
+
+    def why_stopped(self) -> Refusal | None:
+        """What stands for the server's error that a statement was cancelled, or None."""
+        return self._sink.why_stopped()
 
     def end(self, statement: Statement, outcome: Outcome, now: float) -> None:
         """Nothing can happen to this statement any more."""

@@ -23,6 +23,7 @@ SQLSTATES: Mapping[Reason, str] = {
     Reason.TOO_MANY_SESSIONS: "53300",  # too_many_connections
     Reason.LIMIT_EXCEEDED: "54000",  # program_limit_exceeded
     Reason.QUOTA_EXCEEDED: "53400",  # configuration_limit_exceeded
+    Reason.STATEMENT_TIMEOUT: "57014",  # query_canceled, as statement_timeout does
     # What PostgreSQL says when authentication_timeout passes: query_canceled.
     Reason.TIMED_OUT: "57014",
     # sqlclient_unable_to_establish_sqlconnection: we are the client that could not.
@@ -46,6 +47,10 @@ SQLSTATES: Mapping[Reason, str] = {
 TEXT_LIMIT = 2_000
 """Characters of a refusal's sentence: far below the 30,000 bytes that libpq believes
 before it is logged in, even at four bytes each."""
+
+
+CANCELED = SQLSTATES[Reason.STATEMENT_TIMEOUT]
+"""What a server says of a statement that somebody asked it to stop."""
 
 
 def sqlstate(refusal: Refusal) -> str:

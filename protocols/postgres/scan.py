@@ -72,6 +72,11 @@ class PostgresScanner(Scanner):
         return self._ledger.owes()
 
     @property
+    def oldest(self) -> object | None:
+        """What the server is answering: the same object until it has; None for nothing."""
+        return self._ledger.first() if self._ledger.owes() else None
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing runs, nothing is half sent and no transaction is open.
 

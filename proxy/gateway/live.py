@@ -21,6 +21,7 @@ from protocols.errors import Reason, Refusal
 from protocols.interface import Kill, SessionKey
 from protocols.scanner import Scanner
 from proxy.config import LimitsConfig
+from proxy.gateway.deadline import Deadline
 from proxy.gateway.quotas import Meter
 from proxy.gateway.relay import CANCELLING, Relay
 from proxy.store.records import Source
@@ -55,12 +56,10 @@ class LiveSession:
     started_at: datetime
     relay: Relay
     stop_statement: Callable[[], Awaitable[None]]
-    statements_begun: Callable[[], int]
     is_encrypted: bool
     is_local: bool
     cancelling: asyncio.Task[None] | None = field(default=None)
-    running: tuple[int, float] = (0, 0.0)
-    """The newest statement that a sweep saw running, by its number, and when it first did."""
+    deadline: Deadline | None = None
     meter: Meter | None = None
 
     @property
@@ -313,7 +312,18 @@ class LiveSessions:
         refusal = self._overdue(session, now, wall)
         if refusal is not None:
             self.cut(session, refusal)
-        elif _runs_too_long(session, now):
+        else:
+            self._hold_to_deadline(session, now)
+
+    def _hold_to_deadline(self, session: LiveSession, now: float) -> None:
+        """Stop what a session has been running for too long; end it where that is in vain."""
+        deadline = session.deadline
+        if deadline is None or not deadline.is_over(session.scanner.oldest, now):
+            return
+        if deadline.is_ignored(now):
+            self.cut(session, deadline.why_ended())
+        elif session.has_statement_to_cancel:
+            deadline.stop(now)
             self.cancel(session)
 
     def _overdue(self, session: LiveSession, now: float, wall: datetime) -> Refusal | None:
@@ -348,16 +358,6 @@ def _shorter(bound: float, limit: int | None) -> float:
     if limit is None:
         return bound
     return min(bound, limit) if bound else float(limit)
-
-
-def _runs_too_long(session: LiveSession, now: float) -> bool:
-    limit = session.policy.limits.statement_seconds
-    if limit is None or not session.has_statement_to_cancel:
-        return False
-    number = session.statements_begun()
-    if session.running[0] != number:
-        session.running = (number, now)
-    return now - session.running[1] >= limit
 
 
 async def _cancel(session: LiveSession) -> None:

@@ -6,9 +6,11 @@ from proxy.metrics.metrics cimport Metrics
 cdef class MeteredRecorder(StatementSink):
     cdef Metrics _metrics
     cdef SessionRecorder _recorder
+    cdef object _deadline
 
     cpdef begin(self, Statement statement)
     cpdef end(self, Statement statement)
+    cpdef why_stopped(self)
 
 cdef class JudgedRecorder(MeteredRecorder):
     cdef object _verdict

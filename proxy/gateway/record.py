@@ -8,6 +8,7 @@ from policies.decide import Verdict
 from protocols.errors import Reason, Refusal
 from protocols.statements import Outcome, Statement, StatementSink
 from proxy.audit.recorder import SessionRecorder
+from proxy.gateway.deadline import Deadline
 from proxy.gateway.quotas import Meter
 from proxy.metrics.metrics import Metrics
 
@@ -18,14 +19,16 @@ _FAILED = Outcome.FAILED
 class MeteredRecorder(StatementSink):
     """The sink of one session: the log's recorder, and counting."""
 
-    def __init__(self, recorder: SessionRecorder, metrics: Metrics) -> None:
+    def __init__(
+        self, recorder: SessionRecorder, metrics: Metrics, deadline: Deadline | None = None
+    ) -> None:
         self._recorder = recorder
         self._metrics = metrics
+        self._deadline = deadline
 
-    @property
-    def begun(self) -> int:
-        """Statements begun so far."""
-        return self._recorder.number
+    def why_stopped(self) -> Refusal | None:
+        """The policy's limit of time, where that is why."""
+        return None if self._deadline is None else self._deadline.why_stopped()
 
     def begin(self, statement: Statement) -> Refusal | None:
         """Journal a statement before its bytes leave."""
@@ -34,6 +37,8 @@ class MeteredRecorder(StatementSink):
     def end(self, statement: Statement) -> None:
         """Record and count a statement that has ended."""
         outcome = statement.outcome
+        if self._deadline is not None:
+            self._deadline.end(statement)
         self._recorder.end(statement)
         self._metrics.statement(statement.kind, outcome, statement.ended - statement.started)
         if outcome is _REFUSED:
@@ -52,8 +57,9 @@ class JudgedRecorder(MeteredRecorder):
         recorder: SessionRecorder,
         metrics: Metrics,
         verdict: Callable[[Statement], Verdict],
+        deadline: Deadline | None = None,
     ) -> None:
-        super().__init__(recorder, metrics)
+        super().__init__(recorder, metrics, deadline)
         self._verdict = verdict
 
     def begin(self, statement: Statement) -> Refusal | None:
@@ -76,13 +82,14 @@ class LimitedRecorder(JudgedRecorder):
         metrics: Metrics,
         meter: Meter,
         judged: Callable[[Statement], Verdict] | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         def both(statement: Statement) -> Verdict:
             # Counted first: it is cheaper than to read a text.
             found = meter.verdict(statement)
             return found if judged is None or not found.is_allowed else judged(statement)
 
-        super().__init__(recorder, metrics, both)
+        super().__init__(recorder, metrics, both, deadline)
         self._meter = meter
 
     def end(self, statement: Statement) -> None:

@@ -47,9 +47,10 @@ from proxy.config import LimitsConfig, ListenerConfig
 from proxy.gateway.authenticate import Authenticated, Authenticator, shown_name
 from proxy.gateway.cancel import Cancels
 from proxy.gateway.channel import SocketChannel
+from proxy.gateway.deadline import Deadline
 from proxy.gateway.judge import Judge, Verdicts
 from proxy.gateway.layer import Layer, layers
-from proxy.gateway.live import LiveSession, LiveSessions
+from proxy.gateway.live import STOP_SECONDS, LiveSession, LiveSessions
 from proxy.gateway.poller import Poller
 from proxy.gateway.quotas import Meter, Quotas
 from proxy.gateway.record import JudgedRecorder, LimitedRecorder, MeteredRecorder
@@ -107,6 +108,7 @@ class Session:
         self._state: SessionState | None = None
         self._places: list[str] = []
         self._meter: Meter | None = None
+        self._deadline: Deadline | None = None
 
     async def run(self, logged_in: Callable[[], None]) -> None:
         """Serve the connection. ``logged_in`` is called when it stops being a pending login."""
@@ -277,10 +279,14 @@ class Session:
         recorder = self._rooms.audit.recorder(context)
         classifier = classifier_for(source.engine) if policy.is_restricted else None
         meter, metrics = self._meter, self._rooms.metrics
+        seconds = policy.limits.statement_seconds
+        if seconds is not None:
+            self._deadline = Deadline(seconds, metrics, STOP_SECONDS)
+        deadline = self._deadline
         if classifier is None:
             if meter is None:
-                return MeteredRecorder(recorder, metrics)
-            return LimitedRecorder(recorder, metrics, meter)
+                return MeteredRecorder(recorder, metrics, deadline)
+            return LimitedRecorder(recorder, metrics, meter, deadline=deadline)
         judge = Judge(
             policy,
             classifier,
@@ -289,8 +295,8 @@ class Session:
             f"{source.workspace_id} {source.engine}",
         )
         if meter is None:
-            return JudgedRecorder(recorder, metrics, judge.verdict)
-        return LimitedRecorder(recorder, metrics, meter, judge.verdict)
+            return JudgedRecorder(recorder, metrics, judge.verdict, deadline)
+        return LimitedRecorder(recorder, metrics, meter, judge.verdict, deadline)
 
     # -- what --------------------------------------------------------------------------
 
@@ -418,10 +424,10 @@ class Session:
             stop_statement=rooms.upstreams.stopper(
                 protocol, proved.entry.workspace, source, opened, context
             ),
-            statements_begun=lambda: recorder.begun,
             is_encrypted=arrival.is_encrypted,
             is_local=ip_address(self._client_ip).is_loopback,
             meter=self._meter,
+            deadline=self._deadline,
         )
         rooms.live.watch(live)
         try:

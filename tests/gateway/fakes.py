@@ -202,7 +202,6 @@ def session(
         "started_at": NOW,
         "relay": wire.relay,
         "stop_statement": stop,
-        "statements_begun": lambda: 0,
         "is_encrypted": False,
         "is_local": True,
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from pymysql.constants import COMMAND
 from pymysql.cursors import SSCursor
 
 from policies.document import DAYS, policy_from
@@ -86,17 +87,67 @@ def test_what_goes_on_and_on_is_stopped_at_the_server(counted: Route) -> None:
         assert cursor.fetchone() == (1,)
 
 
-def test_a_statement_that_runs_too_long_is_cancelled(counted: Route) -> None:
-    limit(counted, statement_seconds=1)
+LONG = (
+    "SELECT sum(a.n + b.n + c.n + d.n) FROM policy_numbers a, policy_numbers b,"
+    " policy_numbers c, policy_numbers d"
+)
+TOO_LONG = r"ran for more than 1 second \(limits\.statement_seconds\)"
+
+
+# Alone, and with its answers counted.
+@pytest.mark.parametrize("others", [{}, {"result_rows": 100}], ids=["alone", "metered"])
+def test_a_statement_that_runs_too_long_is_stopped_by_the_rule_that_says_so(
+    counted: Route, others: dict[str, int]
+) -> None:
+    limit(counted, statement_seconds=1, **others)
     with closing(connect(counted)) as session, session.cursor() as cursor:
-        with pytest.raises(pymysql.MySQLError, match="interrupted") as raised:
-            cursor.execute(
-                "SELECT sum(a.n + b.n + c.n + d.n) FROM policy_numbers a, policy_numbers b,"
-                " policy_numbers c, policy_numbers d"
-            )
+        with pytest.raises(pymysql.MySQLError, match=TOO_LONG) as raised:
+            cursor.execute(LONG)
         assert number_of(raised) == 1317
         cursor.execute("SELECT 1")
         assert cursor.fetchone() == (1,)
+        counted.proxy.audit_events(lambda records: any(is_stopped(record) for record in records))
+
+
+def is_stopped(record: Any) -> bool:
+    unmapped = record.get("unmapped", {})
+    return (
+        "d.n) FROM policy_numbers" in record.get("query_info", {}).get("query_string", "")
+        and record.get("status_code") == "70100"
+        and unmapped.get("outcome") == "failed"
+        and unmapped.get("rule") == "limits.statement_seconds"
+    )
+
+
+def test_in_the_middle_of_its_rows_a_statement_is_stopped_too(counted: Route) -> None:
+    limit(counted, statement_seconds=1)
+    with closing(connect(counted)) as session:
+        seen: list[Any] = []
+        with session.cursor(SSCursor) as cursor:
+            cursor.execute(
+                "SELECT a.n FROM policy_numbers a, policy_numbers b, policy_numbers c"
+                " /* rows and rows */"
+            )
+            with pytest.raises(pymysql.MySQLError, match=TOO_LONG):
+                repeat(10**9, lambda: seen.append(cursor.fetchone()))
+        assert len(seen) > 1000
+        with session.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            assert cursor.fetchone() == (1,)
+
+
+def test_commands_sent_ahead_have_each_its_own_time(counted: Route) -> None:
+    limit(counted, statement_seconds=1)
+    with closing(connect(counted)) as session:
+        for text in (LONG, "SELECT 2"):
+            session._execute_command(COMMAND.COM_QUERY, text)
+            session._next_seq_id = 1
+            session._result = None
+        with pytest.raises(pymysql.MySQLError, match=TOO_LONG):
+            session._read_query_result()
+        session._next_seq_id = 1
+        session._read_query_result()
+        assert session._result.rows == ((2,),)
 
 
 def test_a_minute_has_so_many_statements(counted: Route) -> None:
