@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from policies.decide import ALLOWED, Verdict
 from policies.document import Policy, Upstream
-from policies.egress import EgressRules, Network
-from protocols.errors import Reason, Refusal
+from policies.egress import Address, EgressRules, Network, check_address
+from protocols.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,16 @@ def check_upstream(
     policies: Iterable[Policy | None], place: Destination, *, now: datetime
 ) -> Refusal | None:
     """Why a source may not be used, or None: the first policy that says no decides."""
+    verdict = judge_upstream(policies, place, now=now)
+    if verdict.is_allowed:
+        return None
+    return Refusal(verdict.reason, f"refused by policy: {verdict.message} ({verdict.rule})")
+
+
+def judge_upstream(
+    policies: Iterable[Policy | None], place: Destination, *, now: datetime
+) -> Verdict:
+    """The same, with the rule and what it was asked about."""
     for policy in policies:
         if policy is None:
             continue
@@ -37,12 +48,36 @@ def check_upstream(
         if rules.hosts is not None and not any(
             _matches(pattern, place.host) for pattern in rules.hosts
         ):
-            return _no("host is", "upstream.hosts")
+            return _no("host is", "upstream.hosts", place.host)
         if rules.ports is not None and not _holds(rules.ports, place.port):
-            return _no("port is", "upstream.ports")
+            return _no("port is", "upstream.ports", str(place.port))
         if rules.tls is not None and not _allows(rules, place.profile, now):
-            return _no(f"TLS profile {place.profile} is", "upstream.tls")
-    return None
+            return _no(f"TLS profile {place.profile} is", "upstream.tls", place.profile)
+    return ALLOWED
+
+
+def judge_address(
+    address: Address,
+    port: int,
+    egress: EgressRules,
+    workspace: Policy | None,
+    source: Policy | None,
+) -> Verdict:
+    """May this address be dialled, by the operator's rules as the policies narrow them."""
+    rules = narrowed(egress, workspace, source)
+    refusal = check_address(address, port, rules)
+    if refusal is None:
+        return ALLOWED
+    rule = "egress"
+    if not _holds(rules.ports, port):
+        rule = "egress.ports"
+    elif check_address(address, port, replace(rules, allow_private=True)) is None:
+        policies = (one for one in (workspace, source) if one is not None)
+        is_named = any(policy.upstream.private is not None for policy in policies)
+        rule = "upstream.private" if is_named else "egress.allow_private"
+    return Verdict(
+        is_allowed=False, rule=rule, object=f"{address} port {port}", message=refusal.private
+    )
 
 
 def narrowed(rules: EgressRules, workspace: Policy | None, source: Policy | None) -> EgressRules:
@@ -87,8 +122,10 @@ def _matches(pattern: str, host: str) -> bool:
     return re.fullmatch(".*".join(parts), host.lower()) is not None
 
 
-def _no(what: str, rule: str) -> Refusal:
-    return Refusal(
-        Reason.NOT_PERMITTED,
-        f"refused by policy: the data source's {what} not among the allowed ({rule})",
+def _no(what: str, rule: str, about: str) -> Verdict:
+    return Verdict(
+        is_allowed=False,
+        rule=rule,
+        object=about,
+        message=f"the data source's {what} not among the allowed",
     )

@@ -1,30 +1,14 @@
-"""Policies: put, taken away, and asked about."""
+"""Policies: put and taken away. ``explaining`` asks about them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from policies.classifiers import classifier_for
-from policies.decide import Verdict
 from policies.document import Policy
-from policies.effective import EffectivePolicy
-from policies.facts import TextFacts
 from policies.upstream import check_upstream
 from proxy.administration.trail import audited
 from proxy.administration.workplace import Workplace
 from proxy.audit.events import UPDATE, entity_changed
 from proxy.store import Source, Store, Workspace
-from proxy.store.errors import NotFound
 from proxy.store.store import utc_now
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """What a policy says of a text, and what was understood of it."""
-
-    verdict: Verdict
-    facts: TextFacts
-    is_judged: bool
 
 
 async def find(store: Store, workspace: str, source: str | None) -> tuple[Workspace, Source | None]:
@@ -68,21 +52,3 @@ async def set_policy(
         refusal = check_upstream((found.policy, one.policy), one.place, now=utc_now())
         if refusal is not None:
             place.warn(f"{workspace}/{one.name} cannot be used any more: {refusal.public}")
-
-
-def explain(policy: EffectivePolicy, source: Source, text: bytes) -> Explained:
-    """What would be said of a text at a source. Raises NotFound for an unknown engine."""
-    classifier = classifier_for(source.engine)
-    if classifier is None:
-        raise NotFound(f"statements for {source.engine} cannot be judged")
-    facts = classifier.classify(text)
-    default = "public" if source.engine == "postgresql" else source.database
-    verdict = policy.decide(facts, policy.schema(default))
-    longest = policy.limits.statement_bytes
-    if longest is not None and len(text) > longest:
-        verdict = Verdict(
-            is_allowed=False,
-            rule="limits.statement_bytes",
-            message=f"a statement may have at most {longest} bytes",
-        )
-    return Explained(verdict, facts, policy.is_restricted)

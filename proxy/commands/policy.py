@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 import click
 
+from policies.decide import ALLOWED, Verdict
 from policies.document import MAX_DOCUMENT, UNRESTRICTED, Policy, PolicyError, read_policy
-from policies.effective import EffectivePolicy
+from policies.egress import Address
 from policies.facts import StatementFacts
 from proxy.administration import policies
+from proxy.administration.explaining import (
+    Asked,
+    explain_client,
+    explain_source,
+    explain_statement,
+)
 from proxy.administration.workplace import open_reading, open_workplace
 from proxy.commands import display
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
-from proxy.store import Source
 
 REFUSED = 3
 """Exit status of ``policy check`` where the statement would be refused."""
@@ -100,11 +108,16 @@ def clear(invocation: Invocation, workspace: str, source: str | None, yes: bool)
     examples=(
         'accode-proxy policy check finance --source orders "SELECT * FROM orders"',
         "accode-proxy policy check finance --source orders --policy draft.toml - < report.sql",
+        "accode-proxy policy check finance --source orders"
+        " --from 10.20.0.7 --at 2026-12-01T23:30+01:00 --tls",
     )
 )
 @click.argument("workspace")
-@click.argument("statement")
+@click.argument("statement", required=False)
 @click.option("--source", required=True, help="The source that it would run at.")
+@click.option("--from", "address", metavar="ADDRESS", help="The client's address.")
+@click.option("--at", metavar="TIME", help="When: ISO 8601 with its time zone; else now.")
+@click.option("--tls/--no-tls", "is_encrypted", default=None, help="How the client comes.")
 @click.option(
     "--policy",
     "draft",
@@ -113,48 +126,100 @@ def clear(invocation: Invocation, workspace: str, source: str | None, yes: bool)
 )
 @everywhere
 def check(
-    invocation: Invocation, workspace: str, statement: str, source: str, draft: Path | None
+    invocation: Invocation,
+    workspace: str,
+    statement: str | None,
+    source: str,
+    address: str | None,
+    at: str | None,
+    is_encrypted: bool | None,
+    draft: Path | None,
 ) -> None:
-    """Say whether a statement would be refused, by which rule, and what it was read as.
+    """Say whether a source, a client and a statement would be refused, and by which rule.
 
-    STATEMENT - reads it from standard input. The exit status is 3 where it would be refused.
+    The first no is the verdict, with exit status 3. What is not given is not asked about.
+    STATEMENT - reads it from standard input.
     """
-    text = sys.stdin.buffer.read() if statement == "-" else statement.encode()
+    text = sys.stdin.buffer.read() if statement == "-" else (statement or "").encode()
     given = None if draft is None else _read(draft)
+    client = None if address is None else _address(address)
+    now = datetime.now(UTC) if at is None else _moment(at)
+    config = invocation.config()
 
-    async def work() -> tuple[EffectivePolicy, Source]:
-        async with open_reading(invocation.config()) as store:
+    async def work() -> Asked:
+        async with open_reading(config) as store:
             found, narrowed = await policies.find(store, workspace, source)
             assert narrowed is not None, "a source is always named here"
-            layers = (found.policy, narrowed.policy) if given is None else (given,)
-            return EffectivePolicy.of(*layers), narrowed
+            if given is not None:
+                return Asked(given, None, narrowed, now)
+            return Asked(found.policy, narrowed.policy, narrowed, now)
 
-    effective, found = asyncio.run(work())
-    said = policies.explain(effective, found, text)
-    verdict = said.verdict
+    asked = asyncio.run(work())
+    place = explain_source(asked, config.egress)
+    visit = None
+    if client is not None or at is not None or is_encrypted is not None:
+        visit = explain_client(asked, client, at is not None, is_encrypted)
+    said = None if statement is None else explain_statement(asked, text)
+    verdicts = [place, visit, None if said is None else said.verdict]
+    verdict = next((one for one in verdicts if one is not None and not one.is_allowed), ALLOWED)
+    is_judged = said is None or said.is_judged or not verdict.is_allowed
     pairs = [
         ("Verdict", "allowed" if verdict.is_allowed else "refused"),
-        ("Rule", verdict.rule or ("none" if said.is_judged else "nothing is judged: full access")),
+        ("Rule", verdict.rule or ("none" if is_judged else "nothing is judged: full access")),
         ("Object", verdict.object or "none"),
         ("Because", verdict.message or "no rule speaks against it"),
+        ("Source", f"{asked.source.host} port {asked.source.port}: {_in_short(place)}"),
     ]
-    if said.facts.problem:
+    if visit is not None:
+        pairs.append(("Client", _in_short(visit)))
+    if said is not None and said.facts.problem:
         pairs.append(("Not understood", said.facts.problem))
-    for number, facts in enumerate(said.facts.statements, start=1):
+    statements = () if said is None else said.facts.statements
+    for number, facts in enumerate(statements, start=1):
         pairs.append((f"Statement {number}", _in_words(facts)))
     invocation.show(
         {
-            "allowed": verdict.is_allowed,
-            "rule": verdict.rule,
-            "object": verdict.object,
-            "message": verdict.message,
-            "problem": said.facts.problem,
-            "statements": [_value(facts) for facts in said.facts.statements],
+            **_answer(verdict),
+            "source": _answer(place),
+            "client": None if visit is None else _answer(visit),
+            "statement": None if said is None else _answer(said.verdict),
+            "problem": "" if said is None else said.facts.problem,
+            "statements": [_value(facts) for facts in statements],
         },
         display.facts(pairs),
     )
     if not verdict.is_allowed:
         sys.exit(REFUSED)
+
+
+def _address(text: str) -> Address:
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise CommandError("--from is not an address") from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandError("--at is not a time in ISO 8601") from None
+    if found.tzinfo is None:
+        raise CommandError("--at needs its time zone, such as Z or +01:00")
+    return found
+
+
+def _answer(verdict: Verdict) -> dict[str, object]:
+    return {
+        "allowed": verdict.is_allowed,
+        "rule": verdict.rule,
+        "object": verdict.object,
+        "message": verdict.message,
+    }
+
+
+def _in_short(verdict: Verdict) -> str:
+    return "allowed" if verdict.is_allowed else f"refused ({verdict.rule})"
 
 
 _NONE = "No policy is set: the database's own privileges decide."

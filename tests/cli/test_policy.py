@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,84 @@ def test_a_verdict_is_explained(orders: CommandLine, tmp_path: Path):
     draft = tmp_path / "draft.json"
     draft.write_text('{"version": 1, "access": "full"}')
     orders.ok(*question, "DELETE FROM a", "--policy", str(draft))
+
+
+def asked(orders: CommandLine, *arguments: str) -> dict[str, Any]:
+    result = orders.run("policy", "check", "finance", "--source", "orders", *arguments, "--json")
+    said: dict[str, Any] = json.loads(result.stdout)
+    assert result.exit_code == (0 if said["allowed"] else REFUSED)
+    return said
+
+
+def test_where_a_source_is_is_explained(orders: CommandLine, tmp_path: Path):
+    draft = tmp_path / "draft.toml"
+    for rules, rule, about in (
+        ('hosts = ["*.internal"]', "upstream.hosts", "127.0.0.1"),
+        ("ports = [5432]", "upstream.ports", "1024"),
+        ('tls = [{profile = "modern"}]', "upstream.tls", "none"),
+        ('private = ["10.0.0.0/8"]', "upstream.private", "127.0.0.1 port 1024"),
+        ('private = ["127.0.0.0/8"]', "", ""),
+    ):
+        draft.write_text(f'version = 1\naccess = "full"\n[upstream]\n{rules}\n')
+        said = asked(orders, "--policy", str(draft))
+        assert (said["rule"], said["object"]) == (rule, about)
+        assert said["source"]["allowed"] == said["allowed"]
+        assert (said["client"], said["statement"]) == (None, None)
+
+
+def test_a_profile_that_runs_out_is_asked_about_at_its_time(orders: CommandLine, tmp_path: Path):
+    draft = tmp_path / "draft.toml"
+    draft.write_text(
+        'version = 1\naccess = "full"\n[[upstream.tls]]\nprofile = "none"\nowner = "a"\n'
+        'reason = "b"\nexpires = 2031-03-31\n'
+    )
+    question = ("--policy", str(draft), "--at")
+    assert asked(orders, *question, "2031-03-31T12:00Z")["allowed"]
+    assert asked(orders, *question, "2031-04-01T12:00Z")["rule"] == "upstream.tls"
+
+
+def test_when_and_from_where_a_client_comes_is_explained(orders: CommandLine):
+    document = """
+version = 1
+access = "full"
+[client]
+networks = ["10.20.0.0/16"]
+require_tls = true
+[[client.hours]]
+days = ["mon"]
+start = 22:00:00
+until = 05:00:00
+zone = "Europe/Berlin"
+"""
+    orders.ok("policy", "set", "finance", "-", stdin=document)
+    for arguments, rule, about in (
+        (("--from", "10.20.0.7", "--at", "2026-11-30T22:30+01:00", "--tls"), "", ""),
+        (("--from", "::ffff:10.20.0.7"), "", ""),
+        (("--from", "192.0.2.1"), "client.networks", "192.0.2.1"),
+        (("--at", "2026-11-30T20:00Z"), "client.hours", "2026-11-30T20:00+00:00"),
+        (("--at", "2026-12-01T03:59Z"), "", ""),
+        (("--no-tls",), "client.require_tls", ""),
+        (("--tls",), "", ""),
+    ):
+        said = asked(orders, *arguments)
+        assert (said["rule"], said["object"]) == (rule, about), arguments
+        assert said["client"]["allowed"] == said["allowed"]
+    question = ("policy", "check", "finance", "--source", "orders")
+    shown = orders.run(*question, "SELECT 1", "--from", "192.0.2.1").stdout
+    assert "Client       refused (client.networks)" in shown
+    assert "Source       127.0.0.1 port 1024: allowed" in shown
+    assert "not an address" in orders.refused(*question, "--from", "here")
+    assert "not a time" in orders.refused(*question, "--at", "noon")
+    assert "time zone" in orders.refused(*question, "--at", "2026-11-30T22:30")
+
+
+def test_the_first_no_in_a_sessions_life_is_the_verdict(orders: CommandLine):
+    document = 'version = 1\n[client]\nnetworks = ["10.0.0.0/8"]\n'
+    orders.ok("policy", "set", "finance", "-", stdin=document)
+    said = asked(orders, "DELETE FROM a", "--from", "192.0.2.1")
+    assert said["rule"] == "client.networks"
+    assert (said["statement"]["rule"], said["statement"]["allowed"]) == ("access", False)
+    assert asked(orders, "DELETE FROM a", "--from", "10.0.0.1")["rule"] == "access"
 
 
 def test_each_change_is_in_the_audit_log(orders: CommandLine):
