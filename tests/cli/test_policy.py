@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,21 @@ def test_a_source_outside_its_policy_is_neither_stored_nor_kept_silently(orders:
         )
         assert sentence.startswith("host: ")
     orders.ok("source", "add", "finance", "other", "postgresql://10.1.0.1/o", *add, stdin="secret")
+
+
+def test_what_the_documentation_shows_is_what_is_printed(finance: CommandLine):
+    page = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()
+    finance.ok(
+        *("source", "add", "finance", "orders", "postgresql://db.example.com/orders"),
+        *("--username", "app", "--password-stdin"),
+        stdin="a secret",
+    )
+    policies = [block.split("```")[0] for block in page.split("```toml\n")[1:]]
+    shown = [block.split("```")[0] for block in page.split("```\n$ ")[1:]]
+    assert len(shown) == 2
+    for block, policy in zip(shown, (policies[0], policies[2]), strict=True):
+        finance.ok("policy", "set", "finance", "-", stdin=policy)
+        command, _, output = block.partition("\n")
+        program, *arguments = shlex.split(command)
+        assert program == "accode-proxy"
+        assert finance.run(*arguments).stdout == output
