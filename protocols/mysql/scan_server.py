@@ -664,7 +664,7 @@ class ServerScan:
             sqlstate = sqlstate_of(self._cut)
         if self._share is not None:
             self._renew()
-            if entry.code == _FETCH:
+            if entry.code == _FETCH and entry.runs is not None:
                 entry.runs.fetched = (
                     self._base_rows + self._rows,
                     self._base_bytes + self._bytes,

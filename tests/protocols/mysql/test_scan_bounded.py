@@ -177,3 +177,15 @@ def test_a_cut_answer_of_a_compressed_connection_has_the_clients_numbers():
         # Such a server numbers on from what its compressed packets had.
         assert talk.server(answer(*sent, sequence=7)) == answer(*sent[:4], CUT)
     talk.finish()
+
+
+@three_slicings
+def test_a_fetch_of_an_unknown_statement_is_refused_where_answers_are_bounded(slicing: Slicing):
+    meter = FakeMeter(rows=5)
+    talk = talk_with(meter, slicing)
+    for sent in (fetch(7), execute(7)):
+        talk.client(sent)
+        said = talk.server(answer(ok()))
+        assert said[4:7] == b"\xff" + (1243).to_bytes(2, "little")
+    talk.passes(query(b"SELECT"), answer(*talk.rows(ROW)))
+    talk.finish()
