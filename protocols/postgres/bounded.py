@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """A session whose answers are limited: cuts the server's stream before it is scanned.
 
 What the scanner behind it sees is a server that failed the statement with our error, so
@@ -8,11 +9,11 @@ ReadyForQuery. Otherwise the client would believe undone what was done, and the 
 ends with its reason.
 
 Installed only where there is a limit. Reads headers, like the scanner; knows no rule.
+
+Plain Python; compiled with the types in ``bounded.pxd``.
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.metering import ResultMeter, Share
@@ -20,37 +21,37 @@ from protocols.postgres.refuse import refusal_message
 from protocols.postgres.scan import PostgresScanner
 from protocols.scanner import Scanner
 
-_DATA_ROW: Final = 0x44
-_COPY_DATA: Final = 0x64
-_COPY_DONE: Final = 0x63
-_COMMAND_COMPLETE: Final = 0x43
-_EMPTY_QUERY: Final = 0x49
-_ERROR: Final = 0x45
-_READY: Final = 0x5A
-_SUSPENDED: Final = 0x73
-_BIND_COMPLETE: Final = 0x32
-_FUNCTION_RESULT: Final = 0x56
-_AT_ANY_TIME: Final = frozenset({0x4E, 0x41, 0x53})  # notices, notifications, settings
+_DATA_ROW = 0x44
+_COPY_DATA = 0x64
+_COPY_DONE = 0x63
+_COMMAND_COMPLETE = 0x43
+_EMPTY_QUERY = 0x49
+_ERROR = 0x45
+_READY = 0x5A
+_SUSPENDED = 0x73
+_BIND_COMPLETE = 0x32
+_FUNCTION_RESULT = 0x56
+_AT_ANY_TIME = frozenset({0x4E, 0x41, 0x53})  # notices, notifications, settings
 
 # What is read of a message's content: a tag, an error's severity and SQLSTATE.
-_LOOK_LIMIT: Final = 1024
+_LOOK_LIMIT = 1024
 # Portals that stopped at their row limit, in one transaction; drivers have one at a time.
-_SUSPENDED_LIMIT: Final = 1024
-_FATAL: Final = frozenset({b"SFATAL", b"VFATAL", b"SPANIC", b"VPANIC"})
-_READING: Final = (b"SELECT", b"FETCH", b"SHOW", b"EXPLAIN", b"COPY")
+_SUSPENDED_LIMIT = 1024
+_FATAL = frozenset({b"SFATAL", b"VFATAL", b"SPANIC", b"VPANIC"})
+_READING = (b"SELECT", b"FETCH", b"SHOW", b"EXPLAIN", b"COPY")
 
 # Where in an answer the server is.
-_FLOWING: Final = 0
-_STOPPING: Final = 1  # cut; its end is still to come
-_DONE: Final = 2  # cut, and the server finished it all the same
-_OVER: Final = 3  # the session ends
+_FLOWING = 0
+_STOPPING = 1  # cut; its end is still to come
+_DONE = 2  # cut, and the server finished it all the same
+_OVER = 3  # the session ends
 
 
 class BoundedScanner(Scanner):
     """In front of a scanner; everything but what the server says is the scanner's own."""
 
     def __init__(self, scanner: PostgresScanner, meter: ResultMeter) -> None:
-        super().__init__()
+        Scanner.__init__(self)
         self._scanner = scanner
         self._meter = meter
         self._share = Share(meter)
@@ -95,8 +96,11 @@ class BoundedScanner(Scanner):
     def _read(self, data: bytes, now: float, sent: list[bytes]) -> None:
         data, self._held = self._held + data, b""
         self._share.renew(self._rows, self._size)
+        row_cap = self._share.row_cap
+        size_cap = self._share.size_cap
         size = len(data)
         at = start = 0
+        p = data
         if self._pass:
             at = min(self._pass, size)
             self._pass -= at
@@ -107,20 +111,26 @@ class BoundedScanner(Scanner):
             left = size - at
             if left < 5:
                 break
-            code = data[at]
-            total = 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+            code = p[at]
+            total = 1 + ((p[at + 1] << 24) | (p[at + 2] << 16) | (p[at + 3] << 8) | p[at + 4])
             if total < 5:
                 at = size  # The scanner says what is wrong with it.
                 break
-            if code in (_DATA_ROW, _COPY_DATA) and self._state == _FLOWING and not self._is_fresh:
+            if (
+                (code == _DATA_ROW or code == _COPY_DATA)
+                and self._state == _FLOWING
+                and not self._is_fresh
+            ):
                 self._rows += 1
                 self._size += total
-                if self._rows > self._share.row_cap or self._size > self._share.size_cap:
+                if self._rows > row_cap or self._size > size_cap:
                     self._cut(total)
                     continue
                 at += total
                 continue
-            if left < min(total, _LOOK_LIMIT) and code in (_COMMAND_COMPLETE, _ERROR, _READY):
+            if (left < total and left < _LOOK_LIMIT) and (
+                code == _COMMAND_COMPLETE or code == _ERROR or code == _READY
+            ):
                 break
             if start < at:
                 # What the scanner knows must be as new as what is asked about.
@@ -131,6 +141,8 @@ class BoundedScanner(Scanner):
                 sent.append(self._scanner.from_server(instead, now))
                 start = at + total
             at += total
+            row_cap = self._share.row_cap
+            size_cap = self._share.size_cap
         if at > size:
             if start >= at:
                 self._drop, start = at - size, size
