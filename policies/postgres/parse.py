@@ -8,6 +8,7 @@ or nests too deeply for us, is an ``UnreadableError``.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from postgast.native import lib
@@ -17,6 +18,14 @@ Node = dict[str, Any]
 
 MAX_TEXT: Final = 256 * 1024
 """Bytes of a text: parsing and walking them stops the event loop for about 0.1 s."""
+
+
+# Characters of operators, to which a comment's beginning belongs ("op_chars" in scan.l). In a
+# run of them each comment, + and - costs the lexer the whole run: it takes the longest
+# operator there is and gives back all but its beginning.
+_RUN: Final = re.compile(rb"[-+*/<>=~!@#%^&|`?]{64,}")
+RESCANNED: Final = 4_000_000
+"""Bytes that the lexer may read again in a text: about 20 ms. Banners in comments pass."""
 
 
 class UnreadableError(ValueError):
@@ -61,6 +70,15 @@ def _check(text: bytes) -> None:
         text.decode("utf-8")
     except UnicodeDecodeError:
         raise UnreadableError("it is not UTF-8") from None
+    if _rescanned(text) > RESCANNED:
+        raise UnreadableError("its operators or comments stand too close together")
+
+
+def _rescanned(text: bytes) -> int:
+    return sum(
+        len(run) * (run.count(b"/*") + run.count(b"+") + run.count(b"-"))
+        for run in _RUN.findall(text)
+    )
 
 
 def _reason(message: bytes | None) -> str:

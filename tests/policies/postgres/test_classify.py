@@ -308,3 +308,42 @@ def test_statistics_do_not_show_a_denied_column() -> None:
 
 def test_a_materialized_view_is_written_by_its_refresh() -> None:
     assert facts_of("REFRESH MATERIALIZED VIEW CONCURRENTLY s.v").writes == {Name("s", "v")}
+
+
+RUN = 2_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"/*" * RUN,
+        b"/*" * RUN + b"*/" * RUN,
+        b"SELECT 1" + b"/**/" * RUN,
+        b"SELECT 1 " + b"+" * 2 * RUN,
+        b"SELECT 1 " + b"+-" * RUN,
+        b"SELECT '" + b"-" * 2 * RUN + b"'",
+    ],
+    ids=lambda text: text[:14].decode(),
+)
+def test_what_the_lexer_would_read_again_and_again_is_not_given_to_it(text: bytes):
+    # PostgreSQL's takes an operator's longest form, and gives all but one letter back: a text
+    # of 60 KB held the event loop for ten seconds.
+    assert CLASSIFIER.classify(text).problem == "its operators or comments stand too close together"
+    assert CLASSIFIER.fingerprint(text) == b""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"/" + b"*" * 5_000 + b"/ SELECT 1",
+        b"-- " + b"=" * 5_000 + b"\nSELECT 1",
+        b"-" * 500 + b"\nSELECT 1",
+        b"/* " + b"-" * 500 + b" */ SELECT 1",
+        b"/* a */ " * 2_000 + b"SELECT 1",
+        b"SELECT 1" + b" + - 1" * 50,
+        b"SELECT '" + b"+" * 500 + b"'",
+    ],
+    ids=lambda text: text[:14].decode(),
+)
+def test_banners_and_long_sums_are_read(text: bytes):
+    assert CLASSIFIER.classify(text).problem == ""
