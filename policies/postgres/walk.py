@@ -28,6 +28,9 @@ from protocols.statements import Kind
 MAX_NODES: Final = 100_000
 """Nodes of one text: a list of some ten thousand constants."""
 
+MAX_SCOPE: Final = 500
+"""Common table expressions that one query can name: each has a scope with all of these names."""
+
 Scope = frozenset[str]
 """The names of common table expressions that can be seen from a place."""
 _NONE: Final[Scope] = frozenset()
@@ -99,6 +102,8 @@ class Walker:
             return scope
         entries = [entry["CommonTableExpr"] for entry in clause.get("ctes", ())]
         names = [entry["ctename"] for entry in entries]
+        if len(scope) + len(names) > MAX_SCOPE:
+            raise UnreadableError("it has too many common table expressions")
         self._found.ranges.update(names)
         if clause.get("recursive"):
             scope = scope | frozenset(names)

@@ -8,6 +8,7 @@ from policies.decide import decide
 from policies.document import Policy, policy_from
 from policies.facts import Feature, Name
 from policies.postgres import PostgresClassifier
+from policies.postgres.walk import MAX_SCOPE
 from protocols.statements import Kind
 from tests.policies.postgres.corpus import HARMLESS, HOSTILE
 
@@ -347,3 +348,15 @@ def test_what_the_lexer_would_read_again_and_again_is_not_given_to_it(text: byte
 )
 def test_banners_and_long_sums_are_read(text: bytes):
     assert CLASSIFIER.classify(text).problem == ""
+
+
+def with_so_many(count: int) -> bytes:
+    return b"WITH " + b", ".join(b"a%d AS (SELECT 1)" % n for n in range(count)) + b" SELECT 1"
+
+
+def test_each_common_table_expression_costs_no_more_than_a_few_hundred_do():
+    # Each has the names of those before it in its scope.
+    assert CLASSIFIER.classify(with_so_many(MAX_SCOPE)).problem == ""
+    many = CLASSIFIER.classify(with_so_many(MAX_SCOPE + 1)).problem
+    assert many == "it has too many common table expressions"
+    assert CLASSIFIER.classify(b"SELECT (" + with_so_many(MAX_SCOPE + 1) + b")").problem == many
