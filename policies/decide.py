@@ -144,25 +144,32 @@ def _decide_columns(policy: Policy, facts: StatementFacts, default_schema: str) 
         return None
     if facts.reads_every_column:
         return _no("columns.deny", "", "statistics show values of the denied columns too")
+    columns = sorted(facts.columns)
+    # The columns once, not for each table: a text may name thousands of both.
+    denied = [
+        (Pattern(pattern.written, pattern.parts[:2]), _first_match(pattern, columns))
+        for pattern in policy.columns.deny
+    ]
     for name in sorted(facts.reads | facts.writes):
         placed = _placed(name, default_schema)
-        for pattern in policy.columns.deny:
-            table = Pattern(pattern.written, pattern.parts[:2])
+        for table, named in denied:
             if placed.schema and not table.matches(placed.schema, placed.name, fold=True):
                 continue
-            column = Pattern(pattern.written, pattern.parts[2:])
             if facts.reads_whole_rows:
                 return _no(
                     "columns.deny",
                     str(placed),
                     f"whole rows of {placed} may not be read; name the columns",
                 )
-            for named in sorted(facts.columns):
-                if column.matches(named, fold=True):
-                    return _no(
-                        "columns.deny", f"{placed}.{named}", f"{placed}.{named} may not be read"
-                    )
+            if named is not None:
+                return _no("columns.deny", f"{placed}.{named}", f"{placed}.{named} may not be read")
     return None
+
+
+def _first_match(pattern: Pattern, columns: Iterable[str]) -> str | None:
+    """The first of these columns that the pattern's last part names."""
+    column = Pattern(pattern.written, pattern.parts[2:])
+    return next((named for named in columns if column.matches(named, fold=True)), None)
 
 
 def _decide_functions(policy: Policy, facts: StatementFacts) -> Verdict | None:
