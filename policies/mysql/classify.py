@@ -111,10 +111,17 @@ def _classify(tokens: list[Token]) -> StatementFacts:
         if len(tokens) != 2:
             raise LexError("a form of USE that is not on the list")
         return choose(tokens[1].text)
-    facts = named(tokens)
+    facts = named(tokens, _on_rows)
     if facts is None:
         raise LexError("a statement that is not on the list")
     return facts
+
+
+def _on_rows(tokens: list[Token]) -> StatementFacts:
+    """A statement on rows, within another. Raises LexError for anything else."""
+    if not tokens or tokens[0].lower not in _ROWS or tokens[0].sort is Sort.NAME:
+        raise LexError("a form that is not on the list")
+    return _rows(tokens, _ROWS[tokens[0].lower])
 
 
 def _explain(tokens: list[Token]) -> StatementFacts:

@@ -159,7 +159,8 @@ def _token(sort: str, value: str, before: list[Token], text: str, end: int) -> T
         if after_at or after_dot:
             raise LexError("a quoted variable")
         # Its escapes stay as they are: who needs the value refuses a backslash in it.
-        return Token(Sort.STRING, value[1:-1], "")
+        quote = value[-1]
+        return Token(Sort.STRING, value[1:-1].replace(quote * 2, quote), "")
     if sort == "name":
         name = value[1:-1].replace("``", "`")
         return Token(Sort.NAME, name, fold(name))

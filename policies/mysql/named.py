@@ -1,101 +1,48 @@
 """Statements that a policy allows by name, where all they name is tables or one procedure.
 
-LOCK TABLES, maintenance, TRUNCATE, DROP of tables and views, CALL, LOAD DATA LOCAL: their
+LOCK TABLES, maintenance, TRUNCATE, DROP, CALL, LOAD DATA LOCAL, PREPARE and EXECUTE: their
 grammars are short, so each form is read to its end, and what is left over is refused. What
-holds expressions or definitions of its own (CREATE, ALTER, PREPARE) is not here.
+holds definitions of its own (CREATE, ALTER) is in ``ddl``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from policies.facts import Feature, Name, StatementFacts
-from policies.mysql.lexer import LexError, Sort, Token
+from policies.mysql.ddl import DEFINING, Rows, define
+from policies.mysql.lexer import LexError, Sort, Token, lex
+from policies.mysql.reader import Reader
 from protocols.statements import Kind
 
 _MAINTENANCE: Final = frozenset({"analyze", "optimize", "check", "checksum", "repair"})
-_NOTHING: Final = frozenset({"tables", "table", "as", "read", "write", "set", "select", "if"})
 
 
-class _Reader:
-    """The tokens of one statement, taken from the left."""
+def named(tokens: list[Token], rows: Rows) -> StatementFacts | None:
+    """The facts of such a statement; None where it is none. Raises LexError.
 
-    def __init__(self, tokens: list[Token]) -> None:
-        self._tokens = tokens
-        self._at = 0
-
-    def word(self, *words: str) -> str:
-        """Take a word if it is one of these; else ""."""
-        if self._at < len(self._tokens):
-            token = self._tokens[self._at]
-            if token.sort is Sort.WORD and token.lower in words:
-                self._at += 1
-                return token.lower
-        return ""
-
-    def sign(self, text: str) -> bool:
-        """Take this sign, if it is next."""
-        if self._at < len(self._tokens):
-            token = self._tokens[self._at]
-            if token.sort is Sort.SIGN and token.text == text:
-                self._at += 1
-                return True
-        return False
-
-    def constant(self, *sorts: Sort) -> bool:
-        """Take a constant of one of these sorts, if it is next."""
-        if self._at < len(self._tokens) and self._tokens[self._at].sort in sorts:
-            self._at += 1
-            return True
-        return False
-
-    def name(self) -> Name:
-        """Take a name of one or two parts. Raises LexError."""
-        first = self._part()
-        return Name(first, self._part()) if self.sign(".") else Name("", first)
-
-    def _part(self) -> str:
-        if self._at < len(self._tokens):
-            token = self._tokens[self._at]
-            is_name = token.sort is Sort.NAME or (
-                token.sort is Sort.WORD and token.lower not in _NOTHING
-            )
-            if is_name:
-                self._at += 1
-                return token.text
-        raise LexError("a name was expected")
-
-    def names(self) -> frozenset[Name]:
-        """Take names with commas between. Raises LexError."""
-        found = [self.name()]
-        while self.sign(","):
-            found.append(self.name())
-        return frozenset(found)
-
-    def need(self, is_there: object) -> None:
-        """Raises LexError where something has to be and is not."""
-        if not is_there:
-            raise LexError("a form that is not on the list")
-
-    def end(self) -> None:
-        """Raises LexError where anything is left."""
-        self.need(self._at == len(self._tokens))
-
-
-def named(tokens: list[Token]) -> StatementFacts | None:
-    """The facts of such a statement; None where it is none. Raises LexError."""
-    read = _FORMS.get(tokens[0].lower) if tokens[0].sort is Sort.WORD else None
-    if read is None:
+    ``rows`` reads a statement on rows.
+    """
+    if tokens[0].sort is not Sort.WORD:
         return None
-    reader = _Reader(tokens)
-    word = reader.word(tokens[0].lower)
-    facts = read(reader, word)
+    reader = Reader(tokens)
+    word = tokens[0].lower
+    if word == "prepare" or (reader.word("execute") and reader.word("immediate")):
+        facts = _prepare(reader, rows)
+    elif word in DEFINING:
+        facts = define(reader, rows)
+    elif word in _FORMS:
+        reader.word(word)
+        facts = _FORMS[word](reader, word)
+    else:
+        return None
     reader.end()
     return facts
 
 
-def _lock(reader: _Reader, word: str) -> StatementFacts:
+def _lock(reader: Reader, word: str) -> StatementFacts:
     reader.need(reader.word("tables", "table"))
     reads, writes = set[Name](), set[Name]()
     while word == "lock":
@@ -120,7 +67,7 @@ def _lock(reader: _Reader, word: str) -> StatementFacts:
     )
 
 
-def _maintain(reader: _Reader, word: str) -> StatementFacts:
+def _maintain(reader: Reader, word: str) -> StatementFacts:
     reader.word("no_write_to_binlog", "local")
     reader.need(reader.word("table", "tables"))
     names = reader.names()
@@ -134,25 +81,72 @@ def _maintain(reader: _Reader, word: str) -> StatementFacts:
     )
 
 
-def _truncate(reader: _Reader, word: str) -> StatementFacts:
+def _truncate(reader: Reader, word: str) -> StatementFacts:
     reader.word("table")
     return _schema_change(Kind.TRUNCATE, "rows of a table", frozenset({reader.name()}))
 
 
-def _drop(reader: _Reader, word: str) -> StatementFacts:
-    reader.need(reader.word("table", "tables", "view"))
+def _drop(reader: Reader, word: str) -> StatementFacts:
+    if reader.word("prepare"):
+        return _execute(reader, "deallocate")
+    feature = Feature.TEMPORARY if reader.word("temporary") else Feature.DDL
+    kind = reader.word("table", "tables", "view", "sequence", "index", "database", "schema")
+    reader.need(kind if feature is Feature.DDL else kind in ("table", "tables"))
     if reader.word("if"):
         reader.need(reader.word("exists"))
-    names = reader.names()
-    reader.word("restrict", "cascade")
-    return _schema_change(Kind.DROP, "the schema", names)
+    if kind == "index":
+        reader.name()
+        reader.need(reader.word("on"))
+        names = frozenset({reader.name()})
+    elif kind in ("database", "schema"):
+        names = frozenset({Name(reader.part(), "*")})
+    else:
+        names = reader.names()
+        reader.word("restrict", "cascade")
+    return StatementFacts(
+        Kind.DROP, changes="the schema", features=frozenset({feature}), writes=names
+    )
+
+
+def _prepare(reader: Reader, rows: Rows) -> StatementFacts:
+    """PREPARE from a text that stands there, or MariaDB's EXECUTE IMMEDIATE of one: what that
+    does is what counts.
+    """
+    if reader.word("prepare"):
+        reader.part()
+        reader.need(reader.word("from"))
+    statements = lex(reader.literal().encode())
+    if len(statements) != 1:
+        raise LexError("a prepared text with other than one statement")
+    inner = rows(statements[0])
+    return dataclasses.replace(
+        inner,
+        kind=Kind.PREPARED,
+        nested=inner.nested | {inner.kind},
+        features=inner.features | {Feature.PREPARED},
+        depends_on_constants=True,
+    )
+
+
+def _execute(reader: Reader, word: str) -> StatementFacts:
+    """EXECUTE and DEALLOCATE PREPARE: the text was judged where it was prepared."""
+    if word == "deallocate":
+        reader.word("prepare")
+    reader.part()
+    if word == "execute" and reader.word("using"):
+        reader.need(reader.sign("@"))
+        reader.part()
+        while reader.sign(","):
+            reader.need(reader.sign("@"))
+            reader.part()
+    return StatementFacts(Kind.PREPARED, features=frozenset({Feature.PREPARED}))
 
 
 def _schema_change(kind: Kind, changes: str, names: frozenset[Name]) -> StatementFacts:
     return StatementFacts(kind, changes=changes, features=frozenset({Feature.DDL}), writes=names)
 
 
-def _call(reader: _Reader, word: str) -> StatementFacts:
+def _call(reader: Reader, word: str) -> StatementFacts:
     name = reader.name()
     if reader.sign("(") and not reader.sign(")"):
         while True:
@@ -172,7 +166,7 @@ def _call(reader: _Reader, word: str) -> StatementFacts:
     )
 
 
-def _load(reader: _Reader, word: str) -> StatementFacts:
+def _load(reader: Reader, word: str) -> StatementFacts:
     reader.need(reader.word("data"))
     reader.word("low_priority", "concurrent")
     reader.need(reader.word("local"))
@@ -208,12 +202,14 @@ def _load(reader: _Reader, word: str) -> StatementFacts:
     )
 
 
-_FORMS: Final[Mapping[str, Callable[[_Reader, str], StatementFacts]]] = {
+_FORMS: Final[Mapping[str, Callable[[Reader, str], StatementFacts]]] = {
     "lock": _lock,
     "unlock": _lock,
     "truncate": _truncate,
     "drop": _drop,
     "call": _call,
     "load": _load,
+    "execute": _execute,
+    "deallocate": _execute,
     **dict.fromkeys(_MAINTENANCE, _maintain),
 }

@@ -21,6 +21,18 @@ NAMED = [
     ("TRUNCATE TABLE `shop`.`customers`", "ddl"),
     ("DROP TABLE IF EXISTS customers, orders CASCADE", "ddl"),
     ("DROP VIEW v", "ddl"),
+    ("DROP DATABASE IF EXISTS shop", "ddl"),
+    ("DROP INDEX i ON customers", "ddl"),
+    ("DROP SEQUENCE shop.s", "ddl"),
+    ("DROP TEMPORARY TABLE customers", "temporary"),
+    ("PREPARE s FROM 'SELECT 1'", "prepared"),
+    ("PREPARE s FROM \"UPDATE customers SET name = 'x' WHERE id = ?\"", "prepared"),
+    ("PREPARE s FROM 'DELETE FROM customers WHERE name = ''x'' AND 1'", "prepared"),
+    ("EXECUTE IMMEDIATE 'DELETE FROM customers'", "prepared"),
+    ("EXECUTE s", "prepared"),
+    ("EXECUTE s USING @a, @b", "prepared"),
+    ("DEALLOCATE PREPARE s", "prepared"),
+    ("DROP PREPARE s", "prepared"),
     ("CALL p()", "procedures"),
     ("CALL p", "procedures"),
     ("CALL p(1, -2.5, 'x', NULL, ?)", "procedures"),
@@ -50,7 +62,11 @@ def test_it_is_allowed_by_its_name_and_not_without(sql: str, feature: str) -> No
 
 
 @pytest.mark.parametrize(("sql", "feature"), NAMED)
-def test_read_only_allows_none_of_them_whatever_is_named(sql: str, feature: str) -> None:
+def test_read_only_allows_none_that_changes_anything_whatever_is_named(
+    sql: str, feature: str
+) -> None:
+    if feature == "prepared" and "customers" not in sql:
+        return
     everything = policy(*Feature, access="read-only", functions={"allow": ["p"]})
     assert rule(everything, sql) == "access"
 
@@ -81,9 +97,22 @@ def test_what_it_names_is_judged(sql: str, expected: str) -> None:
         "LOCK TABLES customers WRITE CONCURRENT",
         "LOCK INSTANCE FOR BACKUP",
         "DROP TABLE",
-        "DROP DATABASE shop",
         "DROP TABLE a b",
-        "DROP TEMPORARY TABLE customers",
+        "DROP TEMPORARY VIEW customers",
+        "DROP PROCEDURE p",
+        "DROP USER eve",
+        "PREPARE s FROM @a",
+        "PREPARE s FROM CONCAT('DELETE FROM ', 'customers')",
+        "PREPARE s FROM 'DELETE FROM ' 'customers'",
+        r"PREPARE s FROM 'DELETE FROM customers WHERE name = \'x\''",
+        "PREPARE s FROM 'SELECT 1; DELETE FROM customers'",
+        "PREPARE s FROM ''",
+        "PREPARE s FROM 'SET sql_mode = ANSI_QUOTES'",
+        "PREPARE s FROM 'PREPARE t FROM ''SELECT 1'' '",
+        "PREPARE s FROM 'SELECT 1 /*!50000 INTO OUTFILE ''/tmp/x'' */'",
+        "EXECUTE IMMEDIATE @a",
+        "EXECUTE IMMEDIATE CONCAT('a', 'b')",
+        "EXECUTE s USING 1",
         "TRUNCATE customers, orders",
         "ANALYZE SELECT 1",
         "ANALYZE TABLE customers PERSISTENT FOR ALL",
@@ -102,3 +131,27 @@ def test_what_it_names_is_judged(sql: str, expected: str) -> None:
 )
 def test_any_other_form_is_not_understood(sql: str) -> None:
     assert CLASSIFIER.classify(sql.encode()).problem
+
+
+def test_a_prepared_text_is_judged_by_what_it_does() -> None:
+    tables = {"read": ["shop.*"], "write": ["shop.customers"]}
+    found = policy("prepared", tables=tables)
+    for inner, expected in (
+        ("DELETE FROM customers", ""),
+        ("DELETE FROM orders", "tables.write"),
+        ("SELECT * FROM other.t", "tables.read"),
+        ("SELECT SLEEP(9)", "functions.allow"),
+        ("SELECT 1 INTO @a", "access"),
+        ("SELECT authentication_string FROM mysql.user", "access"),
+    ):
+        assert rule(found, f"PREPARE s FROM '{inner}'") == expected, inner
+    assert rule(policy("prepared", access="read-only"), "PREPARE s FROM 'SELECT 1'") == ""
+    denied = policy("prepared", statements={"deny": ["delete"]})
+    assert rule(denied, "PREPARE s FROM 'DELETE FROM customers'") == "statements.deny"
+
+
+def test_several_statements_in_one_text_are_allowed_by_name() -> None:
+    text = "INSERT INTO customers (name) VALUES ('x'); DELETE FROM customers"
+    assert rule(policy(), text) == "features.multi_statements"
+    assert rule(policy("multi_statements"), text) == ""
+    assert rule(policy("multi_statements"), f"{text}; DROP TABLE customers") == "features.ddl"
