@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from policies.document import Policy
 from policies.facts import Feature
 from tests.conftest import PostgresFactory
 from tests.enforcement.conftest import Bureau, with_objects
-from tests.faults.office import Office
+from tests.faults.office import Office, fatal
+from tests.hostile.raw import fields_of, message, query
 from tests.policies.mutations import EXAMPLES, postgres_mutations
-from tests.policies.postgres.corpus import HARMLESS, HOSTILE
+from tests.policies.postgres.corpus import HARMLESS, HOSTILE, HOSTILE_BYTES
 from tests.servers.postgres import PostgresServer
 
 POLICIES = {
@@ -153,6 +155,30 @@ def test_hostile_statements_change_nothing(
                 let_through.append(sql)
     if name == "nothing named":
         assert let_through == []
+
+
+@pytest.mark.parametrize("name", list(POLICIES))
+def test_what_is_no_text_or_has_no_end_changes_nothing(
+    bureau: Bureau, unchanged: None, name: str
+) -> None:
+    office = bureau.office(POLICIES[name])
+    with closing(office.session()) as session:
+        for text in HOSTILE_BYTES:
+            session.send(message(b"Q", text + b"\0"))
+            (error,) = [fields_of(body) for code, body in session.until(b"Z") if code == b"E"]
+            assert error["C"] == "42501", text[:80]
+            session.send(query("ROLLBACK"))
+            session.until(b"Z")
+
+
+def test_a_text_with_a_nul_ends_its_session_before_the_server_sees_any(
+    bureau: Bureau, unchanged: None
+) -> None:
+    office = bureau.office(POLICIES["every feature"])
+    for text in (b"SELECT 1\0; DELETE FROM policy_orders", b"DELETE FROM policy_orders\0"):
+        with closing(office.session()) as session:
+            session.send(message(b"Q", text + b"\0"))
+            assert fatal(session).code == "08P01"
 
 
 def test_no_mutation_of_a_hostile_statement_changes_anything(

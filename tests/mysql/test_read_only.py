@@ -18,7 +18,7 @@ from proxy.store import Store
 from tests.mysql.conftest import ROUTES, WORKSPACE, Enter, Route
 from tests.policies.mutations import EXAMPLES, mysql_mutations
 from tests.policies.mysql.harmless import HARMLESS
-from tests.policies.mysql.hostile import HOSTILE
+from tests.policies.mysql.hostile import HOSTILE, HOSTILE_BYTES
 from tests.servers.sql import SqlServer
 from tests.servers.waiting import wait_until
 
@@ -174,10 +174,11 @@ def test_hostile_statements_change_nothing(ungoverned: Route, policy: Policy) ->
     let_through, read_only = [], READ_ONLY[ungoverned.kind]
     with closing(direct(ungoverned.server)) as other:
         with closing(connect(ungoverned, client_flag=CLIENT.MULTI_STATEMENTS)) as session:
-            for _, sql in HOSTILE:
+            for text in (*(sql for _, sql in HOSTILE), *HOSTILE_BYTES):
+                sql = text if isinstance(text, str) else text[:80].decode("latin-1")
                 try:
                     with session.cursor() as cursor:
-                        cursor.execute(sql)
+                        cursor.execute(text)
                         while cursor.nextset():
                             pass
                     let_through.append(sql)

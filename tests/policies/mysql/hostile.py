@@ -444,3 +444,20 @@ HOSTILE: list[tuple[str, str]] = [
     for number, line in enumerate(_TEXT.strip().splitlines())
     if line not in _COMMENTS
 ]
+HOSTILE_BYTES = (
+    b"DELETE FROM customers\0",
+    b"SELECT 1\0; DELETE FROM customers",
+    b"SELECT '\xbf\\' INTO OUTFILE '/tmp/x' -- '",
+    b"SELECT '\xbf\x27; DELETE FROM customers; -- '",
+    b"\xffDELETE FROM customers",
+    b"\xef\xbb\xbfDELETE FROM customers",
+    b"DELETE\xc2\xa0FROM customers",
+    b"SELECT 1 --\x01\n; DELETE FROM customers",
+    b"SELECT 1 --\xc2\xa0x\n; DELETE FROM customers",
+    b"SELECT " + b"(" * 5_000 + b"SLEEP(9)" + b")" * 5_000,
+    b"SELECT " + b"(SELECT " * 59 + b"SLEEP(9)" + b")" * 59,
+    b"SELECT 1 " + b"UNION SELECT 1 " * 500 + b"UNION SELECT SLEEP(9)",
+    b"SELECT 1" + b" " * 70_000 + b"; DELETE FROM customers",
+    b"SELECT 1; " * 60 + b"DELETE FROM customers",
+)
+"""No text of UTF-8, or one that is nested or long beyond measure."""

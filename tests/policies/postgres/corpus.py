@@ -23,3 +23,19 @@ HOSTILE: Final = (
     "--x\nDELETE FROM policy_orders",
     "SELECT 1\n;\nDELETE FROM policy_orders",
 )
+HOSTILE_BYTES: Final = (
+    b"\xffDELETE FROM policy_orders",
+    b"DELETE FROM policy_orders -- \xff",
+    b"SELECT '\xbf'; DELETE FROM policy_orders --'",
+    b"SELECT '\xe0\x80'; DELETE FROM policy_orders --'",
+    b"\xef\xbb\xbfDELETE FROM policy_orders",
+    b"DELETE\xc2\xa0FROM policy_orders",
+    b"SELECT " + b"(" * 5_000 + b"nextval('policy_numbers')" + b")" * 5_000,
+    b"SELECT " + b"(SELECT " * 300 + b"nextval('policy_numbers')" + b")" * 300,
+    b"SELECT 1 " + b"UNION SELECT 1 " * 3_000 + b"UNION SELECT nextval('policy_numbers')",
+    b"SELECT 1; " * 1_001 + b"DELETE FROM policy_orders",
+    b"SELECT " + b"1 + " * 20_000 + b"nextval('policy_numbers')",
+    b"/*" * 3_000 + b"*/" * 3_000 + b"DELETE FROM policy_orders",
+    b"SELECT 1" + b" " * 70_000 + b"; DELETE FROM policy_orders",
+)
+"""No text of UTF-8, or one that is nested or long beyond measure."""

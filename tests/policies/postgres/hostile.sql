@@ -405,3 +405,47 @@ SELECT (o).id FROM policy_orders o
 INSERT INTO policy_orders (id) SELECT (0::oid).lo_create
 EXPLAIN ANALYZE SELECT (0::oid).lo_create
 DECLARE c CURSOR WITH HOLD FOR SELECT (0::oid).lo_create
+-- Other products' comments are comments here; what is newer than the parser, or the newest.
+/*! SELECT 1; */ DELETE FROM policy_orders
+/*!50000 SELECT */ DELETE FROM policy_orders
+SELECT 1 /*! */; DELETE FROM policy_orders
+SELECT 1 WHERE pg_read_file('/etc/passwd') IS NOT NULL
+SELECT ARRAY(SELECT lo_create(0))
+SELECT 1 FROM policy_orders JOIN LATERAL (SELECT lo_create(0)) q ON true
+SELECT CASE WHEN lo_create(0) > 0 THEN 1 END
+WITH x AS (MERGE INTO policy_orders o USING policy_secret s ON o.id = s.id WHEN MATCHED THEN DELETE RETURNING 1) SELECT * FROM x
+MERGE INTO policy_orders o USING policy_secret s ON o.id = s.id WHEN MATCHED THEN DELETE RETURNING merge_action()
+UPDATE policy_orders SET note = 'x' RETURNING OLD.note, NEW.note
+DELETE FROM policy_orders RETURNING WITH (OLD AS o) o.*
+INSERT INTO policy_orders (note) VALUES ('x') RETURNING WITH (NEW AS n) n.id
+CREATE TABLE policy_copy (a int, b int GENERATED ALWAYS AS (a + 1) VIRTUAL)
+CREATE TABLE policy_copy (a int4range, PRIMARY KEY (a WITHOUT OVERLAPS))
+ALTER TABLE policy_orders ADD CONSTRAINT c CHECK (id > 0) NOT ENFORCED
+COPY policy_orders FROM STDIN WITH (ON_ERROR ignore, REJECT_LIMIT 3)
+SELECT * FROM GRAPH_TABLE (g MATCH (a IS policy_orders) COLUMNS (a.id))
+REPACK policy_orders
+WAIT FOR LSN '0/0'
+SELECT * FROM crosstab('DELETE FROM policy_orders') AS t(a int)
+SELECT pg_clear_relation_stats('public', 'policy_orders')
+SELECT pg_restore_relation_stats('schemaname', 'public', 'relname', 'policy_orders', 'relpages', 9)
+SELECT pg_clear_attribute_stats('public', 'policy_orders', 'id', false)
+SELECT pg_stat_reset_backend_stats(1)
+SELECT pg_replication_origin_session_setup('x')
+SELECT pg_sync_replication_slots()
+SELECT pg_get_process_memory_contexts(1, true, 1)
+SELECT injection_points_attach('a', 'b')
+SELECT 1 OPERATOR(public.===) ANY (SELECT 1)
+SELECT id FROM policy_orders ORDER BY id USING OPERATOR(public.<)
+SELECT set_config('role'::varchar(4), 'postgres', false)
+SELECT set_config('default_transaction_read_only', 'on'::varchar(1), false)
+EXPLAIN (ANALYZE, SERIALIZE) SELECT nextval('policy_numbers')
+ALTER TABLE policy_orders ATTACH PARTITION policy_secret DEFAULT
+CREATE TABLE policy_copy () INHERITS (policy_orders)
+CREATE TABLE policy_copy PARTITION OF policy_orders DEFAULT
+ALTER TABLE policy_orders INHERIT policy_secret
+FETCH ALL FROM c; DELETE FROM policy_orders WHERE CURRENT OF c
+ALTER SUBSCRIPTION s SET (slot_name = 'x')
+ALTER PUBLICATION p ADD TABLE policy_orders
+ALTER DEFAULT PRIVILEGES FOR ROLE postgres REVOKE ALL ON TABLES FROM PUBLIC
+ALTER STATISTICS policy_statistics SET STATISTICS 0
+GRANT SET ON PARAMETER work_mem TO PUBLIC
