@@ -82,6 +82,7 @@ _OBJECTS = (
 )
 _MARIADB_OBJECTS = ("DROP SEQUENCE IF EXISTS s", "CREATE SEQUENCE s")
 _NEEDLESS = ("EXECUTE s", "DEALLOCATE PREPARE s")
+_TEXTS: tuple[str | bytes, ...] = (*(sql for _, sql in HOSTILE), *HOSTILE_BYTES)
 _FILES = ("/tmp/x", "/tmp/x.sdi")
 
 
@@ -174,7 +175,7 @@ def test_hostile_statements_change_nothing(ungoverned: Route, policy: Policy) ->
     let_through, read_only = [], READ_ONLY[ungoverned.kind]
     with closing(direct(ungoverned.server)) as other:
         with closing(connect(ungoverned, client_flag=CLIENT.MULTI_STATEMENTS)) as session:
-            for text in (*(sql for _, sql in HOSTILE), *HOSTILE_BYTES):
+            for text in _TEXTS:
                 sql = text if isinstance(text, str) else text[:80].decode("latin-1")
                 try:
                     with session.cursor() as cursor:
