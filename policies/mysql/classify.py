@@ -20,7 +20,7 @@ from policies.mysql.functions import HARMLESS, SYNTAX
 from policies.mysql.lexer import INTRODUCERS, LexError, Sort, Token, canonical, lex
 from policies.mysql.named import named
 from policies.mysql.settings import setting, show, transaction
-from policies.mysql.walk import has_whole_rows, table_names, unknown_node
+from policies.mysql.walk import has_whole_rows, table_names, unknown_node, writes_made_by_with
 from protocols.statements import Kind
 
 # It would write what it cannot parse, a statement's text, into the program's log.
@@ -171,7 +171,7 @@ def _rows(tokens: list[Token], kind: Kind) -> StatementFacts:
     if kind is Kind.INSERT and into < 0:
         raise LexError("an INSERT without INTO")
     functions = _functions(tokens, into)
-    if forbidden or (kind is Kind.SELECT and changes):
+    if forbidden:
         return StatementFacts(kind, changes=changes, forbidden=forbidden, functions=functions)
     trees = sqlglot.parse(canonical(tokens), dialect="mysql")
     tree = trees[0] if len(trees) == 1 else None
@@ -196,6 +196,8 @@ def _rows(tokens: list[Token], kind: Kind) -> StatementFacts:
             raise LexError("an INSERT whose table is not known")
         every = frozenset(name for table, name in names if table is not target)
     elif found is not Kind.SELECT:
+        if writes_made_by_with(tree):
+            raise LexError("it writes to what its WITH makes")
         # Which of the joined tables is written depends on columns: each may be.
         writes = every
     return StatementFacts(

@@ -46,18 +46,19 @@ class _Definition:
         self.columns: set[str] = set()
         self.functions: set[Name] = set()
         self.reads_whole_rows = False
-        self.changes = "the schema"
+        self.renames = False
 
     def facts(self, kind: Kind, feature: Feature = Feature.DDL) -> StatementFacts:
         """All of it."""
         return StatementFacts(
             kind,
-            changes=self.changes,
+            changes="the schema",
             features=frozenset({feature}),
-            reads=frozenset(self.reads),
+            # What was not to be read under the one name must not be under the other.
+            reads=frozenset(self.reads | self.writes if self.renames else self.reads),
             writes=frozenset(self.writes),
             columns=frozenset(self.columns),
-            reads_whole_rows=self.reads_whole_rows,
+            reads_whole_rows=self.reads_whole_rows or self.renames,
             functions=frozenset(self.functions),
         )
 
@@ -285,6 +286,7 @@ def define(reader: Reader, rows: Rows) -> StatementFacts:
     if word == "alter":
         return _alter(found)
     reader.need(reader.word("table", "tables"))
+    found.renames = True
     while True:
         found.writes.add(reader.name())
         reader.need(reader.word("to"))
@@ -442,9 +444,10 @@ def _drop(reader: Reader) -> None:
 def _rename(found: _Definition) -> None:
     reader = found.reader
     if reader.word("column", "index", "key"):
-        reader.part()
+        found.columns.add(fold(reader.part()))
         reader.need(reader.word("to"))
         reader.part()
         return
     reader.word("to", "as")
     found.writes.add(reader.name())
+    found.renames = True

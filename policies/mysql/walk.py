@@ -100,6 +100,7 @@ _KNOWN: Final = frozenset(
         "IndexTableHint",
         "Introducer",
         "NamedWindow",
+        "Lock",
         "Dot",
         "Binary",
         "ExtractScalar",
@@ -118,7 +119,8 @@ def unknown_node(tree: exp.Expr) -> str:
 def table_names(tree: exp.Expr) -> Iterator[tuple[exp.Table, Name]]:
     """Each table with its name; those that a WITH in scope makes are left out."""
     for table in tree.find_all(exp.Table):
-        if not isinstance(table.this, exp.Identifier):
+        # What FOR UPDATE OF names stands in FROM too, and by its alias.
+        if not isinstance(table.this, exp.Identifier) or isinstance(table.parent, exp.Lock):
             continue
         name = Name(table.db, table.name)
         if name.schema or not _is_made_by_with(table):
@@ -146,6 +148,14 @@ def _is_made_by_with(table: exp.Table) -> bool:
                     return True
             inside, parent = parent, parent.parent
     return False
+
+
+def writes_made_by_with(tree: exp.Expr) -> bool:
+    """Whether an UPDATE's or DELETE's own table has a name of its WITH's, and may be that."""
+    own = tree.args.get("with_")
+    made = {cte.alias.lower() for cte in own.expressions} if own is not None else set()
+    targets = [tree.this, *(tree.args.get("tables") or ())]
+    return any(isinstance(one, exp.Table) and one.name.lower() in made for one in targets)
 
 
 def has_whole_rows(tree: exp.Expr) -> bool:

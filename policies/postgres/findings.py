@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from policies.facts import Feature, Name
 from policies.postgres import catalogs, functions, settings
 from protocols.statements import Kind
+
+EVERYTHING: Final = Name("*", "*")
+"""What a statement writes without naming it: no pattern but ``*.*`` allows that."""
 
 
 @dataclass(slots=True)
@@ -83,8 +87,11 @@ class Findings:
             return
         if own == "set_config" or functions.is_forbidden(name.name):
             self.forbid(f"calling {name.name}")
-        elif own in functions.SEQUENCES:
+        elif own == "nextval":
             self.change("a sequence")
+        elif own == "setval":
+            # Which one, only the server knows.
+            self.write(EVERYTHING, "a sequence")
         elif own in functions.LOCKS:
             self.features.add(Feature.LOCKS)
             self.change("advisory locks")

@@ -147,9 +147,6 @@ table_to_xml table_to_xml_and_xmlschema table_to_xmlschema ts_stat
 )
 """Functions that reach files, other sessions, the server, or run a text as SQL."""
 
-SEQUENCES: Final = frozenset({"nextval", "setval"})
-"""They change a sequence, which no rollback undoes."""
-
 LOCKS: Final = frozenset(
     """
 pg_advisory_lock pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_shared

@@ -10,7 +10,7 @@ from typing import Final
 
 from policies.facts import Feature, Name
 from policies.postgres import settings
-from policies.postgres.findings import Findings
+from policies.postgres.findings import EVERYTHING, Findings
 from policies.postgres.nodes import constant, name_of, range_name, strings, table_feature
 from policies.postgres.parse import Node
 from policies.postgres.walk import Walker
@@ -19,8 +19,6 @@ from protocols.statements import Kind
 Look = Callable[[Node, Findings, Walker], None]
 
 _SCHEMA = "the schema"
-EVERYTHING: Final = Name("*", "*")
-"""Tables that a statement does not name: no pattern but ``*.*`` allows to write them."""
 _QUERIES: Final = {
     "SelectStmt": Kind.SELECT,
     "InsertStmt": Kind.INSERT,
@@ -260,6 +258,7 @@ AT_AlterConstraint
 
     def _join(self, relations: object) -> None:
         """INHERITS, PARTITION OF: what is read from or written to one reaches the other now."""
+        self._found.reads_whole_rows = True
         for relation in relations if isinstance(relations, list) else ():
             self._found.write(range_name(relation["RangeVar"]), _SCHEMA)
 
@@ -268,6 +267,7 @@ AT_AlterConstraint
             self._found.read(range_name(inner))
             return
         if name == "PartitionCmd":
+            self._found.reads_whole_rows = True
             self._found.write(range_name(inner["name"]), _SCHEMA)
         if "pktable" in inner:
             self._found.read(range_name(inner["pktable"]))
@@ -333,6 +333,9 @@ def _rename(fields: Node, found: Findings, walker: Walker) -> None:
     found.features.add(Feature.DDL)
     name = range_name(fields["relation"])
     found.write(name, _SCHEMA)
+    # What was not to be read under the one name must not be under the other.
+    found.read(name)
+    found.reads_whole_rows = True
     if fields["renameType"] != "OBJECT_COLUMN" and fields["renameType"] != "OBJECT_TABCONSTRAINT":
         found.write(Name(name.schema, fields.get("newname", "")), _SCHEMA)
 

@@ -353,6 +353,17 @@ def test_another_database_is_not_chosen_where_tables_are_named(ungoverned: Route
             session.select_db("information_schema")
 
 
+def test_a_lock_hides_no_table(ungoverned: Route) -> None:
+    tables = {"read": ["shop.customers"], "write": ["shop.customers"]}
+    govern(ungoverned, policy_from({"version": 1, "access": "read-write", "tables": tables}))
+    with closing(connect(ungoverned)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT name FROM customers ORDER BY id FOR UPDATE")
+        assert cursor.fetchall() == (("a",), ("b",))
+        for lock in ("FOR UPDATE", "LOCK IN SHARE MODE"):
+            with pytest.raises(pymysql.MySQLError, match=r"tables\.read"):
+                cursor.execute(f"SELECT total FROM orders {lock}")
+
+
 def test_a_character_set_with_two_readings_is_refused(ungoverned: Route) -> None:
     govern(ungoverned, Policy(version=1))
     with pytest.raises(pymysql.MySQLError, match="the character set must be utf8mb4"):

@@ -117,3 +117,33 @@ def test_texts_of_one_fingerprint_have_the_same_facts() -> None:
             if fingerprint:
                 facts = CLASSIFIER.classify(text.encode())
                 assert seen.setdefault(fingerprint, facts) == facts
+
+
+@pytest.mark.parametrize(
+    "lock",
+    ["FOR UPDATE", "FOR SHARE SKIP LOCKED", "LOCK IN SHARE MODE", "FOR UPDATE OF s NOWAIT"],
+)
+def test_a_lock_hides_neither_tables_nor_columns(lock: str) -> None:
+    (facts,) = CLASSIFIER.classify(f"SELECT password FROM secret s {lock}".encode()).statements
+    assert facts.changes == "locks of rows"
+    assert facts.reads == {Name("", "secret")}
+    assert "password" in facts.columns
+    (facts,) = CLASSIFIER.classify(f"SELECT * FROM secret s {lock}".encode()).statements
+    assert facts.reads_whole_rows
+
+
+def test_the_next_value_of_a_sequence_is_not_understood() -> None:
+    for sql in ("SELECT NEXT VALUE FOR s", "INSERT INTO t (id) VALUES (NEXT VALUE FOR s)"):
+        assert CLASSIFIER.classify(sql.encode()).problem
+
+
+def test_a_with_does_not_hide_what_is_written() -> None:
+    for sql in (
+        "WITH secret AS (SELECT 1 AS a) DELETE FROM secret",
+        "WITH Secret AS (SELECT 1 AS a) UPDATE secret SET a = 1",
+        "WITH c AS (SELECT 1 AS a) DELETE c FROM t JOIN c ON t.a = c.a",
+    ):
+        assert CLASSIFIER.classify(sql.encode()).problem, sql
+    sql = "WITH c AS (SELECT 1 AS a) UPDATE t JOIN c ON t.a = c.a SET t.b = 2"
+    (facts,) = CLASSIFIER.classify(sql.encode()).statements
+    assert facts.writes == {Name("", "t")}

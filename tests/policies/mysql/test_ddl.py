@@ -115,8 +115,8 @@ def test_a_definition_with_anything_else_is_refused(sql: str) -> None:
         ("CREATE TABLE s.t SELECT a FROM b, c.d", {"s.t"}, {"b", "c.d"}),
         ("CREATE TABLE t (a INT REFERENCES b (c))", {"t"}, {"b"}),
         ("ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES s.b (c)", {"t"}, {"s.b"}),
-        ("ALTER TABLE t RENAME TO s.u", {"t", "s.u"}, set()),
-        ("RENAME TABLE a TO b, c TO d", {"a", "b", "c", "d"}, set()),
+        ("ALTER TABLE t RENAME TO s.u", {"t", "s.u"}, {"t", "s.u"}),
+        ("RENAME TABLE a TO b, c TO d", {"a", "b", "c", "d"}, {"a", "b", "c", "d"}),
         ("CREATE INDEX i ON t (a)", {"t"}, set()),
         ("DROP INDEX i ON s.t", {"s.t"}, set()),
         ("CREATE VIEW v AS SELECT a FROM b WHERE c IN (SELECT d FROM e)", {"v"}, {"b", "e"}),
@@ -143,6 +143,28 @@ def test_functions_and_columns_within_a_definition_are_found() -> None:
         assert facts.functions == {Name("", "f")}, sql
         assert "a" in facts.columns, sql
     assert facts_of("CREATE VIEW v AS SELECT * FROM t").reads_whole_rows
+
+
+def test_no_other_name_makes_a_denied_column_readable() -> None:
+    found = policy_from(
+        {
+            "version": 1,
+            "access": "read-write",
+            "features": ["ddl"],
+            "columns": {"deny": ["shop.users.password"]},
+        }
+    )
+    for sql in (
+        "ALTER TABLE users RENAME TO others",
+        "RENAME TABLE users TO others",
+        "ALTER TABLE users RENAME COLUMN password TO p",
+        "ALTER TABLE users CHANGE password p TEXT",
+        "CREATE VIEW v AS SELECT password FROM users",
+        "ALTER TABLE users ADD COLUMN p TEXT AS (password)",
+    ):
+        assert decide(found, CLASSIFIER.classify(sql.encode()), "shop").rule == "columns.deny", sql
+    for sql in ("ALTER TABLE users ADD COLUMN p TEXT", "ALTER TABLE orders RENAME TO o"):
+        assert decide(found, CLASSIFIER.classify(sql.encode()), "shop").rule == "", sql
 
 
 def test_a_system_database_is_not_defined() -> None:

@@ -360,3 +360,31 @@ def test_each_common_table_expression_costs_no_more_than_a_few_hundred_do():
     many = CLASSIFIER.classify(with_so_many(MAX_SCOPE + 1)).problem
     assert many == "it has too many common table expressions"
     assert CLASSIFIER.classify(b"SELECT (" + with_so_many(MAX_SCOPE + 1) + b")").problem == many
+
+
+def test_which_sequence_is_set_back_is_not_known() -> None:
+    assert facts_of("SELECT setval('s', 1)").writes == {Name("*", "*")}
+    assert facts_of("SELECT nextval('s')").writes == frozenset()
+
+
+def test_no_other_name_makes_a_denied_column_readable() -> None:
+    found = policy_from(
+        {
+            "version": 1,
+            "access": "read-write",
+            "features": ["ddl"],
+            "columns": {"deny": ["public.users.password"]},
+        }
+    )
+    for sql in (
+        "ALTER TABLE users RENAME TO others",
+        "ALTER TABLE users RENAME COLUMN password TO p",
+        "ALTER TABLE parted ATTACH PARTITION users DEFAULT",
+        "CREATE TABLE child () INHERITS (users)",
+        "ALTER TABLE users ADD COLUMN p text GENERATED ALWAYS AS (password) STORED",
+        "CREATE VIEW v AS SELECT password FROM users",
+    ):
+        verdict = decide(found, CLASSIFIER.classify(sql.encode()), "public")
+        assert verdict.rule == "columns.deny", sql
+    for sql in ("ALTER TABLE users ADD COLUMN p text", "ALTER TABLE orders RENAME TO o"):
+        assert decide(found, CLASSIFIER.classify(sql.encode()), "public").rule == "", sql
