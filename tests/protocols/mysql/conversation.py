@@ -170,6 +170,7 @@ class Recorder(StatementSink):
     def __init__(self, refused: bytes = b"") -> None:
         self.begun: list[Statement] = []
         self.ended: list[Statement] = []
+        self.stopped: Refusal | None = None
         self._refused = refused
 
     def begin(self, statement: Statement) -> Refusal | None:
@@ -184,6 +185,10 @@ class Recorder(StatementSink):
         assert statement.outcome is not Outcome.PENDING
         assert all(statement is not known for known in self.ended[-50:])
         self.ended.append(statement)
+
+    def why_stopped(self) -> Refusal | None:
+        found, self.stopped = self.stopped, None
+        return found
 
 
 class Talk:
