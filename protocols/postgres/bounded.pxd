@@ -22,7 +22,7 @@ cdef class BoundedScanner(Scanner):
     cpdef bytes from_client(self, bytes data, double now)
     cpdef bytes from_server(self, bytes data, double now)
     @cython.locals(p="const unsigned char *", size=Py_ssize_t, at=Py_ssize_t, start=Py_ssize_t,
-                   left=Py_ssize_t, total=Py_ssize_t, code=int, row_cap="long long",
+                   left=Py_ssize_t, length=Py_ssize_t, total=Py_ssize_t, code=int, row_cap="long long",
                    size_cap="long long")
     cdef _read(self, bytes data, double now, list sent)
     cdef bytes _take(self, int code, bytes data, Py_ssize_t at, Py_ssize_t total)

@@ -112,7 +112,8 @@ class BoundedScanner(Scanner):
             if left < 5:
                 break
             code = p[at]
-            total = 1 + ((p[at + 1] << 24) | (p[at + 2] << 16) | (p[at + 3] << 8) | p[at + 4])
+            length = (p[at + 1] << 24) | (p[at + 2] << 16) | (p[at + 3] << 8) | p[at + 4]
+            total = length + 1
             if total < 5:
                 at = size  # The scanner says what is wrong with it.
                 break
