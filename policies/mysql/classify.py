@@ -126,13 +126,15 @@ def _on_rows(tokens: list[Token]) -> StatementFacts:
 
 def _explain(tokens: list[Token]) -> StatementFacts:
     rest = tokens[1:]
+    runs = rest[0].sort is Sort.WORD and rest[0].lower == "analyze"
     if rest[0].lower in ("analyze", "extended", "partitions") and rest[0].sort is Sort.WORD:
         rest = rest[1:]
     if [token.lower for token in rest[:2]] == ["format", "="]:
         rest = rest[3:]
     if rest and rest[0].sort is not Sort.NAME and rest[0].lower in _ROWS:
         inner = _rows(rest, _ROWS[rest[0].lower])
-        return dataclasses.replace(inner, kind=Kind.EXPLAIN)
+        nested = inner.nested | ({inner.kind} if runs else frozenset())
+        return dataclasses.replace(inner, kind=Kind.EXPLAIN, nested=nested)
     if len(rest) != len(tokens) - 1 or (rest[0].sort is Sort.WORD and rest[0].lower == "for"):
         raise LexError("a form of EXPLAIN that is not on the list")
     return show([Token(Sort.WORD, "describe", "describe"), *rest])

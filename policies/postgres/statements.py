@@ -138,6 +138,9 @@ def _copy(fields: Node, found: Findings, walker: Walker) -> None:
         else:
             found.read(name)
             found.reads_whole_rows = not columns
+    for kind, query in (fields.get("query") or {}).items():
+        if kind != "SelectStmt":
+            found.nested.add(kind_of(kind, query))
     walker.visit(fields.get("query"))
     walker.visit(fields.get("whereClause"))
 
@@ -266,6 +269,8 @@ AT_AlterConstraint
         if name == "RangeVar" or "relname" in inner:
             self._found.read(range_name(inner))
             return
+        if name == "TableLikeClause":
+            self._found.read(range_name(inner["relation"]))
         if name == "PartitionCmd":
             self._found.reads_whole_rows = True
             self._found.write(range_name(inner["name"]), _SCHEMA)

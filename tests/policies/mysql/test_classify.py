@@ -8,6 +8,7 @@ from policies.decide import decide
 from policies.document import Policy
 from policies.facts import Name, TextFacts
 from policies.mysql import MySqlClassifier
+from protocols.statements import Kind
 from tests.policies.mysql.harmless import HARMLESS
 from tests.policies.mysql.hostile import HOSTILE
 
@@ -147,3 +148,10 @@ def test_a_with_does_not_hide_what_is_written() -> None:
     sql = "WITH c AS (SELECT 1 AS a) UPDATE t JOIN c ON t.a = c.a SET t.b = 2"
     (facts,) = CLASSIFIER.classify(sql.encode()).statements
     assert facts.writes == {Name("", "t")}
+
+
+def test_what_explain_runs_is_of_its_kind() -> None:
+    (facts,) = CLASSIFIER.classify(b"EXPLAIN ANALYZE DELETE a FROM a JOIN b").statements
+    assert facts.nested == {Kind.DELETE}
+    (facts,) = CLASSIFIER.classify(b"EXPLAIN DELETE FROM a").statements
+    assert facts.nested == frozenset()

@@ -388,3 +388,16 @@ def test_no_other_name_makes_a_denied_column_readable() -> None:
         assert verdict.rule == "columns.deny", sql
     for sql in ("ALTER TABLE users ADD COLUMN p text", "ALTER TABLE orders RENAME TO o"):
         assert decide(found, CLASSIFIER.classify(sql.encode()), "public").rule == "", sql
+
+
+def test_what_a_copy_runs_is_of_its_kind() -> None:
+    facts = facts_of("COPY (DELETE FROM t RETURNING a) TO STDOUT")
+    assert facts.nested == {Kind.DELETE}
+    assert facts_of("COPY (SELECT a FROM t) TO STDOUT").nested == frozenset()
+    assert facts_of("COPY t TO STDOUT").nested == frozenset()
+
+
+def test_a_table_that_another_is_made_like_is_read() -> None:
+    facts = facts_of("CREATE TABLE a (LIKE s.b INCLUDING ALL, c int)")
+    assert facts.reads == {Name("s", "b")}
+    assert facts.writes == {Name("", "a")}
