@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from policies.facts import Feature, Name, StatementFacts
-from policies.mysql.ddl import DEFINING, Rows, define
+from policies.mysql.ddl import DEFINING, define
+from policies.mysql.definition import Rows
 from policies.mysql.lexer import LexError, Sort, Token, lex
 from policies.mysql.reader import Reader
 from protocols.statements import Kind

@@ -5,7 +5,7 @@
 ``nodes``       the tree's shape: which types hold nothing but parts
 ``walk``        every node of a tree, each name in its scope
 ``findings``    what that has found, and what it means
-``statements``  what each kind of statement does
+``statements``  what each kind of statement does, ``ddl`` those that define
 ``settings``    what SET, RESET and set_config may do
 ``catalogs``    which of its own tables show what
 ``functions``   which functions are harmless

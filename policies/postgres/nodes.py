@@ -70,6 +70,7 @@ DML: Final = {
     "DeleteStmt": Kind.DELETE,
     "MergeStmt": Kind.MERGE,
 }
+QUERIES: Final = DML | {"SelectStmt": Kind.SELECT}
 
 
 def strings(nodes: Any) -> list[str]:
