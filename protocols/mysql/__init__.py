@@ -8,6 +8,11 @@ public-key operations that the gateway brings.
 Conversations: ``accept`` (we play server; ``arrive`` reads what the client asks for),
 ``connect`` and ``log_in`` (we play client), ``cancel`` (KILL QUERY).
 
+Scanner: ``scan``, with ``scan_client`` (``dispatch`` and ``prepared_commands`` know the
+commands, ``command`` the one at hand) and ``scan_server`` (``packets`` knows what each is,
+``answer`` where an answer ends, ``answers`` and ``limited`` what is read and counted of it);
+both share ``ledger`` and ``prepared``, and refuse by ``in_place``.
+
 Around both, where a leg has agreed on it: ``compression`` (the codec of compressed packets)
 and ``compressed`` (who counts them, and from where).
 """

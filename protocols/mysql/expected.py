@@ -19,3 +19,13 @@ FIELDS = 8  # column definitions up to an EOF: COM_FIELD_LIST
 NO_FILE = 0
 FILE_COMING = 1  # the client sends the file of LOAD DATA LOCAL
 FILE_SENT = 2  # it has sent the empty packet that ends it
+
+# Where in an answer the server is.
+FIRST = 0  # before its first packet, or a further result's
+DEFINITIONS = 1  # in definitions of columns or parameters, so many to go
+DEFINED = 2  # at the EOF behind a result set's columns
+ROWS = 3  # in rows, up to OK, EOF or ERR
+PARAMETERS_DEFINED = 4  # at the EOF behind a prepared statement's parameters
+COLUMNS_DEFINED = 5  # at the EOF behind its columns
+FIELD_LIST = 6  # in definitions up to an EOF
+AFTER_FILE = 7  # before the OK or ERR for a file that the client sent

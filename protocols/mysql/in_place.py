@@ -6,7 +6,7 @@ packet but the refusal's public sentence.
 
 from __future__ import annotations
 
-from protocols.errors import Refusal
+from protocols.errors import Reason, Refusal
 from protocols.mysql.framing import frame
 from protocols.mysql.ledger import InPlace
 from protocols.mysql.messages import Err
@@ -31,6 +31,12 @@ def last_word(refusal: Refusal, sequence: int) -> bytes:
     """The ERR packet that ends a session."""
     return frame(refusal_payload(refusal), sequence)
 
+
+KILL_IN_A_TEXT = refused(
+    Refusal(
+        Reason.NOT_PERMITTED, "KILL is carried out only alone in a statement, with a plain number"
+    )
+)
 
 # The server's own words, where we answer for it.
 UNKNOWN_THREAD = InPlace(1094, "HY000", b"Unknown thread id", Outcome.FAILED)

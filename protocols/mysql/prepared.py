@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from protocols.statements import Kind
 
+UNKNOWN_TEXT = b"(a prepared statement that is not known)"
+"""What is told of an execution whose statement is not known here."""
+
 
 class Prepared:
     """A statement that the server has parsed, or is asked to.

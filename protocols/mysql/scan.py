@@ -13,6 +13,7 @@ from protocols.interface import Kill, ScanLimits
 from protocols.metering import ResultMeter
 from protocols.mysql import capabilities as capabilities_
 from protocols.mysql import expected
+from protocols.mysql import status as flags
 from protocols.mysql.in_place import last_word
 from protocols.mysql.ledger import Ledger
 from protocols.mysql.prepared import PreparedStatements
@@ -23,8 +24,8 @@ from protocols.statements import Outcome, Statement, StatementSink
 
 _DEPRECATE_EOF = capabilities_.DEPRECATE_EOF
 _FILE_COMING = expected.FILE_COMING
-_IN_TRANS = 0x0001  # SERVER_STATUS_IN_TRANS
-_AUTOCOMMIT = 0x0002  # SERVER_STATUS_AUTOCOMMIT
+_IN_TRANS = flags.IN_TRANS
+_AUTOCOMMIT = flags.AUTOCOMMIT
 
 
 class MysqlScanner(Scanner):

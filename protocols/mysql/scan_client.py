@@ -1,90 +1,39 @@
 # cython: annotation_typing=False
-"""From the client: finds the commands, judges them, lets the rest of them pass.
+"""From the client: finds the packets of its commands, lets the rest of them pass.
 
 A command is held until its number, and its statement's text up to the limit, is here
-and judged. Everything else streams untouched, also the further packets of a command of
-16 MB and more ("MySQL Packets" in the MySQL source documentation).
-
-A refused command is replaced by a COM_PING, whose OK becomes the refusal: so it has its
-place in the order of answers, also where commands are pipelined.
+and judged: ``dispatch`` takes it then. Everything else streams untouched, also the further
+packets of a command of 16 MB and more ("MySQL Packets" in the MySQL source documentation),
+and the file of a LOAD DATA LOCAL.
 
 Plain Python; compiled with the types in ``scan_client.pxd``.
 """
 
 from __future__ import annotations
 
-from protocols.errors import PeerViolation, Reason, Refusal
+from protocols.errors import PeerViolation
 from protocols.interface import Kill, ScanLimits
-from protocols.mysql import commands, expected
+from protocols.mysql import expected
+from protocols.mysql.command import Command
+from protocols.mysql.dispatch import Dispatch
 from protocols.mysql.framing import MAX_PAYLOAD
-from protocols.mysql.in_place import (
-    TOO_MANY_STATEMENTS,
-    UNKNOWN_STATEMENT,
-    UNKNOWN_THREAD,
-    refused,
-)
-from protocols.mysql.kill import kill_in
-from protocols.mysql.ledger import Expected, InPlace, Ledger
-from protocols.mysql.local_file import may_load
-from protocols.mysql.prepared import Prepared, PreparedStatements
-from protocols.statements import Kind, Outcome, Statement, StatementSink, Via, kind_of_text
+from protocols.mysql.ledger import Ledger
+from protocols.mysql.prepared import PreparedStatements
+from protocols.mysql.prepared_commands import PreparedCommands
+from protocols.statements import StatementSink
 
-_COM_QUIT = commands.COM_QUIT
-_COM_INIT_DB = commands.COM_INIT_DB
-_COM_QUERY = commands.COM_QUERY
-_COM_FIELD_LIST = commands.COM_FIELD_LIST
-_COM_STATISTICS = commands.COM_STATISTICS
-_COM_PROCESS_KILL = commands.COM_PROCESS_KILL
-_COM_PING = commands.COM_PING
-_COM_STMT_PREPARE = commands.COM_STMT_PREPARE
-_COM_STMT_EXECUTE = commands.COM_STMT_EXECUTE
-_COM_STMT_SEND_LONG_DATA = commands.COM_STMT_SEND_LONG_DATA
-_COM_STMT_CLOSE = commands.COM_STMT_CLOSE
-_COM_STMT_RESET = commands.COM_STMT_RESET
-_COM_SET_OPTION = commands.COM_SET_OPTION
-_COM_STMT_FETCH = commands.COM_STMT_FETCH
-_COM_RESET_CONNECTION = commands.COM_RESET_CONNECTION
-
-_SIMPLE = expected.SIMPLE
-_RESET = expected.RESET
-_TEXT = expected.TEXT
-_QUERY = expected.QUERY
-_EXECUTE = expected.EXECUTE
-_PREPARE = expected.PREPARE
-_FETCH = expected.FETCH
-_FIELDS = expected.FIELDS
 _FILE_COMING = expected.FILE_COMING
 _FILE_SENT = expected.FILE_SENT
 
-# A member of an Enum is looked up through its class; these are read for every statement.
-_PENDING = Outcome.PENDING
-_VIA_EXECUTE = Via.EXECUTE
-_VIA_FUNCTION = Via.FUNCTION
-_VIA_PREPARE = Via.PREPARE
-_VIA_SIMPLE = Via.SIMPLE
-
 # A packet of this length is continued by the next one.
 _FULL = MAX_PAYLOAD
-
-# Names of databases, tables and columns have 64 characters, of four bytes at most.
-_NAME_LIMIT = 1024
 
 # How much text of unanswered statements one session may make us keep, in bytes, before
 # its client is read no further: a data source that never answers must not fill memory.
 _OPEN_TEXT_LIMIT = 4 * 1024 * 1024
 
-# MariaDB's "the statement prepared last" (COM_STMT_EXECUTE).
-_LAST_ID = 0xFFFFFFFF
-
-_NO_BACKSLASH_ESCAPES = 0x0200  # SERVER_STATUS_NO_BACKSLASH_ESCAPES
-
-# READ_ONLY, FOR_UPDATE, SCROLLABLE of enum_cursor_type.
-_CURSOR_TYPES = 7
-
+# What goes upstream in the place of a command that was replaced.
 _PING = b"\1\0\0\0\x0e"
-
-# What is told of an execution whose statement is not known here.
-UNKNOWN_TEXT = b"(a prepared statement that is not known)"
 
 
 class ClientScan:
@@ -105,20 +54,23 @@ class ClientScan:
         local_infile: bool,
         renumbers: bool = False,
     ) -> None:
-        self._sink = sink
+        # Only a message's first packet is looked into.
+        text_limit = min(limits.text, _FULL - 5)
+        self._command = Command(sink, ledger)
+        self._dispatch = Dispatch(
+            self._command,
+            PreparedCommands(self._command, ledger, prepared, is_mariadb, text_limit),
+            ledger,
+            kill,
+            local_infile,
+            text_limit,
+        )
+        self._ledger = ledger
         self._renumbers = renumbers
         # The chunk being read, to be written into, where packets are renumbered.
         self._fresh: bytearray | None = None
-        self._kill = kill
-        self._ledger = ledger
-        self._prepared = prepared
-        self._is_mariadb = is_mariadb
-        self._local_infile = local_infile
-        # Only a message's first packet is looked into.
-        self._text_limit = min(limits.text, _FULL - 5)
         self._message_limit = limits.message
         self._outstanding_limit = limits.outstanding
-        self._goodbye = False
         self._held = bytearray()
         self._held_need = 0
         self._pass = 0
@@ -130,8 +82,6 @@ class ClientScan:
         self._size = 0
         # Still set where the client turns out to have broken the protocol.
         self._is_reading = False
-        self._entry: Expected | None = None
-        self._last_prepared: Prepared | None = None
 
     def is_between(self) -> bool:
         """Whether the client is not in the middle of a message."""
@@ -141,7 +91,7 @@ class ClientScan:
 
     def has_said_goodbye(self) -> bool:
         """Whether COM_QUIT has passed."""
-        return self._goodbye
+        return self._dispatch.goodbye
 
     def next_sequence(self) -> int:
         """The packet number that the client, with nothing outstanding, expects next."""
@@ -160,6 +110,8 @@ class ClientScan:
 
     def read(self, data: bytes, now: float) -> bytes:
         """Judge what is whole enough; return what goes upstream now."""
+        dispatch = self._dispatch
+        command = self._command
         if self.has_said_goodbye():
             # Nobody reads what stands behind a COM_QUIT.
             return b""
@@ -225,16 +177,16 @@ class ClientScan:
                     break
                 if length > self._message_limit:
                     raise PeerViolation("a message is too large")
-                need = self._needed(p[at + 4], length)
+                need = dispatch.needed(p[at + 4], length)
                 if left < need:
                     self._hold(data, at, need)
                     break
                 self._size = length
                 self._is_continued = length == _FULL
-                self._begin_command()
-                is_dropped = not self._take(p[at + 4], data, at, length, now)
+                command.clear()
+                is_dropped = not dispatch.take(p[at + 4], data, at, length, now)
                 self._is_dropping = is_dropped
-                entry = self._entry
+                entry = command.entry
                 if entry is not None:
                     entry.is_whole = not self._is_continued
             if is_dropped:
@@ -277,10 +229,6 @@ class ClientScan:
         self._held = bytearray(data[at:])
         self._held_need = need
 
-    def _begin_command(self) -> None:
-        self._entry = None
-        self._last_prepared = None
-
     def _grow(self, length: int) -> None:
         """One more packet of the message that is continued."""
         self._sequence = (self._sequence + 1) & 0xFF
@@ -288,19 +236,7 @@ class ClientScan:
         if self._size > self._message_limit:
             raise PeerViolation("a message is too large")
         self._is_continued = length == _FULL
-        if self._last_prepared is not None:
-            self._last_prepared.text_length += length
-        entry = self._entry
-        if entry is None:
-            return
-        if entry.statement is not None:
-            statement = entry.statement
-            if statement.outcome is _PENDING:
-                statement.bytes_in += length + 4
-                if entry.code == _QUERY or entry.code == _PREPARE:
-                    statement.text_length += length
-        entry.sequence = self._sequence
-        entry.is_whole = not self._is_continued
+        self._command.grow(length, self._sequence, not self._is_continued)
 
     def _take_file(self, length: int) -> None:
         """A packet of the file that LOAD DATA LOCAL reads; an empty message ends it."""
@@ -316,213 +252,7 @@ class ClientScan:
         else:
             ledger.is_file_continued = length == _FULL
 
-    def _needed(self, code: int, length: int) -> int:
-        """How much of a packet must be here before it is judged."""
-        if code == _COM_QUERY or code == _COM_STMT_PREPARE:
-            return 4 + min(length, 1 + self._text_limit)
-        if code == _COM_STMT_EXECUTE:
-            if length < 10:
-                raise PeerViolation("invalid message length")
-            return 14
-        if code == _COM_STMT_SEND_LONG_DATA:
-            if length < 7:
-                raise PeerViolation("invalid message length")
-            return 11
-        if code == _COM_INIT_DB or code == _COM_FIELD_LIST:
-            if length > 1 + _NAME_LIMIT:
-                raise PeerViolation("a name is too long")
-            return 4 + length
-        fixed = 0
-        if code in (_COM_QUIT, _COM_PING, _COM_STATISTICS, _COM_RESET_CONNECTION):
-            fixed = 1
-        elif code in (_COM_STMT_CLOSE, _COM_STMT_RESET, _COM_PROCESS_KILL):
-            fixed = 5
-        elif code == _COM_STMT_FETCH:
-            fixed = 9
-        elif code == _COM_SET_OPTION:
-            fixed = 3
-        if fixed == 0:
-            return 5
-        if length != fixed:
-            raise PeerViolation("invalid message length")
-        return 4 + length
-
-    def _take(self, code: int, data: bytes, at: int, length: int, now: float) -> bool:
-        """Account for one command; whether it goes upstream as it is."""
-        ledger = self._ledger
-        if code == _COM_QUERY:
-            return self._take_query(data, at, length, now)
-        if code == _COM_STMT_EXECUTE or code == _COM_STMT_FETCH:
-            return self._take_execute(code, data, at, length, now)
-        if code == _COM_STMT_PREPARE:
-            return self._take_prepare(data, at, length, now)
-        if code == _COM_STMT_CLOSE:
-            self._take_close(_number(data, at + 5))
-            ledger.has_silent_behind = True
-            return True
-        if code == _COM_STMT_SEND_LONG_DATA:
-            prepared = self._find(_number(data, at + 5))
-            if prepared is not None:
-                prepared.long_bytes += length + 4
-            ledger.has_silent_behind = True
-            return True
-        if code == _COM_QUIT:
-            self._goodbye = True
-            ledger.has_silent_behind = True
-            return True
-        if code == _COM_PING or code == _COM_STMT_RESET or code == _COM_SET_OPTION:
-            self._entry = ledger.push(_SIMPLE, None, 0)
-            return True
-        if code == _COM_STATISTICS:
-            self._entry = ledger.push(_TEXT, None, 0)
-            return True
-        if code == _COM_RESET_CONNECTION:
-            # It takes back what was set before the welcome: whoever judges must see it.
-            return self._take_other(_RESET, b"RESET CONNECTION", Kind.SET, length, now)
-        if code == _COM_INIT_DB:
-            name = data[at + 5 : at + 4 + length]
-            return self._take_other(_SIMPLE, b"USE " + name, Kind.SET, length, now)
-        if code == _COM_FIELD_LIST:
-            table = data[at + 5 : at + 4 + length].split(b"\0", 1)[0]
-            return self._take_other(_FIELDS, b"SHOW FIELDS FROM " + table, Kind.SHOW, length, now)
-        if code == _COM_PROCESS_KILL:
-            number = _number(data, at + 5)
-            self._take_other(_SIMPLE, b"KILL %d" % number, Kind.OTHER, length, now)
-            entry = self._entry
-            assert entry is not None
-            if not entry.is_replaced:
-                self._carry_out(entry, number, False)
-            return False
-        self._take_other(_SIMPLE, commands.name_of(code), Kind.OTHER, length, now)
-        entry = self._entry
-        assert entry is not None
-        if not entry.is_replaced:
-            answer = refused(Refusal(Reason.UNSUPPORTED, "this command is not relayed"))
-            self._replace(entry, answer)
-        return False
-
-    def _replace(self, entry: Expected, answer: InPlace | None) -> None:
-        """A COM_PING goes upstream in the place of this one."""
-        entry.is_replaced = True
-        entry.in_place = answer
-
-    def _judge(self, entry: Expected, statement: Statement) -> bool:
-        """Ask the sink; whether it allows the statement."""
-        refusal = self._sink.begin(statement)
-        if refusal is not None:
-            self._replace(entry, refused(refusal))
-            return False
-        return True
-
-    def _begin(self, code: int, statement: Statement, length: int, weight: int) -> bool:
-        """Judge a statement, then expect its answer; whether it is allowed."""
-        statement.bytes_in += length + 4
-        entry = Expected(code, statement, weight)
-        is_allowed = self._judge(entry, statement)
-        self._ledger.add(entry)
-        self._entry = entry
-        return is_allowed
-
-    def _take_other(self, code: int, text: bytes, kind: Kind, length: int, now: float) -> bool:
-        """A command that is no statement, told as one: what SQL would say for it."""
-        statement = Statement(_VIA_FUNCTION, text, len(text), now)
-        statement.kind = kind
-        return self._begin(code, statement, length, len(text))
-
-    def _take_query(self, data: bytes, at: int, length: int, now: float) -> bool:
-        text = data[at + 5 : at + 4 + min(length, 1 + self._text_limit)]
-        statement = Statement(_VIA_SIMPLE, text, length - 1, now)
-        statement.kind = kind_of_text(text)
-        if not self._begin(_QUERY, statement, length, len(text)):
-            return False
-        entry = self._entry
-        assert entry is not None
-        has_escapes = not self._ledger.status & _NO_BACKSLASH_ESCAPES
-        if self._local_infile and may_load(text, has_escapes=has_escapes):
-            entry.text = text
-        kill = kill_in(text, has_escapes=has_escapes)
-        if kill is None:
-            return True
-        if kill.number is None or length == _FULL:
-            self._refuse_kill(entry)
-        else:
-            self._carry_out(entry, kill.number, kill.only_statement)
-        return False
-
-    def _refuse_kill(self, entry: Expected) -> None:
-        text = "KILL is carried out only alone in a statement, with a plain number"
-        self._replace(entry, refused(Refusal(Reason.NOT_PERMITTED, text)))
-
-    def _carry_out(self, entry: Expected, number: int, only_statement: bool) -> None:
-        is_known = self._kill(number, only_statement)
-        self._replace(entry, None if is_known else UNKNOWN_THREAD)
-
-    def _take_prepare(self, data: bytes, at: int, length: int, now: float) -> bool:
-        text = data[at + 5 : at + 4 + min(length, 1 + self._text_limit)]
-        statement = Statement(_VIA_PREPARE, text, length - 1, now)
-        statement.kind = kind_of_text(text)
-        statements = self._prepared
-        # Whatever becomes of this one, the last one before it is not the last any more.
-        statements.last = None
-        if not self._begin(_PREPARE, statement, length, len(text)):
-            return False
-        entry = self._entry
-        assert entry is not None
-        if kill_in(text, has_escapes=not self._ledger.status & _NO_BACKSLASH_ESCAPES) is not None:
-            self._refuse_kill(entry)
-            return False
-        # The sink's text, not the wire's: a secret that was redacted stays redacted.
-        prepared = Prepared(statement.text, length - 1, statement.kind)
-        if not statements.has_room(len(prepared.text)):
-            self._replace(entry, TOO_MANY_STATEMENTS)
-            return False
-        statements.send(prepared)
-        entry.prepared = prepared
-        self._last_prepared = prepared
-        return True
-
-    def _find(self, number: int) -> Prepared | None:
-        if number == _LAST_ID and self._is_mariadb:
-            return self._prepared.last
-        return self._prepared.find(number)
-
-    def _take_close(self, number: int) -> None:
-        if number == _LAST_ID and self._is_mariadb:
-            self._prepared.forget_last()
-        else:
-            self._prepared.forget(number)
-
-    def _take_execute(self, code: int, data: bytes, at: int, length: int, now: float) -> bool:
-        prepared = self._find(_number(data, at + 5))
-        kind = _EXECUTE if code == _COM_STMT_EXECUTE else _FETCH
-        if prepared is None:
-            # No answer has told the client this id: it guesses, perhaps one whose text
-            # went by in SQL's PREPARE and is not known here.
-            statement = Statement(_VIA_EXECUTE, UNKNOWN_TEXT, 0, now)
-            if self._begin(kind, statement, length, 0):
-                entry = self._entry
-                assert entry is not None
-                self._replace(entry, UNKNOWN_STATEMENT)
-            return False
-        statement = Statement(_VIA_EXECUTE, prepared.text, prepared.text_length, now)
-        statement.kind = prepared.kind
-        if kind == _EXECUTE:
-            statement.bytes_in = prepared.long_bytes
-            prepared.long_bytes = 0
-        if not self._begin(kind, statement, length, 0):
-            return False
-        entry = self._entry
-        assert entry is not None
-        entry.runs = prepared
-        if kind == _EXECUTE:
-            entry.has_cursor = data[at + 9] & _CURSOR_TYPES != 0
-        return True
-
 
 def _part(data: bytes, fresh: bytearray | None, start: int, stop: int) -> bytes:
     """A part of a chunk, with the numbers that its packets were given."""
     return data[start:stop] if fresh is None else bytes(fresh[start:stop])
-
-
-def _number(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "little")

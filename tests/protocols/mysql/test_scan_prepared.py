@@ -4,7 +4,7 @@ import pytest
 
 from protocols.errors import PeerViolation
 from protocols.interface import ScanLimits
-from protocols.mysql.scan_client import UNKNOWN_TEXT
+from protocols.mysql.prepared import UNKNOWN_TEXT
 from tests.protocols.mysql.conversation import (
     AUTOCOMMIT,
     BINARY_ROW,
