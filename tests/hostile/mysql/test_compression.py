@@ -1,7 +1,4 @@
-"""Compressed packets that no honest peer sends, from clients and from data sources.
-
-Compressed packets are written down here once more, apart from the proxy's own.
-"""
+"""Compressed packets that no honest peer sends, from clients and from data sources."""
 
 from __future__ import annotations
 
@@ -26,64 +23,11 @@ from tests.hostile.mysql.fake_server import (
     rows,
     serve,
 )
-from tests.hostile.mysql.raw import USUAL, MysqlClient, packet, query, refused, take_lenenc, text
+from tests.hostile.mysql.packing import PackingClient, packed, stored
+from tests.hostile.mysql.raw import MysqlClient, packet, query, refused, text
 from tests.hostile.raw import Closed, Refused
 from tests.servers.certificates import Certificates
 from tests.servers.proxy import ProxyServer
-
-
-def stored(data: bytes, number: int = 0) -> bytes:
-    return len(data).to_bytes(3, "little") + bytes((number & 0xFF, 0, 0, 0)) + data
-
-
-def packed(data: bytes, number: int = 0, size: int | None = None) -> bytes:
-    """One compressed packet, which declares ``size``."""
-    body = zlib.compress(data)
-    declared = len(data) if size is None else size
-    return (
-        len(body).to_bytes(3, "little")
-        + bytes((number & 0xFF,))
-        + declared.to_bytes(3, "little")
-        + body
-    )
-
-
-class PackingClient(MysqlClient):
-    """A client whose session is compressed."""
-
-    plain = b""
-    number = 0
-
-    def read_packed(self) -> None:
-        header = super().read(7)
-        assert header[3] == self.number & 0xFF, (header, self.number)
-        self.number += 1
-        body = super().read(int.from_bytes(header[:3], "little"))
-        size = int.from_bytes(header[4:], "little")
-        data = zlib.decompress(body) if size else body
-        assert size in (0, len(data))
-        self.plain += data
-
-    def unpacked(self, count: int) -> bytes:
-        while len(self.plain) < count:
-            self.read_packed()
-        data, self.plain = self.plain[:count], self.plain[count:]
-        return data
-
-    def payloads(self, count: int, number: int = 1) -> list[bytes]:
-        """So many plain packets of an answer, whose first compressed packet has this number."""
-        self.number = number
-        found = []
-        for _ in range(count):
-            length = int.from_bytes(self.unpacked(4)[:3], "little")
-            found.append(self.unpacked(length))
-        return found
-
-    def select(self, sql: str) -> bytes:
-        self.send(packed(query(sql)))
-        row = self.payloads(4)[2]
-        size, at = take_lenenc(row, 0)
-        return row[at : at + size]
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +65,7 @@ def villain(house: MysqlStage) -> Iterator[FakeServer]:
 
 
 def opened(house: MysqlStage, source: str = "orders") -> PackingClient:
-    client = PackingClient(house.proxy.port)
-    client.log_in("alpha", house.tokens["alpha"], source, capabilities=USUAL | COMPRESS)
-    return client
+    return PackingClient(house.proxy.port).open("alpha", house.tokens["alpha"], source)
 
 
 def test_an_honest_client_is_served(house: MysqlStage):
