@@ -28,6 +28,6 @@ cdef class Dispatch:
     cdef bint _take_rare(self, int code, bytes data, Py_ssize_t at, Py_ssize_t length, double now) except -1
     @cython.locals(statement=Statement)
     cdef bint _tell(self, int code, bytes text, kind, Py_ssize_t length, double now) except -1
-    @cython.locals(statement=Statement, entry=Expected, has_escapes=bint)
+    @cython.locals(statement=Statement, entry=Expected, has_escapes=bint, files=Py_ssize_t)
     cdef bint _take_query(self, bytes data, Py_ssize_t at, Py_ssize_t length, double now) except -1
     cdef _carry_out(self, number, bint only_statement)

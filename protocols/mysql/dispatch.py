@@ -20,7 +20,7 @@ from protocols.mysql.framing import MAX_PAYLOAD
 from protocols.mysql.in_place import KILL_IN_A_TEXT, UNKNOWN_THREAD, refused
 from protocols.mysql.kill import kill_in
 from protocols.mysql.ledger import Ledger
-from protocols.mysql.local_file import may_load
+from protocols.mysql.local_file import files_in
 from protocols.mysql.prepared_commands import PreparedCommands
 from protocols.statements import Kind, Statement, Via
 
@@ -177,10 +177,13 @@ class Dispatch:
         if not self._command.begin(_QUERY, statement, length, len(text)):
             return False
         has_escapes = not self._ledger.status & _NO_BACKSLASH_ESCAPES
-        if self._local_infile and may_load(text, has_escapes=has_escapes):
-            entry = self._command.entry
-            assert entry is not None, "it has just begun"
-            entry.text = text
+        if self._local_infile:
+            files = files_in(text, has_escapes=has_escapes)
+            if files > 0:
+                entry = self._command.entry
+                assert entry is not None, "it has just begun"
+                entry.text = text
+                entry.files = files
         kill = kill_in(text, has_escapes=has_escapes)
         if kill is None:
             return True

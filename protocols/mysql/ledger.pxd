@@ -22,6 +22,7 @@ cdef class Expected:
     cdef public bint has_cursor
     cdef public object runs
     cdef public bytes text
+    cdef public Py_ssize_t files
 
 cdef class Ledger:
     cdef object _entries

@@ -44,7 +44,7 @@ class Expected:
     COM_PING went upstream instead; ``in_place`` is then what its OK becomes (None: it
     stays an OK). ``has_cursor``: the client asked for a cursor. ``runs``: the prepared
     statement that is executed or fetched from. ``text``: the statement where it may ask
-    the client for a file, else empty.
+    the client for files, else empty; ``files``: for how many more.
     """
 
     def __init__(self, code: int, statement: Statement | None, weight: int) -> None:
@@ -59,6 +59,7 @@ class Expected:
         self.has_cursor = False
         self.runs: Any = None
         self.text = b""
+        self.files = 0
 
 
 class Ledger:

@@ -17,11 +17,11 @@ NAME_LIMIT = 4_096
 """Bytes of a file's name: PATH_MAX of the systems clients run on."""
 
 
-def may_load(text: bytes, *, has_escapes: bool) -> bool:
-    """Whether a text has a statement that loads a file of the client."""
+def files_in(text: bytes, *, has_escapes: bool) -> int:
+    """How many statements of a text load a file of the client."""
     if b"infile" not in text.lower():
-        return False
-    return any(_loads(words) for words in statements_in(text, has_escapes=has_escapes))
+        return 0
+    return sum(_loads(words) for words in statements_in(text, has_escapes=has_escapes))
 
 
 def _loads(words: list[bytes]) -> bool:

@@ -198,7 +198,7 @@ class AnswerPackets:
     def _take_file(self, entry: Expected, data: bytes, at: int, total: int, sequence: int) -> None:
         """LOCAL INFILE Request: the client will send a file, if it asked to."""
         ledger = self._ledger
-        if total > 5 + local_file.NAME_LIMIT or not entry.text:
+        if total > 5 + local_file.NAME_LIMIT or entry.files == 0:
             raise PeerViolation("the data source asked for a file that nobody loads")
         if not local_file.is_named(entry.text, data[at + 5 : at + total]):
             raise PeerViolation("the data source asked for another file than the client loads")
@@ -208,6 +208,7 @@ class AnswerPackets:
         ledger.is_file_continued = False
         ledger.file_sequence = (sequence + 1) & 0xFF
         ledger.files += 1
+        entry.files -= 1
         self._answer.state = _AFTER_FILE
 
     def defined(self, now: float) -> None:

@@ -23,6 +23,7 @@ from protocols.metering import ResultMeter
 from protocols.mysql.accept import MysqlClientLeg
 from protocols.mysql.arrive import VERSION
 from protocols.mysql.cancel import cancel
+from protocols.mysql.capabilities import LOCAL_FILES
 from protocols.mysql.compressed import ClientWrapping, SourceWrapping, converse
 from protocols.mysql.compression import Algorithm, Zlib
 from protocols.mysql.connect import connect
@@ -126,7 +127,8 @@ class MySQL:
             kill,
             capabilities=settings.capabilities,
             is_mariadb=settings.is_mariadb,
-            local_infile=self._local_infile,
+            # Else the client has not said that it sends files.
+            local_infile=self._local_infile and bool(settings.capabilities & LOCAL_FILES),
             status=settings.status,
             is_client_compressed=bool(wanted.compression),
             is_server_compressed=bool(settings.compression),

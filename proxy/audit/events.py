@@ -72,8 +72,12 @@ def session_closed(
     bytes_out: int = 0,
     duration: float = 0.0,
     is_recovered: bool = False,
+    detail: str = "",
 ) -> Event:
-    """A session is over: Authentication, Logoff. ``duration`` is seconds."""
+    """A session is over: Authentication, Logoff. ``duration`` is seconds.
+
+    ``detail`` is the ``private`` of the Refusal that ended it.
+    """
     user = {"uid": context.token_id, "name": context.workspace, "type": "workspace token"}
     return Event(
         EventClass.AUTHENTICATION,
@@ -94,6 +98,7 @@ def session_closed(
             "is_recovered": is_recovered,
         },
         status=Status.UNKNOWN if is_recovered else Status.SUCCESS,
+        status_detail=detail,
         message="Session closed",
         correlation=context.session_id,
     )

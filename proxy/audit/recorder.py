@@ -108,7 +108,15 @@ class SessionRecorder(StatementSink):
         if not queue.is_awake:
             queue.wake()
 
-    def close(self, reason: str, *, bytes_in: int = 0, bytes_out: int = 0, duration: float) -> None:
+    def close(
+        self,
+        reason: str,
+        *,
+        bytes_in: int = 0,
+        bytes_out: int = 0,
+        duration: float,
+        detail: str = "",
+    ) -> None:
         """Record that the session is over; after its last ``end``. Safe to call twice."""
         if self._is_closed:
             return
@@ -120,5 +128,6 @@ class SessionRecorder(StatementSink):
             bytes_in=bytes_in,
             bytes_out=bytes_out,
             duration=duration,
+            detail=detail,
         )
         self._record_closing(self, event)

@@ -44,9 +44,13 @@ class MeteredRecorder(StatementSink):
         if outcome is _REFUSED:
             self._metrics.refused(Reason.NOT_PERMITTED)
 
-    def close(self, reason: str, *, bytes_in: int, bytes_out: int, duration: float) -> None:
+    def close(
+        self, reason: str, *, bytes_in: int, bytes_out: int, duration: float, detail: str
+    ) -> None:
         """The session is over."""
-        self._recorder.close(reason, bytes_in=bytes_in, bytes_out=bytes_out, duration=duration)
+        self._recorder.close(
+            reason, bytes_in=bytes_in, bytes_out=bytes_out, duration=duration, detail=detail
+        )
 
 
 class JudgedRecorder(MeteredRecorder):

@@ -387,6 +387,7 @@ class Session:
                 bytes_in=relay.bytes_from_client,
                 bytes_out=relay.bytes_from_source,
                 duration=monotonic() - self._began,
+                detail="" if relay.reason is None else relay.reason.private,
             )
             rooms.metrics.sessions_ended.add(
                 "closed" if relay.reason is None else relay.reason.reason

@@ -107,6 +107,24 @@ def test_a_file_that_the_client_does_not_load_is_never_asked_for(text: bytes, na
         talk.server(answer(b"\xfb" + name))
 
 
+@three_slicings
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_as_many_files_are_asked_for_as_statements_load(slicing: Slicing, count: int):
+    talk = Talk(slicing, local_infile=True)
+    text = b"; ".join([LOAD] * count)
+    talk.client(query(text))
+    number = 1
+    for _ in range(count):
+        request = answer(b"\xfba.csv", sequence=number)
+        assert talk.server(request) == request
+        talk.client(packet(number + 1, b""))
+        more = answer(ok(1, AUTOCOMMIT | MORE), sequence=number + 2)
+        assert talk.server(more) == more
+        number += 3
+    with pytest.raises(PeerViolation, match="a file that nobody loads"):
+        talk.server(answer(b"\xfba.csv", sequence=number))
+
+
 def test_without_local_infile_no_file_is_asked_for():
     talk = Talk()
     talk.client(query(LOAD))
