@@ -37,8 +37,6 @@ METHODS = frozenset({CACHING_SHA2, NATIVE, SHA256, CLEAR, ED25519, PARSEC})
 
 _BY_SCRAMBLE = {CACHING_SHA2: caching_sha2.response, NATIVE: native.response}
 _ACCESS_DENIED = 1045
-# A login has at most: switch, salt, question for a key, key, result.
-_ROUNDS = 8
 
 
 class Login:
@@ -63,6 +61,8 @@ class Login:
         self.method = ""
         self._scramble = b""
         self._is_proved = not self._password
+        # caching_sha2_password's last step: the proof was enough, or all was given.
+        self._has_stepped = False
 
     def begin(self, plugin: str, scramble: bytes) -> tuple[str, bytes]:
         """The plug-in to name in our first packet, and its response.
@@ -87,7 +87,8 @@ class Login:
         not allowed or not safe here.
         """
         has_switched = False
-        for _ in range(_ROUNDS):
+        # It comes to an end: a server switches once and has one step of caching_sha2_password.
+        while True:
             payload = await self._packets.receive()
             head = payload[0] if payload else -1
             if head == OK:
@@ -95,6 +96,8 @@ class Login:
             if head == ERR:
                 raise self._refused(refused(payload))
             if head == EOF:
+                if self._has_stepped:
+                    raise PeerViolation("the server changed its login method behind the last step")
                 if has_switched:
                     # Rightly MariaDB's alone, for a user with two plug-ins and another password.
                     raise Refusal(
@@ -108,7 +111,6 @@ class Login:
                 await self._more(payload[1:])
             else:
                 raise PeerViolation("the server sent an unexpected packet during the login")
-        raise PeerViolation("the server's login does not come to an end")
 
     def _refused(self, error: UpstreamRefused) -> UpstreamRefused | Refusal:
         if error.number == _ACCESS_DENIED and not self.method:
@@ -176,6 +178,10 @@ class Login:
     async def _more(self, data: bytes) -> None:
         if self.method != CACHING_SHA2:
             raise PeerViolation("the server sent more authentication data than its method has")
+        if self._has_stepped:
+            # The password is given once, and never to who has said that its proof is enough.
+            raise PeerViolation("the server asked for a step of caching_sha2_password twice")
+        self._has_stepped = True
         if data == caching_sha2.FAST_AUTH_SUCCESS:
             self._is_proved = True
         elif data == caching_sha2.PERFORM_FULL_AUTHENTICATION and self._password:

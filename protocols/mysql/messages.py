@@ -114,8 +114,11 @@ class Greeting:
         if capabilities & flags.REQUIRED != flags.REQUIRED:
             raise PeerViolation("the server is older than the protocol of MySQL 4.1")
         # The manual: max(13, length - 8) bytes, the last of them NUL.
-        tail = reader.take(max(13, length - 8))
-        scramble += tail[: SCRAMBLE_LENGTH - 8]
+        # Servers without plug-ins say 0; every other has one of 20 in its greeting.
+        tail = reader.take(13)
+        if length not in (0, SCRAMBLE_LENGTH + 1) or tail[-1] != 0:
+            raise PeerViolation("the server sent a scramble of the wrong length")
+        scramble += tail[:-1]
         plugin = MYSQL_NATIVE_PASSWORD
         if capabilities & flags.PLUGIN_AUTH:
             # MySQL before 5.5.10 forgot the terminator (bug #59453).
