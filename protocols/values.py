@@ -20,13 +20,15 @@ class BoundValue:
     """One value: ``data`` is its beginning, None for NULL; ``length`` is its whole length.
 
     ``is_binary``: not in the type's text form. ``type`` is the protocol's number of the
-    type, 0 where it is not known.
+    type, 0 where it is not known. ``is_separate``: it was sent ahead of the others, in
+    messages of its own, and nothing of it is kept.
     """
 
     data: bytes | None
     length: int
     is_binary: bool
     type: int
+    is_separate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

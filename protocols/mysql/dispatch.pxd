@@ -17,7 +17,7 @@ cdef class Dispatch:
     cdef Ledger _ledger
     cdef object _kill
     cdef bint _local_infile
-    cdef Py_ssize_t _text_limit
+    cdef Py_ssize_t _text_limit, _execute_look
     cdef readonly bint goodbye
 
     @cython.locals(fixed=Py_ssize_t)

@@ -73,6 +73,7 @@ class Dispatch:
         kill: Kill,
         local_infile: bool,
         text_limit: int,
+        values_limit: int,
     ) -> None:
         self._command = command
         self._prepared = prepared
@@ -80,6 +81,8 @@ class Dispatch:
         self._kill = kill
         self._local_infile = local_infile
         self._text_limit = text_limit
+        # With the types of as many parameters as have their place in twice the values' bytes.
+        self._execute_look = 10 + 4 * values_limit
         self.goodbye = False
 
     def needed(self, code: int, length: int) -> int:
@@ -89,7 +92,7 @@ class Dispatch:
         if code == _COM_STMT_EXECUTE:
             if length < 10:
                 raise PeerViolation("invalid message length")
-            return 14
+            return 4 + min(length, self._execute_look)
         if code == _COM_STMT_SEND_LONG_DATA:
             if length < 7:
                 raise PeerViolation("invalid message length")
@@ -137,6 +140,8 @@ class Dispatch:
             ledger.has_silent_behind = True
             return True
         if code == _COM_PING or code == _COM_STMT_RESET or code == _COM_SET_OPTION:
+            if code == _COM_STMT_RESET:
+                self._prepared.reset(data, at)
             self._command.expect(_SIMPLE)
             return True
         if code == _COM_STATISTICS:

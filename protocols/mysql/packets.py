@@ -174,6 +174,7 @@ class AnswerPackets:
             self._number = int.from_bytes(data[at + 5 : at + 9], "little")
             self._columns = data[at + 9] | (data[at + 10] << 8)
             self.definitions = data[at + 11] | (data[at + 12] << 8)
+            entry.prepared.parameters = self.definitions
             if self.definitions > 0:
                 self._behind = _PARAMETERS_DEFINED
                 answer.state = _DEFINITIONS

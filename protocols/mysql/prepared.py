@@ -18,9 +18,24 @@ class Prepared:
     ``text`` is the sink's (a redacted secret stays redacted). ``long_bytes`` counts what
     COM_STMT_SEND_LONG_DATA has sent for its next execution, ``fetched`` the rows and bytes
     that its cursor has given so far.
+
+    Where bound values are kept for the log: ``parameters`` is how many it has, -1 before the
+    server has said so; ``types`` are those of its last execution, ``long`` has a bit for each
+    parameter that COM_STMT_SEND_LONG_DATA has sent. ``has_values_shown``: the log has its
+    whole text as it was sent, so its values are no secret's.
     """
 
-    __slots__ = ("fetched", "kind", "long_bytes", "text", "text_length")
+    __slots__ = (
+        "fetched",
+        "has_values_shown",
+        "kind",
+        "long",
+        "long_bytes",
+        "parameters",
+        "text",
+        "text_length",
+        "types",
+    )
 
     def __init__(self, text: bytes, text_length: int, kind: Kind) -> None:
         self.text = text
@@ -28,6 +43,10 @@ class Prepared:
         self.kind = kind
         self.long_bytes = 0
         self.fetched = (0, 0)
+        self.has_values_shown = False
+        self.parameters = -1
+        self.types = b""
+        self.long = 0
 
 
 class PreparedStatements:
@@ -67,10 +86,19 @@ class PreparedStatements:
         self.forget(number)
         self._by_id[number] = prepared
 
+    def keep_types(self, prepared: Prepared, types: bytes) -> None:
+        """It is executed with these; forgotten where there is no room for them."""
+        more = len(types) - len(prepared.types)
+        if self._bytes + more > self._bytes_limit:
+            types, more = b"", -len(prepared.types)
+        prepared.types = types
+        self._bytes += more
+
     def fail(self, prepared: Prepared) -> None:
         """The server has not made it."""
         self._coming -= 1
-        self._bytes -= len(prepared.text)
+        self._bytes -= len(prepared.text) + len(prepared.types)
+        prepared.types = b""
         if self.last is prepared:
             self.last = None
 
@@ -82,7 +110,8 @@ class PreparedStatements:
         """The server has it no more."""
         prepared = self._by_id.pop(number, None)
         if prepared is not None:
-            self._bytes -= len(prepared.text)
+            self._bytes -= len(prepared.text) + len(prepared.types)
+            prepared.types = b""
 
     def forget_last(self) -> None:
         """The server has the newest one no more."""

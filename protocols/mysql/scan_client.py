@@ -59,11 +59,14 @@ class ClientScan:
         self._command = Command(sink, ledger)
         self._dispatch = Dispatch(
             self._command,
-            PreparedCommands(self._command, ledger, prepared, is_mariadb, text_limit),
+            PreparedCommands(
+                self._command, ledger, prepared, is_mariadb, text_limit, limits.values
+            ),
             ledger,
             kill,
             local_infile,
             text_limit,
+            limits.values,
         )
         self._ledger = ledger
         self._renumbers = renumbers

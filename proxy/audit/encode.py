@@ -300,12 +300,15 @@ def encode_statement(
 
 
 def _values(values: BoundValues) -> str:
-    """Bound values: text as a string, NULL as null, what is binary in hex with its type."""
+    """Bound values: text as a string, NULL as null, what is binary in hex with its type.
+
+    Of MySQL's long data, which came in messages of its own, only that it did.
+    """
     shown: list[object] = []
     for value in values.shown:
         data = value.data
         if data is None:
-            shown.append(None)
+            shown.append({"long_data": True} if value.is_separate else None)
             continue
         is_cut = len(data) < value.length
         if not value.is_binary and not is_cut:

@@ -85,7 +85,7 @@ class AuditConfig:
     """The audit log.
 
     ``text_limit`` is how much of a statement's text a record keeps, in bytes.
-    ``parameters``: records hold the values bound to a statement (PostgreSQL).
+    ``parameters``: records hold the values bound to a statement.
     ``sync_interval`` is how long a statement's record may wait for fsync (the records
     that must be durable first do not wait for it). ``durable_timeout`` bounds how long a
     login waits for its record before it is refused. ``queue_bytes`` bounds what may wait

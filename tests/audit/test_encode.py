@@ -172,6 +172,7 @@ def test_bound_values_are_text_null_or_hex_with_the_type():
             BoundValue(b"\0", 1, is_binary=True, type=0),
             BoundValue(b"\xffab", 2_000, is_binary=False, type=0),
             BoundValue(b"\1", 9_000, is_binary=True, type=17),
+            BoundValue(None, 0, is_binary=False, type=252, is_separate=True),
         ),
         count=9,
     )
@@ -183,6 +184,7 @@ def test_bound_values_are_text_null_or_hex_with_the_type():
         {"hex": "00"},
         {"text": "\\xffab", "length": 2_000},
         {"hex": "01", "type": 17, "length": 9_000},
+        {"long_data": True},
     ]
     assert extra["parameters_count"] == 9
     made.values = BoundValues((), count=0)

@@ -165,19 +165,25 @@ both_ends = pytest.mark.parametrize("deprecates", [False, True], ids=["eof", "no
 
 
 class Recorder(StatementSink):
-    """A StatementSink that keeps what it is told, and holds the scanner to its word."""
+    """A StatementSink that keeps what it is told, and holds the scanner to its word.
+
+    It refuses a text that holds ``refused``, and redacts one that holds ``redacted``.
+    """
 
     def __init__(self, refused: bytes = b"") -> None:
         self.begun: list[Statement] = []
         self.ended: list[Statement] = []
         self.stopped: Refusal | None = None
-        self._refused = refused
+        self.refused = refused
+        self.redacted = b""
 
     def begin(self, statement: Statement) -> Refusal | None:
         assert statement.outcome is Outcome.PENDING
         assert all(statement is not known for known in self.begun[-50:])
         self.begun.append(statement)
-        if self._refused and self._refused in statement.text:
+        if self.redacted and self.redacted in statement.text:
+            statement.text = b"(redacted)"
+        if self.refused and self.refused in statement.text:
             return Refusal(Reason.NOT_PERMITTED, "not here", "the rule that said so")
         return None
 
