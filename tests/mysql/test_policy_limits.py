@@ -188,6 +188,31 @@ def test_a_session_that_idles_beyond_its_policy_ends(counted: Route) -> None:
         wait_until(is_over, what="the session to end")
 
 
+OVERLONG = (
+    "SELECT sum(a.n + b.n + c.n + d.n) AS overlong FROM policy_numbers a, policy_numbers b,"
+    " policy_numbers c, policy_numbers d"
+)
+
+
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
+def test_a_session_ends_at_its_policys_longest_duration(counted: Route, is_busy: bool) -> None:
+    # Long enough for a login and a statement on a busy machine.
+    limit(counted, session_seconds=2)
+    with closing(connect(counted)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        # What a server says unasked has number 0.
+        session._next_seq_id = 0
+        wait = partial(cursor.execute, OVERLONG) if is_busy else session._read_packet
+        with pytest.raises(pymysql.MySQLError, match="has reached its longest") as raised:
+            wait()
+        assert number_of(raised) == 4031
+    wait_until(lambda: not running(counted, "overlong"), what="the server to stop")
+    # Each session has its own time.
+    with closing(connect(counted)) as another, another.cursor() as cursor:
+        cursor.execute("SELECT 2")
+        assert cursor.fetchone() == (2,)
+
+
 def is_refused(route: Route, said: str, how: dict[str, Any]) -> bool:
     try:
         connect(route, **how).close()
