@@ -91,6 +91,10 @@ class SourceSide(Side):
         """The source takes again."""
         self._relay.release(SOURCE_FULL)
 
+    def eof_received(self) -> None:
+        """The source says no more."""
+        self._relay.source_has_ended()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The source is gone."""
         self._relay.source_is_gone()
@@ -351,6 +355,14 @@ class Relay:
             self._finish_if_over()
         else:
             self._close(_BY_CLIENT)
+
+    def source_has_ended(self) -> None:
+        """The data source says no more; so it will not take what still waits for it.
+
+        To wait until it does would leave a client that sends a long statement without an end.
+        """
+        if self._source is not None:
+            self._source.abort()
 
     def source_is_gone(self) -> None:
         """The data source's connection is closed; what it said before is still sent."""

@@ -174,6 +174,14 @@ async def test_a_source_that_leaves_without_a_word_is_explained():
     assert await wire.relay.finished == "the data source closed the connection"
 
 
+async def test_what_waits_for_a_source_that_has_ended_is_given_up():
+    wire = Wire()
+    wire.relay.source_side.eof_received()
+    assert wire.source.aborted.is_set()
+    wire.relay.source_side.connection_lost(None)
+    assert wire.client.is_closing()
+
+
 async def test_a_source_that_has_said_why_is_not_explained_again():
     wire = Wire()
     wire.scanner.is_ended_by_server = True

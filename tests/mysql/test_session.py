@@ -13,6 +13,7 @@ from typing import Any
 import pymysql
 import pytest
 
+from protocols.mysql.protocol import DEFAULT_SERVER_VERSION
 from tests.mysql.conftest import WORKSPACE, Route, add_source
 from tests.servers.fixtures import ProxyFactory
 from tests.servers.proxy import ProxyServer, Record
@@ -50,6 +51,16 @@ def records_of(proxy: ProxyServer, text: str) -> list[Record]:
 
 def test_a_login_without_a_database_is_told_that_it_must_name_a_source(route: Route):
     assert "which data source?" in error_of(route, database=None)[1]
+
+
+def test_the_greeting_has_the_listeners_version_and_sql_tells_the_servers(route: Route):
+    # The greeting comes before the source is known; drivers choose their first queries by it.
+    ((real,),) = route.server.administer("SELECT VERSION()")
+    told = "5.7.44-accode-proxy" if route.server.is_mariadb else DEFAULT_SERVER_VERSION
+    assert real not in told
+    with connect(route) as connection:
+        assert connection.get_server_info() == told
+        assert value(connection, "SELECT VERSION()") == real
 
 
 def test_a_statement_with_a_password_is_recorded_without_it(route: Route):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.hostile.mysql.conftest import MysqlPlay, MysqlStage
 from tests.hostile.mysql.fake_server import DEFINITION, MysqlPeer, eof, numbered, ok
 from tests.hostile.mysql.raw import (
     DEPRECATE_EOF,
+    FULL,
     USUAL,
     MysqlClient,
     packet,
@@ -124,6 +127,36 @@ def test_endless_rows_to_a_client_that_takes_none_are_not_kept(stage: MysqlStage
         assert stage.proxy.resident_bytes() - before < 16 * 1024 * 1024
         assert stage.bystander is not None
         assert stage.bystander.value("SELECT 'on'") == "on"
+
+
+def test_a_server_that_takes_nothing_stops_its_client(stage: MysqlStage, play: MysqlPlay):
+    is_over = threading.Event()
+
+    def script(peer: MysqlPeer) -> None:
+        peer.welcome()
+        is_over.wait(40)
+
+    play.fake.play(script)
+    sent = 0
+    try:
+        with stage.client(timeout=3) as client:
+            client.log_in("alpha", stage.tokens["alpha"], "plain")
+            before = stage.proxy.resident_bytes()
+            # One statement of 640 MB, in packets that are each continued by the next.
+            with suppress(TimeoutError):
+                for number in range(40):
+                    client.send(packet(number, b"\x03SELECT '".ljust(FULL, b"x")))
+                    sent += FULL
+            assert sent < 100_000_000
+            assert stage.proxy.resident_bytes() - before < 16 * 1024 * 1024
+            assert stage.bystander is not None
+            assert stage.bystander.value("SELECT 'on'") == "on"
+            # The server ends without having read it: so does the session.
+            (peer,) = play.fake.peers
+            peer.socket.shutdown(socket.SHUT_RDWR)
+            assert b"the data source closed the connection" in client.read_to_end()
+    finally:
+        is_over.set()
 
 
 # --- sessions without DEPRECATE_EOF ------------------------------------------------------
