@@ -5,7 +5,7 @@ from protocols.mysql.limited cimport AnswerLimit
 from protocols.statements cimport Statement, StatementSink
 
 cdef int _RESET, _QUERY, _EXECUTE, _FETCH, _NO_FILE, _FILE_COMING, _FIRST
-cdef int _MORE_RESULTS, _CURSOR_EXISTS, _LAST_ROW_SENT, _NOT_OURS
+cdef int _MORE_RESULTS, _CURSOR_EXISTS, _LAST_ROW_SENT, _NOT_OURS, _INTERRUPTED
 
 cdef class Answer:
     cdef StatementSink _sink
