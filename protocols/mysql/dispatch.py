@@ -22,12 +22,12 @@ from protocols.mysql.kill import kill_in
 from protocols.mysql.ledger import Ledger
 from protocols.mysql.local_file import files_in
 from protocols.mysql.prepared_commands import PreparedCommands
-from protocols.statements import Kind, Statement, Via
+from protocols.statements import Kind, Via
 
 if cython.compiled:
-    from cython.cimports.protocols.statements import kind_of_text
+    from cython.cimports.protocols.statements import kind_of_text, new_statement
 else:
-    from protocols.statements import kind_of_text
+    from protocols.statements import kind_of_text, new_statement
 
 _COM_QUIT = commands.COM_QUIT
 _COM_INIT_DB = commands.COM_INIT_DB
@@ -171,13 +171,13 @@ class Dispatch:
         return False
 
     def _tell(self, code: int, text: bytes, kind: Kind, length: int, now: float) -> bool:
-        statement = Statement(_VIA_FUNCTION, text, len(text), now)
+        statement = new_statement(_VIA_FUNCTION, text, len(text), now)
         statement.kind = kind
         return self._command.begin(code, statement, length, len(text))
 
     def _take_query(self, data: bytes, at: int, length: int, now: float) -> bool:
         text = data[at + 5 : at + 4 + min(length, 1 + self._text_limit)]
-        statement = Statement(_VIA_SIMPLE, text, length - 1, now)
+        statement = new_statement(_VIA_SIMPLE, text, length - 1, now)
         statement.kind = kind_of_text(text)
         if not self._command.begin(_QUERY, statement, length, len(text)):
             return False

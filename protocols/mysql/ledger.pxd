@@ -24,6 +24,8 @@ cdef class Expected:
     cdef public bytes text
     cdef public Py_ssize_t files
 
+    cdef _fill(self, int code, statement, Py_ssize_t weight)
+
 cdef class Ledger:
     cdef object _entries
     cdef public Py_ssize_t count

@@ -48,6 +48,9 @@ class Expected:
     """
 
     def __init__(self, code: int, statement: Statement | None, weight: int) -> None:
+        self._fill(code, statement, weight)
+
+    def _fill(self, code: int, statement: Statement | None, weight: int) -> None:
         self.code = code
         self.statement = statement
         self.weight = weight
@@ -89,7 +92,8 @@ class Ledger:
 
     def push(self, code: int, statement: Statement | None, weight: int) -> Expected:
         """Expect one more answer, after all others."""
-        entry = Expected(code, statement, weight)
+        entry = Expected.__new__(Expected)
+        entry._fill(code, statement, weight)
         self.add(entry)
         return entry
 

@@ -19,13 +19,13 @@ from protocols.mysql.in_place import KILL_IN_A_TEXT, TOO_MANY_STATEMENTS, UNKNOW
 from protocols.mysql.kill import kill_in
 from protocols.mysql.ledger import Ledger
 from protocols.mysql.prepared import UNKNOWN_TEXT, Prepared, PreparedStatements
-from protocols.statements import Statement, Via
+from protocols.statements import Via
 from protocols.values import BoundValues
 
 if cython.compiled:
-    from cython.cimports.protocols.statements import kind_of_text
+    from cython.cimports.protocols.statements import kind_of_text, new_statement
 else:
-    from protocols.statements import kind_of_text
+    from protocols.statements import kind_of_text, new_statement
 
 _EXECUTE = expected.EXECUTE
 _PREPARE = expected.PREPARE
@@ -69,7 +69,7 @@ class PreparedCommands:
     def prepare(self, data: bytes, at: int, length: int, now: float) -> bool:
         """COM_STMT_PREPARE."""
         text = data[at + 5 : at + 4 + min(length, 1 + self._text_limit)]
-        statement = Statement(_VIA_PREPARE, text, length - 1, now)
+        statement = new_statement(_VIA_PREPARE, text, length - 1, now)
         statement.kind = kind_of_text(text)
         statements = self._statements
         # Whatever becomes of this one, the last one before it is not the last any more.
@@ -172,11 +172,11 @@ class PreparedCommands:
         if prepared is None:
             # No answer has told the client this id: it guesses, perhaps one whose text
             # went by in SQL's PREPARE and is not known here.
-            statement = Statement(_VIA_EXECUTE, UNKNOWN_TEXT, 0, now)
+            statement = new_statement(_VIA_EXECUTE, UNKNOWN_TEXT, 0, now)
             if command.begin(code, statement, length, 0):
                 command.replace(UNKNOWN_STATEMENT)
             return False
-        statement = Statement(_VIA_EXECUTE, prepared.text, prepared.text_length, now)
+        statement = new_statement(_VIA_EXECUTE, prepared.text, prepared.text_length, now)
         statement.kind = prepared.kind
         statement.bytes_in = bytes_before
         weight = 0
