@@ -1,7 +1,8 @@
 """The composition root: every part is made here, once, and given what it needs.
 
-``running`` is a whole proxy as a context manager; ``serve`` is that until a signal says
-stop. The order of making is the order of need; the end is the reverse.
+``running`` is a whole proxy as a context manager, or one worker's part of it; ``serve`` is
+that until a signal says stop. The order of making is the order of need; the end is the
+reverse.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -31,11 +35,13 @@ from proxy.control import ControlError, Handler, serve_control
 from proxy.directory import Directory
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.cancel import Cancels
+from proxy.gateway.counting import OwnPlaces, Places, Shares, no_shares
 from proxy.gateway.crypto import ThreadedCrypto
 from proxy.gateway.judge import Verdicts
 from proxy.gateway.listener import Connections, Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.loop import session_poller
+from proxy.gateway.neighbours import NO_NEIGHBOURS, Neighbours
 from proxy.gateway.probe import ProbeResult, probe
 from proxy.gateway.quotas import Quotas
 from proxy.gateway.revoke import Revoker
@@ -44,9 +50,8 @@ from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Upstreams
 from proxy.gateway.zstd import Zstd
 from proxy.heartbeat import Heartbeat
-from proxy.metrics import Metrics
+from proxy.metrics import Metrics, new_registry
 from proxy.metrics.exposition import program_version
-from proxy.sockets import bind_tcp
 from proxy.store import Store
 from proxy.store.records import Source, Workspace
 from vault import Vault, harden_process
@@ -80,57 +85,102 @@ SETTLE_SECONDS = 1.0
 _STOPPING = Refusal(Reason.SHUTTING_DOWN, "the proxy is shutting down")
 
 
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where a proxy stands: alone, which is the default, or as one of several workers.
+
+    ``slots``: None, or for each slot its listening sockets, in the order of the configured
+    listeners; ``App.accept`` says of which slots connections are taken. ``metrics_port`` is
+    that of the supervisor, who serves health, metrics and the control socket for all.
+    """
+
+    slots: Sequence[Sequence[socket.socket]] | None = None
+    metrics_port: int = 0
+    audit_folder: Path | None = None
+    places: Places = field(default_factory=OwnPlaces)
+    shares: Shares = no_shares
+    neighbours: Neighbours = NO_NEIGHBOURS
+
+
 @dataclass(slots=True)
 class App:
-    """A running proxy. ``metrics_port`` is the health and metrics port."""
+    """A running proxy, or a worker of one. ``metrics_port`` is the health and metrics port.
+
+    ``handlers`` are the verbs of the control socket, ``readiness`` what ``/readyz`` asks.
+    """
 
     config: Config
-    listeners: list[Listener]
+    slots: list[list[Listener]]
     live: LiveSessions
     metrics: Metrics
     audit: AuditLog
     metrics_port: int
     is_draining: bool = field(default=False)
+    handlers: Mapping[str, Handler] = field(default_factory=dict)
+    readiness: Mapping[str, Callable[[], str | None]] = field(default_factory=dict)
+    cancels: Cancels | None = None
+    protocols: Mapping[str, WireProtocol] = field(default_factory=dict)
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Every listener of every slot."""
+        return list(chain.from_iterable(self.slots))
 
     def port(self, protocol: str = "postgres") -> int:
         """The port of the first listener that speaks ``protocol``."""
-        for config, listener in zip(self.config.listeners, self.listeners, strict=True):
+        for config, listener in zip(self.config.listeners, self.slots[0], strict=True):
             if config.protocol == protocol:
                 return listener.port
         raise LookupError(f"no listener speaks {protocol}")
 
-    async def drain(self) -> None:
-        """Accept no more, let every session end at its next idle point, cut the rest."""
+    def accept(self, slots: Collection[int]) -> None:
+        """Take the connections of these slots, and no others."""
+        for number, listeners in enumerate(self.slots):
+            for one in listeners:
+                if number in slots:
+                    one.start()
+                else:
+                    one.rest()
+
+    async def drain(self, patience: float = 0.0) -> None:
+        """Accept no more, let every session end at its next idle point, cut the rest.
+
+        ``patience``: for so long only those that rest are let go, and logins go on.
+        """
         if self.is_draining:
             return
         self.is_draining = True
         for listener in self.listeners:
             listener.stop()
+        if patience:
+            await self.live.ease(_STOPPING, patience)
         self.live.drain_refusal = _STOPPING
         with suppress(TimeoutError):
             await self.live.drain(_STOPPING, self.config.limits.drain_deadline)
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[App]:
-    """A whole proxy in the running loop, until the block ends.
+async def running(config: Config, post: Post | None = None) -> AsyncIterator[App]:
+    """A whole proxy in the running loop, until the block ends; with ``post``, a worker's part.
 
     Raises ConfigError, StoreError, KeyFileError, AuditFolderError, PortError, TlsError:
     each one clear sentence.
     """
+    is_alone = post is None
+    post = post or Post()
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         vault = parts.open_vault(config)
         crypto = ThreadedCrypto()
         doors = [_door(listener, crypto) for listener in config.listeners]
-        sockets = []
-        for number, listener in enumerate(config.listeners):
-            sock = bind_tcp(listener.host, listener.port, f"listeners.{number}")
-            stack.callback(sock.close)
-            sockets.append(sock)
+        slots = post.slots
+        if slots is None:
+            slots = [parts.bind_listeners(config, stack)]
         store = await parts.open_store(config)
         stack.push_async_callback(store.close)
-        audit = await stack.enter_async_context(parts.open_audit(config, vault))
+        audit = await stack.enter_async_context(
+            parts.open_audit(config, vault, folder=post.audit_folder)
+        )
         parts.connect_audit(metrics, audit)
         version = program_version()
         audit.record(proxy_started(version, audit.instance))
@@ -142,7 +192,7 @@ async def running(config: Config) -> AsyncIterator[App]:
         metrics.read_store_is_current = lambda: directory.is_current
 
         poller = session_poller()
-        live = LiveSessions(config.limits)
+        live = LiveSessions(config.limits, places=post.places, neighbours=post.neighbours)
         live.start()
         stack.push_async_callback(live.stop)
         authenticator = Authenticator(directory, vault.fake_salt_key(), os.urandom)
@@ -153,70 +203,83 @@ async def running(config: Config) -> AsyncIterator[App]:
         heartbeat = Heartbeat(metrics.observe_loop)
         heartbeat.start()
         stack.callback(heartbeat.stop)
-        app = App(config, [], live, metrics, audit, 0)
-        health = parts.start_health(
-            config,
-            metrics,
-            heartbeat,
-            parts.readiness_of(
-                are_listeners_open=lambda: any(one.is_open for one in app.listeners),
-                is_store_current=lambda: directory.is_current,
-                is_audit_failed=lambda: audit.is_failed,
-                is_draining=lambda: app.is_draining,
-            ),
+        app = App(config, [], live, metrics, audit, post.metrics_port)
+        app.readiness = parts.readiness_of(
+            are_listeners_open=lambda: any(one.is_open for one in app.listeners),
+            is_store_current=lambda: directory.is_current,
+            is_audit_failed=lambda: audit.is_failed,
+            is_draining=lambda: app.is_draining,
         )
-        stack.push_async_callback(asyncio.to_thread, health.stop)
-        app.metrics_port = health.port
+        if is_alone:
+            health = parts.start_health(config, new_registry(metrics), heartbeat, app.readiness)
+            stack.push_async_callback(asyncio.to_thread, health.stop)
+            app.metrics_port = health.port
 
-        listening = {
-            "listeners": [(sock.getsockname()[0], sock.getsockname()[1]) for sock in sockets],
-            "metrics": [(config.metrics.host, health.port)],
-        }
         upstreams = Upstreams(
             vault,
             audit,
             metrics,
-            await parts.egress_rules(config, listening),
+            await parts.egress_rules(
+                config,
+                {
+                    "listeners": [parts.address_of(sock) for sock in slots[0]],
+                    "metrics": [(config.metrics.host, app.metrics_port)],
+                },
+            ),
             os.urandom,
             config.limits.connect_timeout,
             poller,
         )
+        app.cancels = Cancels(live, metrics, post.neighbours)
+        app.protocols = {door.protocol.name: door.protocol for door in doors}
         rooms = Rooms(
             authenticator=authenticator,
             upstreams=upstreams,
-            cancels=Cancels(live, metrics),
+            cancels=app.cancels,
             live=live,
             audit=audit,
             metrics=metrics,
             limits=config.limits,
             scan_limits=parts.scan_limits(config.audit),
             verdicts=Verdicts(),
-            quotas=Quotas(),
+            quotas=Quotas(shares=post.shares),
             poller=poller,
         )
-        connections = Connections(config.limits.sessions)
-        pending = PendingLogins(
-            config.limits.pending_logins, config.limits.pending_logins_per_address
-        )
-        control = await serve_control(
-            config.control.socket,
-            {
-                **control_handlers(audit),
-                **_session_handlers(live),
-                **probe_handlers(
-                    store, lambda workspace, source: _probe(upstreams, workspace, source)
-                ),
-            },
-        )
-        stack.push_async_callback(control.close)
-        app.listeners = [
-            Listener(sock, door, rooms, connections, pending)
-            for sock, door in zip(sockets, doors, strict=True)
-        ]
+        app.handlers = {
+            **control_handlers(audit),
+            **session_handlers(live),
+            **probe_handlers(store, lambda workspace, source: _probe(upstreams, workspace, source)),
+        }
+        if is_alone:
+            control = await serve_control(config.control.socket, app.handlers)
+            stack.push_async_callback(control.close)
+        app.slots = _listeners(slots, doors, rooms, post.places)
         stack.push_async_callback(_end_sessions, app)
-        for one in app.listeners:
-            one.start()
+        if is_alone:
+            app.accept([0])
         yield app
+
+
+def _listeners(
+    slots: Sequence[Sequence[socket.socket]], doors: Sequence[Door], rooms: Rooms, places: Places
+) -> list[list[Listener]]:
+    """A listener for each socket; all share the bounds on connections and logins."""
+    limits = rooms.limits
+    everything = Connections(limits.sessions, places)
+    pending = PendingLogins(limits.pending_logins, limits.pending_logins_per_address, places)
+    bounds = [
+        (everything, Connections(door.config.max_sessions, places, f"of listener {number}"))
+        if door.config.max_sessions
+        else (everything,)
+        for number, door in enumerate(doors)
+    ]
+    return [
+        [
+            Listener(sock, door, rooms, bound, pending)
+            for sock, door, bound in zip(sockets, doors, bounds, strict=True)
+        ]
+        for sockets in slots
+    ]
 
 
 async def serve(config: Config, *, started: Callable[[App], None] | None = None) -> None:
@@ -234,7 +297,7 @@ async def serve(config: Config, *, started: Callable[[App], None] | None = None)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked)
     async with running(config) as app:
-        _settle_garbage()
+        settle_garbage()
         for settings, listener in zip(config.listeners, app.listeners, strict=True):
             log.info(
                 "listening", protocol=settings.protocol, host=settings.host, port=listener.port
@@ -281,7 +344,7 @@ async def _probe(upstreams: Upstreams, workspace: Workspace, source: Source) -> 
     return await probe(protocol, upstreams, workspace, source)
 
 
-def _settle_garbage() -> None:
+def settle_garbage() -> None:
     """Leave what was made at the start out of every garbage collection.
 
     Statements make no cycles; collecting at Python's default of every 700 objects walks
@@ -309,7 +372,7 @@ async def _end_sessions(app: App) -> None:
         await listener.finish()
 
 
-def _session_handlers(live: LiveSessions) -> dict[str, Handler]:
+def session_handlers(live: LiveSessions) -> dict[str, Handler]:
     """What ``session list`` and ``session kill`` ask over the control socket."""
 
     async def list_sessions(arguments: dict[str, Any]) -> object:

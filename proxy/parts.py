@@ -6,11 +6,14 @@ Knows the configuration and what each part wants of it; starts nothing by itself
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry
 
 from policies.egress import Address, EgressRules
 from protocols.interface import ScanLimits
@@ -19,7 +22,8 @@ from proxy.audit.settings import AuditSettings
 from proxy.config import AuditConfig, Config
 from proxy.health import HealthServer, Probes
 from proxy.heartbeat import Heartbeat
-from proxy.metrics import AuditReading, Metrics, new_registry
+from proxy.metrics import AuditReading, Metrics
+from proxy.sockets import bind_tcp
 from proxy.store import Store
 from proxy.store.errors import StoreUnusable
 from proxy.store.location import PostgresqlLocation, SqliteLocation, locate
@@ -45,10 +49,10 @@ async def open_store(config: Config) -> Store:
     return await Store.open(config.store.url)
 
 
-def audit_settings(config: AuditConfig) -> AuditSettings:
-    """The audit log's settings."""
+def audit_settings(config: AuditConfig, folder: Path | None = None) -> AuditSettings:
+    """The audit log's settings; ``folder`` is a worker's own."""
     return AuditSettings(
-        folder=config.folder,
+        folder=folder or config.folder,
         rotate_bytes=config.rotate_bytes,
         checkpoint_seconds=config.checkpoint_interval,
         durable_seconds=config.durable_timeout,
@@ -70,10 +74,12 @@ def scan_limits(config: AuditConfig) -> ScanLimits:
 
 
 @asynccontextmanager
-async def open_audit(config: Config, vault: Vault) -> AsyncIterator[AuditLog]:
-    """The audit log, closed at the end. Raises AuditFolderError."""
+async def open_audit(
+    config: Config, vault: Vault, *, folder: Path | None = None
+) -> AsyncIterator[AuditLog]:
+    """The audit log, closed at the end; ``folder`` is a worker's own. Raises AuditFolderError."""
     log = await AuditLog.open(
-        audit_settings(config.audit),
+        audit_settings(config.audit, folder),
         vault.signing_key(),
         fingerprint_key=vault.fingerprint_key(),
     )
@@ -127,15 +133,31 @@ def connect_audit(metrics: Metrics, log: AuditLog) -> None:
     )
 
 
+def bind_listeners(config: Config, stack: AsyncExitStack) -> list[socket.socket]:
+    """A socket for each listener, closed with ``stack``. Raises PortError."""
+    sockets = []
+    for number, listener in enumerate(config.listeners):
+        sock = bind_tcp(listener.host, listener.port, f"listeners.{number}")
+        stack.callback(sock.close)
+        sockets.append(sock)
+    return sockets
+
+
+def address_of(sock: socket.socket) -> tuple[str, int]:
+    """Where a socket listens."""
+    host, port = sock.getsockname()[:2]
+    return host, port
+
+
 def start_health(
     config: Config,
-    metrics: Metrics,
+    registry: CollectorRegistry,
     heartbeat: Heartbeat,
     readiness: Mapping[str, Callable[[], str | None]],
 ) -> HealthServer:
     """The health port, open and answering. Raises PortError."""
     probes = Probes(is_alive=heartbeat.is_fresh, readiness=readiness)
-    server = HealthServer(config.metrics.host, config.metrics.port, probes, new_registry(metrics))
+    server = HealthServer(config.metrics.host, config.metrics.port, probes, registry)
     server.start()
     return server
 

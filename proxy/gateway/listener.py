@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 
 from protocols.errors import Reason, Refusal
+from proxy.gateway.counting import OwnPlaces, Places
 from proxy.gateway.dial import tune
 from proxy.gateway.session import Door, Rooms, Session
 
@@ -28,56 +29,58 @@ EXHAUSTED_SECONDS = 0.2
 class PendingLogins:
     """How many connections are in their login, in all and for each address."""
 
-    def __init__(self, total: int, per_address: int) -> None:
+    def __init__(self, total: int, per_address: int, places: Places | None = None) -> None:
         self._total = total
         self._per_address = per_address
-        self._addresses: Counter[str] = Counter()
-        self._count = 0
+        self._places: Places = OwnPlaces() if places is None else places
 
     def enter(self, address: str) -> bool:
         """Count one more; False, and nothing counted, where there are too many."""
-        if self._count >= self._total or self._addresses[address] >= self._per_address:
+        if not self._places.enter("pending", self._total):
             return False
-        self._count += 1
-        self._addresses[address] += 1
+        if not self._places.enter(f"pending {address}", self._per_address):
+            self._places.leave("pending")
+            return False
         return True
 
     def leave(self, address: str) -> None:
         """The opposite, once for each ``enter`` that was True."""
-        self._count -= 1
-        self._addresses[address] -= 1
-        if self._addresses[address] <= 0:
-            del self._addresses[address]
+        self._places.leave(f"pending {address}")
+        self._places.leave("pending")
 
 
 class Connections:
-    """How many connections all listeners serve together, and how many they may."""
+    """How many connections a listener, or all together, serve, and how many they may.
 
-    def __init__(self, limit: int) -> None:
+    ``name`` tells those of one listener from all.
+    """
+
+    def __init__(self, limit: int, places: Places | None = None, name: str = "all") -> None:
         self._limit = limit
-        self._count = 0
+        self._places: Places = OwnPlaces() if places is None else places
+        self._name = f"connections {name}"
 
     def enter(self) -> bool:
         """One more, if there is room."""
-        if self._count >= self._limit:
-            return False
-        self._count += 1
-        return True
+        return self._places.enter(self._name, self._limit)
 
     def leave(self) -> None:
         """One fewer."""
-        self._count -= 1
+        self._places.leave(self._name)
 
 
 class Listener:
-    """One listening socket and the sessions that came through it."""
+    """One listening socket and the sessions that came through it.
+
+    ``connections`` are the bounds that it shares with others, the narrowest last.
+    """
 
     def __init__(
         self,
         sock: socket.socket,
         door: Door,
         rooms: Rooms,
-        connections: Connections,
+        connections: Sequence[Connections],
         pending: PendingLogins,
     ) -> None:
         self._sock = sock
@@ -87,6 +90,7 @@ class Listener:
         self._pending = pending
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
+        self._is_stopped = False
         self.is_open = False
 
     @property
@@ -96,18 +100,26 @@ class Listener:
         return port
 
     def start(self) -> None:
-        """Begin to accept."""
+        """Begin to accept, also after ``rest``."""
+        if self._is_stopped or self.is_open:
+            return
         asyncio.get_running_loop().add_reader(self._sock, self._accept)
         self.is_open = True
 
-    def stop(self) -> None:
-        """Accept no more, and refuse at the kernel; sessions go on."""
+    def rest(self) -> None:
+        """Accept no more, and leave who comes in the kernel's queue: for another worker."""
         if not self.is_open:
             return
         self.is_open = False
         if self._retry is not None:
             self._retry.cancel()
+            self._retry = None
         asyncio.get_running_loop().remove_reader(self._sock)
+
+    def stop(self) -> None:
+        """Accept no more, and refuse at the kernel; sessions go on."""
+        self.rest()
+        self._is_stopped = True
         self._sock.close()
 
     async def finish(self) -> None:
@@ -151,7 +163,8 @@ class Listener:
 
         def done(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            self._connections.leave()
+            for bound in self._connections:
+                bound.leave()
             logged_in()
 
         session = Session(self._door, self._rooms, sock, address)
@@ -161,13 +174,17 @@ class Listener:
 
     def _has_room(self, address: str) -> bool:
         """Take a place for a connection at each limit, or none."""
-        own_limit = self._door.config.max_sessions
-        if (own_limit and len(self._tasks) >= own_limit) or not self._connections.enter():
-            return False
-        if not self._pending.enter(address):
-            self._connections.leave()
-            return False
-        return True
+        taken: list[Connections] = []
+        for bound in self._connections:
+            if not bound.enter():
+                break
+            taken.append(bound)
+        else:
+            if self._pending.enter(address):
+                return True
+        for bound in taken:
+            bound.leave()
+        return False
 
     def _turn_away(self, sock: socket.socket) -> None:
         """Too many: one sentence if the socket takes it at once, and close."""

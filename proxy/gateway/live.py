@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +20,9 @@ from protocols.errors import Reason, Refusal
 from protocols.interface import Kill, SessionKey
 from protocols.scanner import Scanner
 from proxy.config import LimitsConfig
+from proxy.gateway.counting import OwnPlaces, Places
 from proxy.gateway.deadline import Deadline
+from proxy.gateway.neighbours import NO_NEIGHBOURS, Neighbours
 from proxy.gateway.quotas import Meter
 from proxy.gateway.relay import CANCELLING, Relay
 from proxy.store.records import Source
@@ -30,9 +31,10 @@ from proxy.store.store import Clock, utc_now
 SWEEP_SECONDS = 1.0
 # How long a data source may take to note that a statement is to be stopped.
 STOP_SECONDS = 5.0
-# Session numbers look like process ids: positive, 31 bits.
-NUMBER_LIMIT = 0x7FFFFFFF
-
+# A session that has done nothing for so long is between two uses, not within one.
+REST_SECONDS = 1.0
+# Between two looks at which sessions rest.
+_LOOK_SECONDS = 0.25
 
 _KILLED = Refusal(Reason.SESSION_ENDED, "this session was killed")
 _FAILED = Refusal(Reason.INTERNAL, "internal error of the proxy")
@@ -100,14 +102,25 @@ class LiveSession:
 
 
 class LiveSessions:
-    """All open sessions of this process."""
+    """All open sessions of this process.
 
-    def __init__(self, limits: LimitsConfig, *, clock: Clock = utc_now) -> None:
+    ``places`` counts those of each workspace and source, here and in the other workers.
+    """
+
+    def __init__(
+        self,
+        limits: LimitsConfig,
+        *,
+        clock: Clock = utc_now,
+        places: Places | None = None,
+        neighbours: Neighbours = NO_NEIGHBOURS,
+    ) -> None:
         self._limits = limits
         self._clock = clock
+        self._neighbours = neighbours
         self._sessions: dict[int, LiveSession] = {}
         self._numbers: set[int] = set()
-        self._places: Counter[str] = Counter()
+        self._places: Places = OwnPlaces() if places is None else places
         self._sweeper: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
         self._empty.set()
@@ -141,24 +154,21 @@ class LiveSessions:
         ``limit`` is a policy's. Raises Refusal where there are too many.
         """
         bound = self._limits.sessions_per_workspace
-        if self._places[owner] >= (bound if limit is None else min(bound, limit)):
+        if not self._places.enter(owner, bound if limit is None else min(bound, limit)):
             raise Refusal(
                 Reason.TOO_MANY_SESSIONS, "this workspace has too many sessions at the proxy"
             )
-        self._places[owner] += 1
 
     def leave_place(self, owner: str) -> None:
         """The opposite; called once for each ``take_place``."""
-        self._places[owner] -= 1
-        if self._places[owner] <= 0:
-            del self._places[owner]
+        self._places.leave(owner)
 
     def new_key(self) -> SessionKey:
         """A number that no session has, and a random secret. The number is kept until
         ``forget_key``, so that two logins at once cannot get the same.
         """
         while True:
-            number = secrets.randbelow(NUMBER_LIMIT) + 1
+            number = self._neighbours.new_number()
             if number not in self._numbers:
                 self._numbers.add(number)
                 return SessionKey(number, secrets.token_bytes(32))
@@ -170,6 +180,12 @@ class LiveSessions:
     def add(self, session: LiveSession) -> None:
         """A session is open."""
         self._sessions[session.key.number] = session
+        self._neighbours.opened(
+            session.key.number,
+            session.upstream_number,
+            session.grant.workspace_id,
+            session.source.id,
+        )
         session.relay.on_broken = partial(self.stop_statement, session)
         self._empty.clear()
         if self.drain_refusal is not None:
@@ -177,7 +193,8 @@ class LiveSessions:
 
     def remove(self, session: LiveSession) -> None:
         """A session is over."""
-        self._sessions.pop(session.key.number, None)
+        if self._sessions.pop(session.key.number, None) is not None:
+            self._neighbours.ended(session.key.number)
         if not self._sessions:
             self._empty.set()
 
@@ -191,7 +208,7 @@ class LiveSessions:
         def kill(number: int, only_statement: bool) -> bool:
             session = self._named(number, workspace_id, source_id)
             if session is None:
-                return False
+                return self._neighbours.kill(number, only_statement, workspace_id, source_id)
             if not only_statement:
                 # Not at once: it may be the session whose client is being read right now.
                 asyncio.get_running_loop().call_soon(self.cut, session, _KILLED)
@@ -269,6 +286,20 @@ class LiveSessions:
         for session in meant:
             self.cut(session, refusal)
         return len(meant)
+
+    async def ease(self, refusal: Refusal, seconds: float) -> None:
+        """Let sessions go that rest, for so long, and leave those in use to end by themselves.
+
+        For a worker that has a successor: who has just logged in still gets an answer.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._sessions:
+                    now = monotonic()
+                    for session in self:
+                        if now - session.relay.active >= REST_SECONDS:
+                            session.relay.drain(refusal)
+                    await asyncio.sleep(_LOOK_SECONDS)
 
     async def drain(self, refusal: Refusal, deadline: float) -> None:
         """Let every session end at its next idle point; cut the rest after ``deadline``."""

@@ -1,7 +1,8 @@
 """What policies let be used in a minute and in a day, counted over all sessions at once.
 
 An account is a workspace's or a source's; a session has a meter over those that limit it.
-Counts live in this process: a restart begins anew. Knows no protocol and no SQL.
+Counts live in memory, this process's and that shared with its proxy's other workers: a
+restart of the proxy begins anew. Knows no protocol and no SQL.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from policies.decide import ALLOWED, Verdict
 from policies.document import Limits
 from protocols.errors import Reason, Refusal
 from protocols.statements import Kind, Statement
+from proxy.gateway.counting import NO_SHARE, Minute, Share, Shares, no_shares
 from proxy.metrics.metrics import Metrics
 from proxy.store.store import Clock, utc_now
 
@@ -32,26 +34,39 @@ _ENDS_LIMIT: Final = 64
 
 
 class Window:
-    """How often something was done in the last sixty whole seconds."""
+    """How often something was done in the last sixty whole seconds, here and elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: Share = NO_SHARE, what: Minute = Minute.SESSIONS) -> None:
+        self._share = share
+        self._what = what
         self._seconds = [0] * MINUTE
         self._at = 0
         self._sum = 0
 
     def take(self, limit: int, now: float) -> bool:
         """Do it once more, unless it was done ``limit`` times; whether it may be done."""
-        self._move(int(now))
-        if self._sum >= limit:
+        second = int(now)
+        self._move(second)
+        if self._sum + self._share.minute(self._what, self._at) >= limit:
             return False
-        self._seconds[self._at % MINUTE] += 1
-        self._sum += 1
+        self._add(1)
+        # Told first and looked at again: of two workers that take the last one at once
+        # neither may overlook the other.
+        if self._sum + self._share.minute(self._what, self._at) > limit:
+            self._add(-1)
+            return False
         return True
 
     def count(self, now: float) -> int:
-        """How often it was done."""
+        """How often it was done here."""
         self._move(int(now))
         return self._sum
+
+    def _add(self, count: int) -> None:
+        place = self._at % MINUTE
+        self._seconds[place] += count
+        self._sum += count
+        self._share.tell_minute(self._what, self._at, self._seconds[place])
 
     def _move(self, second: int) -> None:
         if second - self._at >= MINUTE:
@@ -68,10 +83,11 @@ class Window:
 class Account:
     """What one workspace or source has used. ``users``: the sessions that count here."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: Share = NO_SHARE) -> None:
         self.users = 0
-        self.sessions = Window()
-        self.statements = Window()
+        self.share = share
+        self.sessions = Window(share, Minute.SESSIONS)
+        self.statements = Window(share, Minute.STATEMENTS)
         self._day = date.min
         self._rows = 0
         self._size = 0
@@ -81,21 +97,25 @@ class Account:
         self._turn(today)
         self._rows += rows
         self._size += size
+        self.share.tell_day(today, self._rows, self._size)
 
     def used(self, today: date) -> tuple[int, int]:
-        """Rows and bytes of this day."""
+        """Rows and bytes of this day, of all workers."""
         self._turn(today)
-        return self._rows, self._size
+        rows, size = self.share.day(today)
+        return self._rows + rows, self._size + size
 
     def _turn(self, today: date) -> None:
         if today != self._day:
             self._day, self._rows, self._size = today, 0, 0
 
     def is_empty(self, now: float, today: date) -> bool:
-        """Whether it remembers nothing that counts."""
+        """Whether it remembers nothing of its own that counts."""
+        self._turn(today)
         return not (
             self.users
-            or any(self.used(today))
+            or self._rows
+            or self._size
             or self.sessions.count(now)
             or self.statements.count(now)
         )
@@ -104,30 +124,39 @@ class Account:
 class Quotas:
     """The accounts of this process, by the id of a workspace or a source."""
 
-    def __init__(self, *, clock: Clock = utc_now, time: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock = utc_now,
+        time: Callable[[], float] = monotonic,
+        shares: Shares = no_shares,
+    ) -> None:
         self._clock = clock
         self._time = time
+        self._shares = shares
         self._accounts: dict[str, Account] = {}
 
     def __len__(self) -> int:
         return len(self._accounts)
 
     def account(self, owner: str) -> Account:
-        """The account of a workspace or source."""
+        """The account of a workspace or source. Raises Refusal where there are too many."""
         found = self._accounts.get(owner)
         if found is None:
             if len(self._accounts) >= ACCOUNT_LIMIT:
                 self._drop_empty()
-            found = self._accounts[owner] = Account()
+            found = self._accounts[owner] = Account(self._shares(owner))
         return found
 
     def _drop_empty(self) -> None:
         now, today = self._time(), self.today()
-        self._accounts = {
-            owner: account
-            for owner, account in self._accounts.items()
-            if not account.is_empty(now, today)
-        }
+        kept = {}
+        for owner, account in self._accounts.items():
+            if account.is_empty(now, today):
+                account.share.forget()
+            else:
+                kept[owner] = account
+        self._accounts = kept
 
     def admit(self, owner: str, limit: int | None) -> None:
         """Count a session of this owner's. Raises Refusal where there were too many."""

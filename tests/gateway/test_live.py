@@ -10,7 +10,8 @@ import pytest
 from policies.document import Limits
 from protocols.errors import PeerViolation, Reason, Refusal
 from proxy.config import LimitsConfig
-from proxy.gateway.live import NUMBER_LIMIT, LiveSessions
+from proxy.gateway.live import LiveSessions
+from proxy.gateway.neighbours import NUMBER_LIMIT
 from proxy.gateway.quotas import Meter, Quotas
 from proxy.metrics import Metrics
 from tests.gateway.fakes import NOW, FakeTransport, Wire, session
