@@ -17,7 +17,9 @@ The map of this package:
 ``files``     the folder: names, the lock, the chain's end, torn ends
 ``recovery``  what a dead process left, as records
 ``verify``    names the first bad record and what is wrong with it
-``read``      search and tail, across rotated files
+``read``      search and tail, across rotated files and all chains
+``chains``    the chains of more workers, in folders of their own
+``crosscheck``  all chains, and what each says that it saw of the others
 """
 
 from proxy.audit.context import Leg, SessionContext

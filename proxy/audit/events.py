@@ -305,6 +305,30 @@ def proxy_stopped(version: str, instance: str, *, reason: str = "") -> Event:
     return _lifecycle(_STOP, version, instance, "Proxy stopped", reason)
 
 
+CHAINS_SEEN = "Audit chains seen"
+"""The message of ``chains_seen``, by which such records are found."""
+
+
+def chains_seen(points: Mapping[str, tuple[int, str]]) -> Event:
+    """Where the proxy's other audit chains are now: by name, their (sequence, hash).
+
+    So that none of them can be taken away, or put back, without another one's word.
+    """
+    return Event(
+        EventClass.APPLICATION_LIFECYCLE,
+        OTHER,
+        attributes={"app": {"name": PRODUCT["name"]}},
+        extra={
+            "chains": {
+                name: {"sequence": sequence, "hash": line_hash}
+                for name, (sequence, line_hash) in points.items()
+            }
+        },
+        message=CHAINS_SEEN,
+        activity_name=CHAINS_SEEN,
+    )
+
+
 def _lifecycle(activity: int, version: str, instance: str, message: str, detail: str = "") -> Event:
     return Event(
         EventClass.APPLICATION_LIFECYCLE,

@@ -1,20 +1,25 @@
-"""Search and tail over an audit folder, across its rotated files.
+"""Search and tail over an audit folder, across its rotated files and all its chains.
 
-Knows files and records. Verifies nothing (that is ``verify``) and changes nothing; may be
-used while a proxy writes. Streams: memory does not grow with the log, but holds the lines
-of one file's open sessions (``FileLines``), which their statements are read with.
+The chains of several workers are merged by time: each keeps its own order, and a record of
+another chain than the folder's own says so (``metadata.log_name``). Knows files and records.
+Verifies nothing (that is ``verify``) and changes nothing; may be used while a proxy writes.
+Streams: memory does not grow with the log, but holds the lines of one file's open sessions
+(``FileLines``), which their statements are read with.
 """
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 
 from proxy.audit.chain import HEAD_NAME, hash_line, parse_link
+from proxy.audit.chains import MAIN, chain_folders
 from proxy.audit.expand import FileLines, Line, Record, record_of
 from proxy.audit.files import audit_files, day_of, lines_of
 
@@ -98,6 +103,11 @@ def search(folder: Path, filters: Filters) -> Iterator[Record]:
 
     Files that ended before ``since`` are not opened. Raises OSError.
     """
+    chains = chain_folders(folder)
+    return _merged(_named(name, _search_chain(path, filters)) for name, path in chains.items())
+
+
+def _search_chain(folder: Path, filters: Filters) -> Iterator[Record]:
     files = audit_files(folder)
     for index, path in enumerate(files):
         following = files[index + 1] if index + 1 < len(files) else None
@@ -108,6 +118,29 @@ def search(folder: Path, filters: Filters) -> Iterator[Record]:
             record = record_of(line)
             if record is not None and filters.matches(record):
                 yield record
+
+
+def _named(name: str, records: Iterable[Record]) -> Iterator[Record]:
+    """With the chain's name in each record, but for the folder's own chain."""
+    for record in records:
+        if name != MAIN:
+            _object(record, "metadata")["log_name"] = f"audit/{name}"
+        yield record
+
+
+def _merged(chains: Iterable[Iterable[Record]]) -> Iterator[Record]:
+    """By time, as far as each chain's own order allows: a statement's time is its begin, and
+    its record stands where it ended.
+    """
+
+    def timed(records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
+        newest = 0
+        for record in records:
+            newest = max(newest, record.get("time", 0))
+            yield newest, record
+
+    for _, record in heapq.merge(*map(timed, chains), key=itemgetter(0)):
+        yield record
 
 
 def tail(
@@ -122,56 +155,84 @@ def tail(
     ``wait`` is called when there is nothing new; it may raise to end the following.
     """
     needed = max(0, min(count, _MAXIMUM_TAIL))
-    newest: deque[Line] = deque(maxlen=needed)
-    files = audit_files(folder)
-    start = len(files)
-    lines = 0
-    while start > 0 and lines < needed:
-        start -= 1
-        lines += sum(1 for _ in _shown(lines_of(files[start]), FileLines()))
-    if follow and files:
-        # Also where nothing old is shown: what comes may be of a session told of before.
-        start = min(start, len(files) - 1)
-    position, reader = 0, FileLines()
-    for path in files[start:]:
-        position, reader = 0, FileLines()
-        for data in lines_of(path):
-            if data.endswith(b"\n"):
-                position += len(data)
-                if (line := reader.take(data)) is not None:
-                    newest.append(line)
-    for line in newest:
-        if (record := record_of(line)) is not None:
-            yield record
-    if follow:
-        yield from _follow(folder, files[-1] if files else None, position, reader, wait)
+    followed = {name: _Chain(path) for name, path in chain_folders(folder).items()}
+    newest: deque[Record] = deque(maxlen=needed)
+    newest.extend(
+        _merged([_named(name, one.newest(needed, follow)) for name, one in followed.items()])
+    )
+    yield from newest
+    while follow:
+        has_more = False
+        for name, path in chain_folders(folder).items():
+            for record in _named(name, followed.setdefault(name, _Chain(path)).more()):
+                has_more = True
+                yield record
+        if not has_more:
+            wait()
+
+
+class _Chain:
+    """One chain's end, and how far it has been read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path: Path | None = None
+        self._position = 0
+        self._reader = FileLines()
+
+    def newest(self, needed: int, follow: bool) -> Iterator[Record]:
+        """The newest records, up to ``needed``; to be followed by ``more``."""
+        kept: deque[Line] = deque(maxlen=needed)
+        files = audit_files(self._folder)
+        start = len(files)
+        lines = 0
+        while start > 0 and lines < needed:
+            start -= 1
+            lines += sum(1 for _ in _shown(lines_of(files[start]), FileLines()))
+        if follow and files:
+            # Also where nothing old is shown: what comes may be of a session told of before.
+            start = min(start, len(files) - 1)
+        for path in files[start:]:
+            self._path, self._position, self._reader = path, 0, FileLines()
+            for data in lines_of(path):
+                if data.endswith(b"\n"):
+                    self._position += len(data)
+                    if (line := self._reader.take(data)) is not None:
+                        kept.append(line)
+        for line in kept:
+            if (record := record_of(line)) is not None:
+                yield record
+
+    def more(self) -> Iterator[Record]:
+        """What has come since."""
+        while True:
+            if self._path is not None:
+                yield from self._rest_of(self._path)
+            later = [
+                path
+                for path in audit_files(self._folder)
+                if self._path is None or _order(path) > _order(self._path)
+            ]
+            if not later:
+                return
+            self._path, self._position, self._reader = later[0], 0, FileLines()
+
+    def _rest_of(self, path: Path) -> Iterator[Record]:
+        with path.open("rb") as file:
+            file.seek(self._position)
+            for data in file:
+                if not data.endswith(b"\n"):
+                    return
+                self._position += len(data)
+                line = self._reader.take(data)
+                if line is not None and (record := record_of(line)) is not None:
+                    yield record
 
 
 def _shown(lines: Iterable[bytes], reader: FileLines) -> Iterator[Line]:
     for data in lines:
         if (line := reader.take(data)) is not None:
             yield line
-
-
-def _follow(
-    folder: Path, path: Path | None, position: int, reader: FileLines, wait: Callable[[], None]
-) -> Iterator[Record]:
-    while True:
-        if path is not None:
-            with path.open("rb") as file:
-                file.seek(position)
-                for data in file:
-                    if not data.endswith(b"\n"):
-                        break
-                    position += len(data)
-                    line = reader.take(data)
-                    if line is not None and (record := record_of(line)) is not None:
-                        yield record
-        later = [f for f in audit_files(folder) if path is None or _order(f) > _order(path)]
-        if later:
-            path, position, reader = later[0], 0, FileLines()
-        else:
-            wait()
 
 
 def _order(path: Path) -> tuple[str, int]:

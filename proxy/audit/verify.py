@@ -64,6 +64,23 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A record that is known from elsewhere: by another chain's word, or (``by`` "") a person's."""
+
+    sequence: int
+    hash: str
+    by: str = ""
+
+    def why(self, sequence: int) -> str:
+        """Who knows of it, as a part of a sentence."""
+        return (
+            f"chain {self.by} saw its record {sequence}"
+            if self.by
+            else (f"its record {sequence} was expected")
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Unrecorded:
     """A statement that a dead proxy let through and that has no record."""
 
@@ -174,11 +191,13 @@ def verify(
     expect: tuple[int, str] | None = None,
     *,
     may_start_late: bool = False,
+    seen: tuple[Seen, ...] = (),
 ) -> Report:
-    """Check every record of a folder against the 32-byte public key.
+    """Check every record of one chain's folder against the 32-byte public key.
 
-    ``expect`` is a (sequence, hash) kept elsewhere. ``may_start_late`` allows the
-    oldest files to have been removed by an operator. Raises OSError.
+    ``expect`` is a (sequence, hash) kept elsewhere, ``seen`` are what other chains hold of
+    this one. ``may_start_late`` allows the oldest files to have been removed by an operator.
+    Raises OSError.
     """
     report = Report()
     is_running = is_locked(folder)
@@ -197,8 +216,9 @@ def verify(
         if TORN in path.name
     ]
     key = Ed25519PublicKey.from_public_bytes(public_key)
+    known = (Seen(*expect), *seen) if expect else seen
     try:
-        _check(folder, files, key, expect, report, missing, is_running, may_start_late)
+        _check(folder, files, key, known, report, missing, is_running, may_start_late)
     except _FaultFound as found:
         report.fault = found.fault
     _tell_unrecorded(report, left, missing, contexts)
@@ -232,7 +252,7 @@ def _check(
     folder: Path,
     files: list[Path],
     key: Ed25519PublicKey,
-    expect: tuple[int, str] | None,
+    known: tuple[Seen, ...],
     report: Report,
     missing: dict[str, JournaledStatement],
     is_running: bool,
@@ -244,7 +264,9 @@ def _check(
     previous: _Place | None = None
     signed = 0
     sessions = _FileSessions()
-    wanted = {expect[0]: expect[1]} if expect else {}
+    wanted: dict[int, list[Seen]] = {}
+    for one in known:
+        wanted.setdefault(one.sequence, []).append(one)
     for place in walk.places():
         link = place.link
         if link is None:
@@ -283,12 +305,13 @@ def _check(
             sequence + 1,
             f"the log ends at record {sequence}, its newest checkpoint is record {head[0]}",
         )
-    if expect and expect[0] > sequence:
+    newest = max(known, key=lambda one: one.sequence, default=None)
+    if newest and newest.sequence > sequence:
         _raise(
             Damage.TRUNCATED,
             end,
             sequence + 1,
-            f"the log ends at record {sequence}, record {expect[0]} was expected",
+            f"the log ends at record {sequence}, {newest.why(newest.sequence)}",
         )
 
 
@@ -339,13 +362,14 @@ def _check_known(
     sequence: int,
     line_hash: str,
     head: tuple[int, str] | None,
-    wanted: dict[int, str],
+    wanted: dict[int, list[Seen]],
 ) -> None:
     if head and sequence == head[0] and line_hash != head[1]:
         _raise(Damage.CHANGED, place, sequence, "it is not the checkpoint that the head file holds")
-    expected = wanted.get(sequence)
-    if expected is not None and expected != line_hash:
-        _raise(Damage.REPLACED, place, sequence, "its hash is not the one that was expected")
+    for one in wanted.get(sequence, ()):
+        if one.hash != line_hash:
+            by = f"that chain {one.by} saw" if one.by else "that was expected"
+            _raise(Damage.REPLACED, place, sequence, f"its hash is not the one {by}")
 
 
 def _raise(damage: Damage, place: _Place, sequence: int, detail: str) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import click
 
+from proxy.audit.chains import MAIN, seat_of
+from proxy.audit.crosscheck import verify_all
 from proxy.audit.files import AuditFolderError
 from proxy.audit.read import Filters, Record
 from proxy.audit.read import search as search_records
 from proxy.audit.read import tail as tail_records
-from proxy.audit.verify import verify as verify_folder
+from proxy.audit.verify import Report
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
 from proxy.commands.records import describe_record
 from proxy.config import Config, parse_duration
@@ -98,7 +100,11 @@ def search(
         "accode-proxy audit verify --public-key 7f0a... --json",
     )
 )
-@click.option("--expect", help="SEQUENCE:HASH of a record, kept elsewhere.")
+@click.option(
+    "--expect",
+    multiple=True,
+    help="[CHAIN/]SEQUENCE:HASH of a record, kept elsewhere; for each chain, if there are several.",
+)
 @click.option(
     "--public-key",
     help="The log's public key (64 hex digits), from `key status`.  [default: from the key file]",
@@ -106,38 +112,58 @@ def search(
 @click.option("--may-start-late", is_flag=True, help="The oldest files were removed on purpose.")
 @everywhere
 def verify(
-    invocation: Invocation, expect: str | None, public_key: str | None, may_start_late: bool
+    invocation: Invocation, expect: tuple[str, ...], public_key: str | None, may_start_late: bool
 ) -> None:
     """Check every record; name the first that was changed, removed or replaced."""
     config = invocation.config()
-    expected = _expected(expect)
+    expected = dict(map(_expected, expect))
     key = _public_key(public_key) if public_key else open_vault(config).verification_key()
-    report = verify_folder(_folder(config), key, expected, may_start_late=may_start_late)
-    value = asdict(report) | {
-        "is_intact": report.is_intact,
-        "fault": str(report.fault) if report.fault else None,
-    }
+    reports = verify_all(_folder(config), key, expected, may_start_late=may_start_late)
     if invocation.as_json:
+        others = {name: _as_value(one) for name, one in reports.items() if name != MAIN}
+        is_intact = all(report.is_intact for report in reports.values())
+        value = _as_value(reports[MAIN]) | {"is_intact": is_intact, "chains": others}
         invocation.show(value, "")
-    for note in report.notes:
-        invocation.note(f"Note: {note}.")
-    for missing in report.unrecorded:
-        invocation.note(
-            f"A statement of session {missing.session} was let through and has no record: "
-            f"number {missing.number}, {missing.text_length} bytes."
-        )
-    if report.fault is not None:
-        raise CommandError(f"The audit log is damaged: {report.fault}")
-    if report.unrecorded:
+    for name, report in reports.items():
+        _tell(invocation, _prefix(name), report)
+    faults = [f"{_prefix(name)}{report.fault}" for name, report in reports.items() if report.fault]
+    if faults:
+        raise CommandError(f"The audit log is damaged: {'; '.join(faults)}")
+    unrecorded = sum(len(report.unrecorded) for report in reports.values())
+    if unrecorded:
         raise CommandError(
-            f"{len(report.unrecorded)} statements have no record; the next start of the proxy "
+            f"{unrecorded} statements have no record; the next start of the proxy "
             "writes them from its journal"
         )
     if not invocation.as_json:
-        click.echo(
-            f"Intact: {report.records} records in {report.files} files; the newest "
-            f"signature is {report.unsigned_tail} records before the end.\n"
-            f"Newest: {report.last_sequence}:{report.last_hash}  (keep it elsewhere, for --expect)"
+        for name, report in reports.items():
+            click.echo(
+                f"{_prefix(name)}Intact: {report.records} records in {report.files} files; the "
+                f"newest signature is {report.unsigned_tail} records before the end.\n"
+                f"{_prefix(name)}Newest: {'' if name == MAIN else name + '/'}"
+                f"{report.last_sequence}:{report.last_hash}  (keep it elsewhere, for --expect)"
+            )
+
+
+def _prefix(name: str) -> str:
+    """Which chain is spoken of; nothing for the folder's own."""
+    return "" if name == MAIN else f"{name}: "
+
+
+def _as_value(report: Report) -> dict[str, Any]:
+    return asdict(report) | {
+        "is_intact": report.is_intact,
+        "fault": str(report.fault) if report.fault else None,
+    }
+
+
+def _tell(invocation: Invocation, prefix: str, report: Report) -> None:
+    for note in report.notes:
+        invocation.note(f"Note: {prefix}{note}.")
+    for missing in report.unrecorded:
+        invocation.note(
+            f"{prefix}A statement of session {missing.session} was let through and has no "
+            f"record: number {missing.number}, {missing.text_length} bytes."
         )
 
 
@@ -178,14 +204,15 @@ def _moment(text: str | None, option: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _expected(text: str | None) -> tuple[int, str] | None:
-    if text is None:
-        return None
-    sequence, _, value = text.partition(":")
+def _expected(text: str) -> tuple[str, tuple[int, str]]:
+    """The chain's name, and the (sequence, hash) that it must hold."""
+    name, slash, point = text.rpartition("/")
+    sequence, _, value = point.partition(":")
     is_hash = len(value) == _HASH_LENGTH and all(c in "0123456789abcdef" for c in value)
-    if not (sequence.isascii() and sequence.isdigit() and len(sequence) < 19 and is_hash):
-        raise click.BadParameter("give SEQUENCE:HASH, as `audit verify` prints it")
-    return int(sequence), value
+    is_number = sequence.isascii() and sequence.isdigit() and len(sequence) < 19
+    if not (is_hash and is_number and (not slash or seat_of(name) is not None)):
+        raise click.BadParameter("give [CHAIN/]SEQUENCE:HASH, as `audit verify` prints it")
+    return name or MAIN, (int(sequence), value)
 
 
 def _public_key(text: str) -> bytes:

@@ -41,6 +41,7 @@ EVERY_EVENT: list[tuple[int, int, Event]] = [
             reason="unknown workspace",
         ),
     ),
+    (6002, 99, events.chains_seen({"worker-1": (12, "ab" * 32)})),
     (6005, 10, events.credential_unsealed(SESSION, credential_version=4)),
     (
         6005,
