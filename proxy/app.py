@@ -145,7 +145,8 @@ class App:
     async def drain(self, patience: float = 0.0) -> None:
         """Accept no more, let every session end at its next idle point, cut the rest.
 
-        ``patience``: for so long only those that rest are let go, and logins go on.
+        ``patience``: for so long, a part of the deadline, only those that rest are let go,
+        and logins go on.
         """
         if self.is_draining:
             return
@@ -156,7 +157,7 @@ class App:
             await self.live.ease(_STOPPING, patience)
         self.live.drain_refusal = _STOPPING
         with suppress(TimeoutError):
-            await self.live.drain(_STOPPING, self.config.limits.drain_deadline)
+            await self.live.drain(_STOPPING, max(self.config.limits.drain_deadline - patience, 0.0))
 
 
 @asynccontextmanager
@@ -181,6 +182,9 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         audit = await stack.enter_async_context(
             parts.open_audit(config, vault, folder=post.audit_folder)
         )
+        if is_alone:
+            # What workers left that there no longer are.
+            await parts.recover_chains(config, vault, parts.idle_seats(config, [0]))
         parts.connect_audit(metrics, audit)
         version = program_version()
         audit.record(proxy_started(version, audit.instance))

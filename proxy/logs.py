@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from asyncio import AbstractEventLoop
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any, Literal
 
 import structlog
@@ -100,8 +100,13 @@ def configure(
     shape: Literal["auto", "json", "console"] = "auto",
     level: str = "info",
     stream: IO[str] | None = None,
+    *,
+    worker: int | None = None,
 ) -> LineWriter:
-    """Set up logging for the whole process. Returns the writer, for its ``lost`` count."""
+    """Set up logging for the whole process. Returns the writer, for its ``lost`` count.
+
+    ``worker``: the seat that each line names, where several processes write.
+    """
     stream = stream if stream is not None else sys.stderr
     is_console = shape == "console" or (shape == "auto" and stream.isatty())
     writer = LineWriter(stream)
@@ -114,6 +119,7 @@ def configure(
         processors=[
             structlog.processors.add_log_level,
             _add_name,
+            *([] if worker is None else [_adder_of_worker(worker)]),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             describe_exception,
             redact,
@@ -146,6 +152,14 @@ def _add_name(logger: WrappedLogger, method: str, event: EventDict) -> EventDict
     if logger.name:
         event["logger"] = logger.name
     return event
+
+
+def _adder_of_worker(worker: int) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
+    def add(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        event["worker"] = worker
+        return event
+
+    return add
 
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +17,9 @@ from prometheus_client import CollectorRegistry
 
 from policies.egress import Address, EgressRules
 from protocols.interface import ScanLimits
+from proxy.audit.chains import chain_folders, folder_of, seat_of
+from proxy.audit.files import AuditFolderError
+from proxy.audit.journal import read_journal
 from proxy.audit.log import AuditLog
 from proxy.audit.settings import AuditSettings
 from proxy.config import AuditConfig, Config
@@ -87,6 +90,28 @@ async def open_audit(
         yield log
     finally:
         await log.close()
+
+
+async def recover_chains(config: Config, vault: Vault, seats: Iterable[int]) -> None:
+    """Write what dead workers of these seats left in their journals into their chains.
+
+    A seat that is taken again does so itself; one of another process is left to it.
+    """
+    for seat in seats:
+        folder = folder_of(config.audit.folder, seat)
+        left = await asyncio.to_thread(read_journal, folder)
+        if left.statements or left.open_sessions:
+            with suppress(AuditFolderError):
+                async with open_audit(config, vault, folder=folder):
+                    pass
+
+
+def idle_seats(config: Config, taken: Collection[int]) -> list[int]:
+    """The seats whose chains are there and that nobody has taken."""
+    if not config.audit.folder.is_dir():
+        return []
+    seats = (seat_of(name) for name in chain_folders(config.audit.folder))
+    return [seat for seat in seats if seat is not None and seat not in taken]
 
 
 async def egress_rules(

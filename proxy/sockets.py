@@ -10,7 +10,34 @@ class PortError(Exception):
     """A port cannot be listened on; the text says which, for what, and why."""
 
 
-def bind_tcp(host: str, port: int, purpose: str, *, backlog: int = 1024) -> socket.socket:
+def bind_group(host: str, port: int, purpose: str, count: int) -> list[socket.socket]:
+    """So many listening sockets on one port, among which the kernel shares out connections.
+
+    Raises PortError, also where another group has the port: the first socket is bound as any
+    other is, and opened to the rest (SO_REUSEPORT, socket(7)) only then. Who joins a group
+    must be of the same user, so without that a second proxy would get every other client.
+    """
+    first = bind_tcp(host, port, purpose, is_first_of_group=count > 1)
+    group = [first]
+    try:
+        for _ in range(count - 1):
+            group.append(bind_tcp(host, first.getsockname()[1], purpose, joins_group=True))
+    except PortError:
+        for sock in group:
+            sock.close()
+        raise
+    return group
+
+
+def bind_tcp(
+    host: str,
+    port: int,
+    purpose: str,
+    *,
+    backlog: int = 1024,
+    is_first_of_group: bool = False,
+    joins_group: bool = False,
+) -> socket.socket:
     """A non-blocking listening socket. ``port`` 0 picks a free one. Raises PortError.
 
     ``purpose`` names the section of the configuration that asked for it, and has its ``port``.
@@ -30,7 +57,11 @@ def bind_tcp(host: str, port: int, purpose: str, *, backlog: int = 1024) -> sock
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.setblocking(False)
+        if joins_group:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(address)
+        if is_first_of_group:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.listen(backlog)
     except OSError as error:
         listening.close()

@@ -54,6 +54,14 @@ class Invocation:
 
         return load_config(self.file, os.environ)
 
+    def read_config(self) -> tuple[Config, str]:
+        """The same, and the file's text. Raises ConfigError."""
+        import os
+
+        from proxy.config import read_config
+
+        return read_config(self.file, os.environ)
+
     def show(self, value: object, text: str) -> None:
         """Answer with the value as JSON where --json was given, else with the text."""
         if self.as_json:

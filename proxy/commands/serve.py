@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
@@ -17,14 +19,30 @@ from proxy.preflight import examine, raise_descriptor_limit
     cls=Command,
     examples=(
         "accode-proxy serve",
-        "accode-proxy serve --config /etc/accode/accode.toml",
+        "accode-proxy serve --config /etc/accode/accode.toml --workers 4",
         "ACCODE_PROXY_LOGS__FORMAT=json accode-proxy serve",
     ),
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Processes that serve together.  [default: workers.count]",
+)
 @everywhere
-def serve(invocation: Invocation) -> None:
-    """Run the proxy. SIGTERM: end at the sessions' next idle point; twice: end at once."""
-    config = invocation.config()
+def serve(invocation: Invocation, workers: int | None) -> None:
+    """Run the proxy. SIGTERM: end at the sessions' next idle point; twice: end at once.
+
+    With several workers, SIGHUP starts new ones with the configuration as it is then, and
+    lets the old ones drain; no connection is refused.
+    """
+    config, text = invocation.read_config()
+    if workers is not None:
+        config = replace(config, workers=replace(config.workers, count=workers))
+    if config.workers.count > 1:
+        logs.configure(config.logs.format, config.logs.level)
+        raise_descriptor_limit(config)
+        asyncio.run(_supervise(invocation.file, config, text))
+        return
     findings = examine(config)
     for finding in findings:
         if finding.is_error:
@@ -37,6 +55,13 @@ def serve(invocation: Invocation) -> None:
     with asyncio.Runner(loop_factory=SessionLoop) as runner:
         runner.get_loop().set_exception_handler(logs.loop_exception_handler)
         runner.run(_serve(config, writer))
+
+
+async def _supervise(file: Path, config: Config, text: str) -> None:
+    from proxy.workers.supervisor import Supervisor
+
+    asyncio.get_running_loop().set_exception_handler(logs.loop_exception_handler)
+    await Supervisor(file, config, text).run()
 
 
 async def _serve(config: Config, writer: logs.LineWriter) -> None:

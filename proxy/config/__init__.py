@@ -7,7 +7,13 @@
 """
 
 from proxy.config.durations import parse_duration
-from proxy.config.reading import ConfigError, load_config, parse_config
+from proxy.config.reading import (
+    ConfigError,
+    config_from_text,
+    load_config,
+    parse_config,
+    read_config,
+)
 from proxy.config.schema import (
     AuditConfig,
     Config,
@@ -19,6 +25,7 @@ from proxy.config.schema import (
     LogsConfig,
     MetricsConfig,
     StoreConfig,
+    WorkersConfig,
 )
 
 __all__ = [
@@ -33,7 +40,10 @@ __all__ = [
     "LogsConfig",
     "MetricsConfig",
     "StoreConfig",
+    "WorkersConfig",
+    "config_from_text",
     "load_config",
     "parse_config",
     "parse_duration",
+    "read_config",
 ]

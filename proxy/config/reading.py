@@ -51,6 +51,11 @@ class _Text:
 
 def load_config(file: Path, environment: Mapping[str, str]) -> Config:
     """Read ``file``, then the environment over it. Raises ConfigError."""
+    return read_config(file, environment)[0]
+
+
+def read_config(file: Path, environment: Mapping[str, str]) -> tuple[Config, str]:
+    """The same, and the file's text, from which another process makes the same ``Config``."""
     try:
         with file.open("rb") as opened:
             raw = opened.read(_LARGEST_FILE + 1)
@@ -66,21 +71,28 @@ def load_config(file: Path, environment: Mapping[str, str]) -> Config:
     if len(raw) > _LARGEST_FILE:
         raise ConfigError(f"The configuration file {file} is larger than one megabyte.")
     try:
-        settings = tomllib.loads(raw.decode("utf-8"))
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text (byte {error.start}).") from None
+    config = config_from_text(text, environment, file)
+    if mode & (stat.S_IRGRP | stat.S_IROTH) and _names_a_password(tomllib.loads(text)):
+        raise ConfigError(
+            f"{file} holds the store's password and others can read it: "
+            f"run chmod 600, or move it to {PREFIX}STORE__URL."
+        )
+    return config, text
+
+
+def config_from_text(text: str, environment: Mapping[str, str], file: Path) -> Config:
+    """What ``file`` would say if this were its text. Raises ConfigError."""
+    try:
+        settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # Only where, never what: the message may quote a character of a secret.
         where = re.search(r"\((at [^()]*)\)$", str(error))
         place = f" {where[1]}" if where else ""
         raise ConfigError(f"{file} is not valid TOML{place}.") from None
-    config = parse_config(settings, environment, folder=file.absolute().parent, file=file)
-    if mode & (stat.S_IRGRP | stat.S_IROTH) and _names_a_password(settings):
-        raise ConfigError(
-            f"{file} holds the store's password and others can read it: "
-            f"run chmod 600, or move it to {PREFIX}STORE__URL."
-        )
-    return config
+    return parse_config(settings, environment, folder=file.absolute().parent, file=file)
 
 
 def parse_config(

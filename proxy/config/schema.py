@@ -176,6 +176,18 @@ class ControlConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkersConfig:
+    """How many processes serve.
+
+    1: the proxy is one process. More: worker processes under a supervisor, which replaces
+    one that has died, or has not answered for ``answer_timeout``.
+    """
+
+    count: int = field(default=1, metadata=_read(Whole(1, 64)))
+    answer_timeout: float = field(default=10.0, metadata=_read(Seconds(1.0, 5 * _MINUTE)))
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings, checked. ``file`` is where they came from, if from a file."""
 
@@ -188,6 +200,7 @@ class Config:
     logs: LogsConfig
     metrics: MetricsConfig
     control: ControlConfig
+    workers: WorkersConfig
     file: Path | None = None
 
 
@@ -200,4 +213,5 @@ SECTIONS: dict[str, type[Any]] = {
     "logs": LogsConfig,
     "metrics": MetricsConfig,
     "control": ControlConfig,
+    "workers": WorkersConfig,
 }

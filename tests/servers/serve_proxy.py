@@ -12,28 +12,33 @@ import sys
 from pathlib import Path
 
 from proxy.app import App, serve
-from proxy.config import load_config
+from proxy.config import read_config
 from proxy.gateway.loop import SessionLoop
 from proxy.logs import configure
+from proxy.workers.supervisor import Supervisor
 
 
 def main() -> None:
     """Serve until SIGTERM."""
-    config = load_config(Path(sys.argv[1]), os.environ)
+    config, text = read_config(Path(sys.argv[1]), os.environ)
     ready = Path(sys.argv[2])
     configure("json", config.logs.level)
 
-    def started(app: App) -> None:
-        ports = {
-            "listeners": [listener.port for listener in app.listeners],
-            "metrics": app.metrics_port,
-        }
+    def tell(listeners: list[int], metrics: int) -> None:
+        ports = {"listeners": listeners, "metrics": metrics}
         written = ready.with_suffix(".new")
         written.write_text(json.dumps(ports))
         written.rename(ready)
 
-    with asyncio.Runner(loop_factory=SessionLoop) as runner:
-        runner.run(serve(config, started=started))
+    def started(app: App) -> None:
+        tell([listener.port for listener in app.listeners], app.metrics_port)
+
+    if config.workers.count > 1:
+        supervisor = Supervisor(Path(sys.argv[1]), config, text)
+        asyncio.run(supervisor.run(lambda it: tell(it.ports, it.metrics_port)))
+    else:
+        with asyncio.Runner(loop_factory=SessionLoop) as runner:
+            runner.run(serve(config, started=started))
 
 
 if __name__ == "__main__":
