@@ -154,7 +154,9 @@ class App:
         for listener in self.listeners:
             listener.stop()
         if patience:
-            await self.live.ease(_STOPPING, patience)
+            await self.live.ease(
+                _STOPPING, patience, lambda: any(one.session_count for one in self.listeners)
+            )
         self.live.drain_refusal = _STOPPING
         with suppress(TimeoutError):
             await self.live.drain(_STOPPING, max(self.config.limits.drain_deadline - patience, 0.0))

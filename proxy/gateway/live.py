@@ -32,7 +32,7 @@ SWEEP_SECONDS = 1.0
 # How long a data source may take to note that a statement is to be stopped.
 STOP_SECONDS = 5.0
 # A session that has done nothing for so long is between two uses, not within one.
-REST_SECONDS = 1.0
+REST_SECONDS = 2.0
 # Between two looks at which sessions rest.
 _LOOK_SECONDS = 0.25
 
@@ -287,14 +287,15 @@ class LiveSessions:
             self.cut(session, refusal)
         return len(meant)
 
-    async def ease(self, refusal: Refusal, seconds: float) -> None:
-        """Let sessions go that rest, for so long, and leave those in use to end by themselves.
+    async def ease(self, refusal: Refusal, seconds: float, is_busy: Callable[[], bool]) -> None:
+        """Let sessions go that rest, and leave those in use to end by themselves.
 
-        For a worker that has a successor: who has just logged in still gets an answer.
+        While ``is_busy`` says so, and for at most so long. For a worker that has a successor:
+        who has just logged in, or is about to, still gets an answer.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._sessions:
+                while is_busy():
                     now = monotonic()
                     for session in self:
                         if now - session.relay.active >= REST_SECONDS:

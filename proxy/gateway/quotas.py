@@ -272,8 +272,9 @@ class Meter:
         elif size > self.size:
             rule, words = "limits.result_bytes", f"{self.size} bytes"
         else:
+            # What is left was asked before the last piece of the answer, which this ends.
             left_rows, _ = self.left()
-            rule = "limits.rows_per_day" if left_rows == 0 else "limits.bytes_per_day"
+            rule = "limits.rows_per_day" if rows > left_rows else "limits.bytes_per_day"
             words = f"the end of the day's {_thing(rule)}"
         self._rule = rule
         self.cut_at = self._quotas.now()

@@ -131,6 +131,15 @@ def test_a_cut_names_its_rule_is_counted_and_told_once():
     assert dict(hands.metrics.policy_refusals.read())["limits"] == 2
 
 
+def test_a_cut_in_the_middle_of_a_piece_names_the_limit_that_cut_it():
+    hands = Hands()
+    meter = hands.meter(("w1", Limits(rows_per_day=10)))
+    other = hands.meter(("w2", Limits(bytes_per_day=1000)))
+    # Nothing of the piece at hand has been accounted for.
+    assert "(limits.rows_per_day)" in meter.cut(11, 50).public
+    assert "(limits.bytes_per_day)" in other.cut(11, 1001).public
+
+
 def test_sessions_of_a_minute_are_counted():
     hands = Hands()
     hands.quotas.admit("w1", 1)

@@ -1,12 +1,20 @@
-"""Sessions at every worker: the kernel gives a connection to any, so one asks until it has."""
+"""Sessions at every worker, and the workers' processes.
+
+The kernel gives a connection to any worker, so one asks until one has what one wants.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from tests.conformance.driver import Session
 from tests.conformance.office import Office
+from tests.servers.proxy import ProxyServer
+from tests.servers.waiting import wait_until
 
 # Two hundred connections that all hash to one of two sockets: one in 2**199.
 _MOST = 200
@@ -37,3 +45,35 @@ def session_elsewhere(office: Office, seat: int) -> Iterator[Session]:
             return
         session.close()
     raise AssertionError("every connection went to one worker")
+
+
+def events(proxy: ProxyServer, name: str) -> list[dict[str, object]]:
+    """The lines of its log that tell of something."""
+    lines = [json.loads(line) for line in proxy.log_text().splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == name]
+
+
+def pids(proxy: ProxyServer) -> dict[int, int]:
+    """The process of every seat's newest worker, as the log tells them."""
+    return {
+        int(str(line["worker"])): int(str(line["pid"])) for line in events(proxy, "worker started")
+    }
+
+
+def signal_worker(proxy: ProxyServer, seat: int, number: signal.Signals) -> None:
+    """Send a signal to the worker of a seat."""
+    os.kill(pids(proxy)[seat], number)
+
+
+def wait_for_workers(proxy: ProxyServer, count: int) -> None:
+    """Until so many workers serve, and none drains or starts."""
+
+    def is_so() -> bool:
+        samples = proxy.metrics()
+        found = {state: samples[f"workers{{state={state}}}"] for state in _STATES}
+        return found == {"starting": 0, "ready": count, "draining": 0}
+
+    wait_until(is_so, within=40, what=f"{count} workers to serve")
+
+
+_STATES = ("starting", "ready", "draining")
