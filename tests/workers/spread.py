@@ -9,9 +9,9 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
-from tests.conformance.driver import Session
+from tests.conformance.driver import Session, Told
 from tests.conformance.office import Office
 from tests.servers.proxy import ProxyServer
 from tests.servers.waiting import wait_until
@@ -45,6 +45,19 @@ def session_elsewhere(office: Office, seat: int) -> Iterator[Session]:
             return
         session.close()
     raise AssertionError("every connection went to one worker")
+
+
+def session_when_free(office: Office) -> Session:
+    """A session, as soon as there is a place: a client knows of its end before the proxy does."""
+    found: list[Session] = []
+
+    def is_open() -> bool:
+        with suppress(Told):
+            found.append(office.session())
+        return bool(found)
+
+    wait_until(is_open, what="a place to be free")
+    return found[0]
 
 
 def events(proxy: ProxyServer, name: str) -> list[dict[str, object]]:
