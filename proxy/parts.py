@@ -6,9 +6,11 @@ Knows the configuration and what each part wants of it; starts nothing by itself
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -50,6 +52,17 @@ async def open_store(config: Config) -> Store:
     if isinstance(location, SqliteLocation) and not location.path.exists():
         raise StoreUnusable(f"there is no store at {location.path}; `accode-proxy init` makes one")
     return await Store.open(config.store.url)
+
+
+MOST_WORKERS = 64
+"""The most that ``workers.count`` may say."""
+
+
+def with_workers(config: Config, wanted: int | None = None) -> Config:
+    """The configuration with a number of workers: ``wanted``, or its own; 0 is the cores."""
+    count = config.workers.count if wanted is None else wanted
+    count = count or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    return replace(config, workers=replace(config.workers, count=count))
 
 
 def audit_settings(config: AuditConfig, folder: Path | None = None) -> AuditSettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from proxy import logs
 from proxy.commands.frame import Command, CommandError, Invocation, everywhere
 from proxy.config import Config
 from proxy.gateway.loop import SessionLoop
+from proxy.parts import MOST_WORKERS, with_workers
 from proxy.preflight import examine, raise_descriptor_limit
 
 
@@ -25,8 +25,8 @@ from proxy.preflight import examine, raise_descriptor_limit
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, 64),
-    help="Processes that serve together.  [default: workers.count]",
+    type=click.IntRange(0, MOST_WORKERS),
+    help="Processes that serve together; 0: one for each core.  [default: workers.count]",
 )
 @everywhere
 def serve(invocation: Invocation, workers: int | None) -> None:
@@ -36,8 +36,7 @@ def serve(invocation: Invocation, workers: int | None) -> None:
     lets the old ones drain; no connection is refused.
     """
     config, text = invocation.read_config()
-    if workers is not None:
-        config = replace(config, workers=replace(config.workers, count=workers))
+    config = with_workers(config, workers)
     if config.workers.count > 1:
         logs.configure(config.logs.format, config.logs.level)
         raise_descriptor_limit(config)

@@ -34,6 +34,7 @@ from proxy.workers.desk import Past
 from proxy.workers.enquiries import Enquiries, new_registry
 from proxy.workers.link import LinkError
 from proxy.workers.member import Member, State, WorkerFailed
+from vault import harden_process
 
 log = structlog.get_logger("supervisor")
 
@@ -101,6 +102,8 @@ class Supervisor:
 
         Raises PortError, ControlError, WorkerFailed: each one clear sentence.
         """
+        # The store's password may be in its configuration.
+        harden_process()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)

@@ -22,11 +22,11 @@ ENVIRONMENT = {
 class Served:
     """A running ``accode-proxy serve`` and what it logged so far."""
 
-    def __init__(self, line: CommandLine, log: Path) -> None:
+    def __init__(self, line: CommandLine, log: Path, *arguments: str) -> None:
         self.log = log
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*PROGRAM, "serve", "--config", str(line.file)],
+                [*PROGRAM, "serve", "--config", str(line.file), *arguments],
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
                 env=ENVIRONMENT,
@@ -54,8 +54,8 @@ class Served:
 
 
 @contextmanager
-def serving(line: CommandLine) -> Iterator[Served]:
-    served = Served(line, line.folder / "stderr.log")
+def serving(line: CommandLine, *arguments: str) -> Iterator[Served]:
+    served = Served(line, line.folder / "stderr.log", *arguments)
     try:
         wait_until(lambda: served.has("listening"), what="the proxy to listen")
         yield served

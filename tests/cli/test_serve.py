@@ -21,10 +21,10 @@ def free_port() -> int:
         return port
 
 
-def refused(line: CommandLine) -> str:
+def refused(line: CommandLine, *arguments: str) -> str:
     """Start a proxy that must not start: exit code 1 and one sentence, and no traceback."""
     done = subprocess.run(
-        [*PROGRAM, "serve", "--config", str(line.file)],
+        [*PROGRAM, "serve", "--config", str(line.file), *arguments],
         capture_output=True,
         timeout=30,
         check=False,
@@ -53,6 +53,46 @@ def test_it_serves_until_it_is_told_to_stop_and_leaves_a_whole_log(finance: Comm
         if r["class_uid"] == 6002 and "chain" not in r["unmapped"]
     ]
     assert lifecycle == [3, 4]
+
+
+def test_several_workers_are_one_proxy_to_the_command_line(finance: CommandLine):
+    with serving(finance, "--workers", "2") as served:
+        assert finance.ok("session", "list").strip() == "There are no open sessions."
+        assert "no session" in finance.refused("session", "kill", "12345", "--yes")
+        token = finance.value("token", "create", "finance")
+        finance.ok("token", "revoke", "finance", token["id"], "--yes")
+        finance.ok("audit", "verify")
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(20) == 0
+    events = [entry["event"] for entry in served.events()]
+    assert events.count("worker started") == 2
+    assert events[-1] == "stopped"
+    shown = finance.ok("audit", "verify")
+    assert shown.count("Intact: ") == 2
+    newest = shown.split("worker-1: Newest: ")[1].split()[0]
+    assert newest.startswith("worker-1/")
+    finance.ok("audit", "verify", "--expect", newest)
+    wrong = newest.split(":")[0] + ":" + "0" * 64
+    sentence = finance.refused("audit", "verify", "--expect", wrong)
+    assert sentence.startswith("The audit log is damaged: worker-1: ")
+    value = finance.value("audit", "verify")
+    assert value["is_intact"] is True
+    assert list(value["chains"]) == ["worker-1"]
+
+
+@pytest.mark.parametrize("name", ["keys/local.key", "data/accode.db"])
+def test_what_keeps_a_worker_from_starting_keeps_the_proxy_from_it(line: CommandLine, name: str):
+    (line.folder / name).chmod(0o644)
+    sentence = refused(line, "--workers", "2")
+    assert "its mode must be 0600" in sentence
+    assert name in sentence
+
+
+def test_a_second_proxy_of_several_workers_is_refused(line: CommandLine):
+    with serving(line, "--workers", "2"):
+        sentence = refused(line, "--workers", "2")
+        assert "Another proxy with this configuration is running" in sentence
+        assert "in use by another process" in refused(line)
 
 
 def test_while_it_runs_the_command_line_hands_it_the_records(line: CommandLine):

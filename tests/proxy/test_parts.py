@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from proxy.parts import (
     readiness_of,
     scan_limits,
     store_file,
+    with_workers,
 )
 from proxy.store.errors import StoreUnusable
 
@@ -79,3 +81,11 @@ def test_readiness_is_a_sentence_for_each_thing_that_is_wrong():
         is_draining=lambda: True,
     )
     assert all((probe() or "").endswith(".") for probe in unready.values())
+
+
+def test_no_number_of_workers_is_one_for_each_core(tmp_path: Path):
+    cores = len(os.sched_getaffinity(0))
+    assert config(tmp_path).workers.count == 1
+    assert with_workers(config(tmp_path, workers={"count": 0})).workers.count == min(cores, 64)
+    assert with_workers(config(tmp_path, workers={"count": 3})).workers.count == 3
+    assert with_workers(config(tmp_path, workers={"count": 3}), 5).workers.count == 5

@@ -15,12 +15,14 @@ from proxy.app import App, serve
 from proxy.config import read_config
 from proxy.gateway.loop import SessionLoop
 from proxy.logs import configure
+from proxy.parts import with_workers
 from proxy.workers.supervisor import Supervisor
 
 
 def main() -> None:
     """Serve until SIGTERM."""
     config, text = read_config(Path(sys.argv[1]), os.environ)
+    config = with_workers(config)
     ready = Path(sys.argv[2])
     configure("json", config.logs.level)
 
