@@ -8,7 +8,8 @@ The map of this package:
 ``reach``       the other workers' sessions, as one of them stops them
 ``tally``       the metrics of all workers as one proxy's
 ``member``      a worker, as the supervisor sees it
-``supervisor``  the parent: keeps the sockets, replaces who dies, rolls, drains
+``fleet``       all workers: started, watched, replaced, let go
+``supervisor``  the parent: keeps the sockets, hears the signals, reloads, drains
 ``enquiries``   what is asked of the proxy as a whole: control socket, metrics, readiness
 ``program``     a worker's own program
 

@@ -24,7 +24,7 @@ from proxy.workers.member import Member, State
 from proxy.workers.tally import Tally, dump
 
 if TYPE_CHECKING:
-    from proxy.workers.supervisor import Supervisor
+    from proxy.workers.fleet import Fleet
 
 _PREFIX = "accode_proxy_"
 # As many as a proxy of one process lists.
@@ -37,10 +37,11 @@ _PASS_SECONDS = 10.0
 
 
 class Enquiries:
-    """Answers for all workers."""
+    """Answers for all workers: ``fleet`` is given once it is there."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+    fleet: Fleet
+
+    def __init__(self) -> None:
         self._tally = Tally()
         self._own = CollectorRegistry(auto_describe=False)
         ProcessCollector(namespace="accode_proxy", registry=self._own)
@@ -48,7 +49,7 @@ class Enquiries:
     @property
     def _serving(self) -> list[Member]:
         """Every worker that may have sessions."""
-        return [one for one in self._supervisor.members if one.state is not State.STARTING]
+        return [one for one in self.fleet.members if one.state is not State.STARTING]
 
     # -- the control socket -------------------------------------------------------------------
 
@@ -99,8 +100,11 @@ class Enquiries:
 
     # -- between workers ------------------------------------------------------------------------
 
-    def pass_on(self, verb: str) -> Handler:
-        """What one worker wants of another, which it names by its seat."""
+    def between_workers(self) -> dict[str, Handler]:
+        """What one worker may want of another, which it names by its seat."""
+        return {verb: self._pass_on(verb) for verb in ("kill", "cancel")}
+
+    def _pass_on(self, verb: str) -> Handler:
 
         async def ask(arguments: dict[str, Any]) -> object:
             seat = arguments.pop("seat")
@@ -119,7 +123,7 @@ class Enquiries:
         def current() -> list[Member]:
             return [
                 slot.member
-                for slot in list(self._supervisor.slots)
+                for slot in list(self.fleet.slots)
                 if slot.member is not None and slot.member.state is State.READY
             ]
 
@@ -135,7 +139,7 @@ class Enquiries:
             return ask
 
         def draining() -> str | None:
-            if self._supervisor.is_stopping:
+            if self.fleet.is_stopping:
                 return "The proxy is stopping and takes no new sessions."
             return None
 
@@ -157,12 +161,12 @@ class Enquiries:
         merged = self._tally.merged([*(one.metrics for one in members), dump(self._own)])
         states = GaugeMetricFamily(_PREFIX + "workers", "Workers by state.", labels=["state"])
         for state in State:
-            count = sum(one.state is state for one in self._supervisor.members)
+            count = sum(one.state is state for one in self.fleet.members)
             states.add_metric([state], count)
         restarts = CounterMetricFamily(
             _PREFIX + "worker_restarts",
             "Workers started because one had died.",
-            value=self._supervisor.restarts,
+            value=self.fleet.restarts,
         )
         return [*merged, states, restarts]
 

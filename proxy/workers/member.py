@@ -61,6 +61,8 @@ class Member:
         self.accepting: frozenset[int] = frozenset()
         """The slots it was last told to take connections of."""
         self.metrics: Dump = []
+        self.drain_seconds = 0.0
+        """How long it may drain, by its own configuration."""
         self.deadline = 0.0
         """By when it must be gone, once it drains."""
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -108,6 +110,13 @@ class Member:
         """As ``subprocess`` has it: below 0 it is the signal that ended it."""
         return self._process.returncode
 
+    def fail(self, sentence: str) -> None:
+        """It cannot start, if it has not."""
+        if not self.ready.done():
+            self.ready.set_exception(WorkerFailed(sentence))
+            # Whoever started it asks, or has given it up.
+            self.ready.exception()
+
     def answers(self, within: float) -> bool:
         """Whether it serves and has answered lately."""
         return self.state is State.READY and monotonic() - self.answered <= within
@@ -122,10 +131,7 @@ class Member:
         os.close(self._descriptor)
         # Its end was announced, so this does not wait.
         self._process.wait()
-        if not self.ready.done():
-            self.ready.set_exception(WorkerFailed(f"a worker ended at its start ({self.how()})"))
-            # Whoever started it asks, or has given it up.
-            self.ready.exception()
+        self.fail(f"a worker ended at its start ({self.how()})")
         self.gone.set()
         self._on_gone(self)
 
