@@ -16,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from protocols.interface import CancelArrival
 from proxy import logs
 from proxy.app import App, Post, running, settle_garbage
@@ -26,6 +24,7 @@ from proxy.audit.crosscheck import checkpoints
 from proxy.audit.events import chains_seen
 from proxy.config import Config, config_from_text
 from proxy.control import ControlError, Handler
+from proxy.gateway.loop import SessionLoop
 from proxy.metrics import new_registry
 from proxy.parts import open_vault, recover_chains
 from proxy.preflight import examine, raise_descriptor_limit
@@ -235,7 +234,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logs.configure()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=SessionLoop) as runner:
         runner.get_loop().set_exception_handler(logs.loop_exception_handler)
         code = runner.run(_main(int(sys.argv[1])))
     sys.exit(code)

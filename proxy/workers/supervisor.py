@@ -101,8 +101,10 @@ class Supervisor:
     def _bind(self, config: Config) -> list[Slot]:
         """A group of sockets for each listener, one for each slot. Raises PortError."""
         groups: list[list[socket.socket]] = []
-        for listener in config.listeners:
-            group = bind_group(listener.host, listener.port, "listeners", config.workers.count)
+        for number, listener in enumerate(config.listeners):
+            group = bind_group(
+                listener.host, listener.port, f"listeners.{number}", config.workers.count
+            )
             self._sockets += group
             groups.append(group)
         self.ports = [address_of(group[0])[1] for group in groups]
