@@ -251,7 +251,7 @@ def test_a_port_that_workers_share_is_taken_for_everybody_else(
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f"Error: Listeners.0 cannot listen on 127.0.0.1:{office.proxy.port}: "
+        f"Error: listeners.0 cannot listen on 127.0.0.1:{office.proxy.port}: "
         "another program has taken the port; set listeners.0.port to another."
     )
     for _ in range(MANY):
