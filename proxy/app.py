@@ -39,7 +39,7 @@ from proxy.gateway.loop import session_poller
 from proxy.gateway.probe import ProbeResult, probe
 from proxy.gateway.quotas import Quotas
 from proxy.gateway.revoke import Revoker
-from proxy.gateway.session import Door, Rooms
+from proxy.gateway.rooms import Door, Rooms
 from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Upstreams
 from proxy.gateway.zstd import Zstd
