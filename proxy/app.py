@@ -36,6 +36,7 @@ from proxy.gateway.judge import Verdicts
 from proxy.gateway.listener import Connections, Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.loop import session_poller
+from proxy.gateway.pooling import Pools
 from proxy.gateway.probe import ProbeResult, probe
 from proxy.gateway.quotas import Quotas
 from proxy.gateway.revoke import Revoker
@@ -181,9 +182,14 @@ async def running(config: Config) -> AsyncIterator[App]:
             config.limits.connect_timeout,
             poller,
         )
+        pools = Pools(upstreams, authenticator, metrics, os.urandom)
+        pools.start()
+        stack.push_async_callback(pools.stop)
+        directory.on_change(pools.changed)
         rooms = Rooms(
             authenticator=authenticator,
             upstreams=upstreams,
+            pools=pools,
             cancels=Cancels(live, metrics),
             live=live,
             audit=audit,

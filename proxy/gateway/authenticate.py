@@ -13,7 +13,7 @@ from protocols.errors import Reason, Refusal
 from protocols.interface import Arrival, ClientLeg, Entropy
 from proxy.directory import Directory, WorkspaceEntry, fake_verifiers
 from proxy.store.errors import StoreUnavailable
-from proxy.store.records import Source, Token
+from proxy.store.records import Source, Token, Workspace
 from proxy.store.validate import is_name
 
 
@@ -64,6 +64,19 @@ class Authenticator:
         if entry is None or token is None or not entry.workspace.is_active:
             return None
         return Authenticated(entry, token)
+
+    async def is_current(self, workspace: Workspace, source: Source) -> bool:
+        """Whether both are as the store has them now, and the workspace may be used.
+
+        Raises Refusal (STORE_UNAVAILABLE).
+        """
+        entry = await self._entry(workspace.name)
+        if entry is None or entry.workspace != workspace or not workspace.is_active:
+            return False
+        try:
+            return await self._directory.source(workspace.id, source.name) == source
+        except StoreUnavailable as error:
+            raise _unavailable(error) from None
 
     async def source(self, authenticated: Authenticated, name: str) -> Source | None:
         """The workspace's source of that name; only for who has proved a token."""

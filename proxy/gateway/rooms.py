@@ -12,6 +12,7 @@ from proxy.gateway.cancel import Cancels
 from proxy.gateway.judge import Verdicts
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.poller import Poller
+from proxy.gateway.pooling import Pools
 from proxy.gateway.quotas import Quotas
 from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Upstreams
@@ -34,6 +35,7 @@ class Rooms:
 
     authenticator: Authenticator
     upstreams: Upstreams
+    pools: Pools
     cancels: Cancels
     live: LiveSessions
     audit: AuditLog

@@ -25,6 +25,7 @@ from proxy.gateway.deadline import Deadline
 from proxy.gateway.judge import Judge
 from proxy.gateway.layer import Layer, layers
 from proxy.gateway.live import STOP_SECONDS, LiveSession
+from proxy.gateway.pooling import Lease
 from proxy.gateway.record import JudgedRecorder, LimitedRecorder, MeteredRecorder
 from proxy.gateway.relay import Relay
 from proxy.gateway.rooms import Door, Rooms
@@ -79,8 +80,7 @@ class Serving:
             grant, source = await admission.grant()
             context = self._context(source)
             admitted = await admission.admit(grant, source)
-            started = monotonic()
-            opened = await rooms.upstreams.open(
+            lease = await rooms.pools.acquire(
                 self._door.protocol,
                 self._proved.entry.workspace,
                 source,
@@ -88,7 +88,6 @@ class Serving:
                 context,
                 admitted.rules,
             )
-            rooms.metrics.connect_seconds.observe(monotonic() - started)
         except Refusal as refusal:
             rooms.audit.record(
                 session_failed(
@@ -99,27 +98,33 @@ class Serving:
                 )
             )
             raise
+        opened = lease.opened
         try:
             context = replace(
                 context,
                 upstream_leg=AuditLeg(opened.channel.tls_version, opened.channel.cipher),
                 server_version=opened.upstream.server_version,
             )
-            event = session_opened(context, auth_method=opened.upstream.method)
-            if source.credential is None:
+            event = session_opened(
+                context,
+                auth_method=opened.upstream.method,
+                connection=lease.id,
+                is_reused=lease.is_reused,
+            )
+            if source.credential is None or lease.is_reused:
+                # No record of the credential's use has been waited for.
                 await rooms.audit.record_durably(event)
             else:
                 rooms.audit.record(event)
             recorder = self._recorder(admitted, context)
-        except BaseException:
-            opened.channel.abandon()
-            raise
-        await self._serve(admitted, opened, recorder, context)
+            await self._serve(admitted, lease, recorder, context)
+        finally:
+            lease.end()
 
     async def _serve(
         self,
         admitted: Admitted,
-        opened: Opened,
+        lease: Lease,
         recorder: MeteredRecorder,
         context: SessionContext,
     ) -> None:
@@ -129,7 +134,7 @@ class Serving:
         relay = Relay(
             self._door.protocol.scanner(
                 self._arrival,
-                opened.upstream,
+                lease.opened.upstream,
                 recorder,
                 rooms.scan_limits,
                 rooms.live.killer(source.workspace_id, source.id),
@@ -138,8 +143,9 @@ class Serving:
             rooms.audit,
             rooms.metrics,
         )
+        relay.keep = lease.keep
         try:
-            word = await self._relay(admitted, opened, relay, recorder, context)
+            word = await self._relay(admitted, lease, relay, recorder, context)
         except asyncio.CancelledError:
             word = "the proxy stopped"
             raise
@@ -158,14 +164,14 @@ class Serving:
     async def _relay(
         self,
         admitted: Admitted,
-        opened: Opened,
+        lease: Lease,
         relay: Relay,
         recorder: MeteredRecorder,
         context: SessionContext,
     ) -> str:
         """From the welcome to the end; returns why it ended."""
         rooms, arrival, visitor = self._rooms, self._arrival, self._visitor
-        protocol, source = self._door.protocol, admitted.source
+        protocol, source, opened = self._door.protocol, admitted.source, lease.opened
         live = LiveSession(
             id=visitor.id,
             key=visitor.key,
@@ -180,8 +186,10 @@ class Serving:
             started=monotonic(),
             started_at=rooms.clock(),
             relay=relay,
-            stop_statement=rooms.upstreams.stopper(
-                protocol, self._proved.entry.workspace, source, opened, context
+            stop_statement=lease.guarded(
+                rooms.upstreams.stopper(
+                    protocol, self._proved.entry.workspace, source, opened, context
+                )
             ),
             is_encrypted=arrival.is_encrypted,
             is_local=ip_address(visitor.ip).is_loopback,
@@ -204,7 +212,6 @@ class Serving:
             return await relay.finished
         except BaseException:
             relay.abort()
-            opened.channel.abandon()
             raise
         finally:
             rooms.live.remove(live)

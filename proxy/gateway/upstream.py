@@ -49,9 +49,12 @@ DERIVED_LIMIT = 4_096
 MAX_ITERATIONS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opened:
-    """A data source that let us in. ``address`` is where cancel requests go."""
+    """A data source that let us in. ``address`` is where cancel requests go.
+
+    ``upstream`` is another one after each reset.
+    """
 
     channel: SocketChannel
     upstream: Upstream
@@ -87,20 +90,11 @@ class Upstreams:
         self._contexts: OrderedDict[tuple[str, int, int], UpstreamTls | NoTls] = OrderedDict()
         self._derived: OrderedDict[tuple[str, int, bytes, int], bytes] = OrderedDict()
 
-    async def open(
-        self,
-        protocol: WireProtocol,
-        workspace: Workspace,
-        source: Source,
-        arrival: Arrival | None,
-        context: SessionContext,
-        rules: SessionRules | None = None,
-    ) -> Opened:
-        """Open a source for a session that was granted it; None: for no client.
+    def check(self, protocol: WireProtocol, workspace: Workspace, source: Source) -> None:
+        """Whether the source may be used now, by all that is known without asking it.
 
-        ``rules`` are what the database session must be before anybody uses it.
-
-        Raises Refusal with a public sentence that tells no more than the tenant knows.
+        For each session, also for one that gets a connection which is open already. Raises
+        Refusal.
         """
         if source.engine != protocol.engine:
             raise Refusal(
@@ -113,12 +107,32 @@ class Upstreams:
         refusal = check_upstream((workspace.policy, source.policy), source.place, now=self._clock())
         if refusal is not None:
             raise refusal
+
+    async def open(
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        arrival: Arrival | None,
+        context: SessionContext,
+        rules: SessionRules | None = None,
+        *,
+        is_kept: bool = False,
+    ) -> Opened:
+        """Open a source for a session that was granted it; None: for no client.
+
+        ``rules`` are what the database session must be before anybody uses it. ``is_kept``:
+        the connection is for others after it.
+
+        Raises Refusal with a public sentence that tells no more than the tenant knows.
+        """
+        self.check(protocol, workspace, source)
         egress = narrowed(self._rules, workspace.policy, source.policy)
         try:
             async with asyncio.timeout(self._timeout):
                 sock = await dial(source.host, source.port, egress, self._resolve)
                 return await self._log_in(
-                    sock, protocol, workspace, source, arrival, context, rules
+                    sock, protocol, workspace, source, arrival, context, rules, is_kept
                 )
         except TimeoutError:
             raise Refusal(
@@ -164,6 +178,7 @@ class Upstreams:
         arrival: Arrival | None,
         context: SessionContext,
         rules: SessionRules | None,
+        is_kept: bool,
     ) -> Opened:
         channel: SocketChannel | None = None
         try:
@@ -187,6 +202,7 @@ class Upstreams:
                 detail=None if arrival is None else arrival.detail,
                 rules=rules,
                 compression=source.compression,
+                is_kept=is_kept,
             )
             upstream = await protocol.connect(channel, login, self._derive(source), self._entropy)
             return Opened(channel, upstream, address, tls)
