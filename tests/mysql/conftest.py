@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from proxy.store import (
+    PoolSettings,
     SealedCredential,
     Store,
     TlsSettings,
@@ -147,6 +148,7 @@ def add_source(
     tls: TlsSettings | None = None,
     methods: frozenset[str] | None = None,
     compression: str = "",
+    pooling: PoolSettings | None = None,
 ) -> None:
     """A source named after the account; what else is given stands in for what it says.
 
@@ -168,6 +170,7 @@ def add_source(
             tls=tls,
             auth_methods=methods or methods_of(entry),
             compression=compression,
+            pooling=pooling or PoolSettings(),
         )
         secrets: dict[str, Any] = {}
         if password or entry.password:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,17 +19,12 @@ SOURCE = "orders"
 POOLED = PoolSettings(mode="session")
 
 
-class PooledSource(Tenant):
-    """A workspace, its token, and its pooled source ``orders``."""
+class Pooled(Tenant, ABC):
+    """A workspace and its token; its source ``orders`` is pooled, whatever its protocol."""
 
-    def __init__(
-        self, proxy: ProxyServer, server: PostgresServer, name: str, **source: Any
-    ) -> None:
-        super().__init__(proxy, name)
-        self.server = server
-        pooling = source.pop("pooling", POOLED)
-        self.source = proxy.add_source(name, SOURCE, server, pooling=pooling, **source)
-        self.catch_up()
+    @abstractmethod
+    def can_connect(self) -> bool:
+        """Whether the newest token works."""
 
     def catch_up(self) -> None:
         """Until the proxy has seen every change so far, which empties pools when it is seen.
@@ -36,31 +32,10 @@ class PooledSource(Tenant):
         It has the workspace's tokens in memory: a newer one works only when the news of it
         has come, and changes come in their order.
         """
-        self.connect().close()
+        assert self.can_connect()
         self.token = self.proxy.create_token(self.name)
-
-        def has_come() -> bool:
-            with suppress(psycopg.OperationalError):
-                self.connect().close()
-                return True
-            return False
-
-        wait_until(has_come, what="the proxy to see the changes")
+        wait_until(self.can_connect, what="the proxy to see the changes")
         self.settle()
-
-    @contextmanager
-    def session(self, **params: Any) -> Iterator[psycopg.Connection[Any]]:
-        """The same, closed as it is: the driver's own block would commit first."""
-        connection = self.connect(**params)
-        try:
-            yield connection
-        finally:
-            connection.close()
-
-    def connect(self, source: str = SOURCE, **params: Any) -> psycopg.Connection[Any]:
-        """A session through libpq, in autocommit."""
-        dsn = self.proxy.dsn(self.name, self.token, source, **params)
-        return psycopg.connect(dsn, autocommit=True)
 
     def settle(self) -> None:
         """Until every session is over, and its connection idle or closed."""
@@ -84,3 +59,37 @@ class PooledSource(Tenant):
     def requests(self, outcome: str) -> int:
         """How many sessions got a kept connection (hit), a new one (miss), or none (refused)."""
         return int(self.proxy.metrics()[f"pool_requests_total{{outcome={outcome}}}"])
+
+
+class PooledSource(Pooled):
+    """A workspace, its token, and its pooled source ``orders``."""
+
+    def __init__(
+        self, proxy: ProxyServer, server: PostgresServer, name: str, **source: Any
+    ) -> None:
+        super().__init__(proxy, name)
+        self.server = server
+        pooling = source.pop("pooling", POOLED)
+        self.source = proxy.add_source(name, SOURCE, server, pooling=pooling, **source)
+        self.catch_up()
+
+    def can_connect(self) -> bool:
+        """Whether the newest token works."""
+        with suppress(psycopg.OperationalError):
+            self.connect().close()
+            return True
+        return False
+
+    @contextmanager
+    def session(self, **params: Any) -> Iterator[psycopg.Connection[Any]]:
+        """The same, closed as it is: the driver's own block would commit first."""
+        connection = self.connect(**params)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def connect(self, source: str = SOURCE, **params: Any) -> psycopg.Connection[Any]:
+        """A session through libpq, in autocommit."""
+        dsn = self.proxy.dsn(self.name, self.token, source, **params)
+        return psycopg.connect(dsn, autocommit=True)
