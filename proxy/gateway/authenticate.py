@@ -73,17 +73,21 @@ class Authenticator:
         entry = await self._entry(workspace.name)
         if entry is None or entry.workspace != workspace or not workspace.is_active:
             return False
+        return await self.stored(workspace.id, source.name) == source
+
+    async def stored(self, workspace_id: str, name: str) -> Source | None:
+        """A source that somebody was granted before, as the store has it now.
+
+        Raises Refusal (STORE_UNAVAILABLE).
+        """
         try:
-            return await self._directory.source(workspace.id, source.name) == source
+            return await self._directory.source(workspace_id, name)
         except StoreUnavailable as error:
             raise _unavailable(error) from None
 
     async def source(self, authenticated: Authenticated, name: str) -> Source | None:
         """The workspace's source of that name; only for who has proved a token."""
-        try:
-            return await self._directory.source(authenticated.entry.workspace.id, name)
-        except StoreUnavailable as error:
-            raise _unavailable(error) from None
+        return await self.stored(authenticated.entry.workspace.id, name)
 
     async def _entry(self, name: str) -> WorkspaceEntry | None:
         try:

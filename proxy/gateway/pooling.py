@@ -21,7 +21,8 @@ from protocols.interface import Arrival, Entropy, SessionRules, WireProtocol
 from proxy.audit.context import SessionContext
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.pool import Pool, QueueFull, Ticket
-from proxy.gateway.upstream import Opened, Upstreams
+from proxy.gateway.rotation import wait_for_newer
+from proxy.gateway.upstream import CredentialRejected, Opened, Upstreams
 from proxy.metrics import Metrics, PoolClose, PoolState
 from proxy.store.records import Change, ChangeKind, Source, Workspace
 
@@ -81,6 +82,11 @@ class Lease:
     def id(self) -> str:
         """The connection's name in the log."""
         return self._connection.id
+
+    @property
+    def source(self) -> Source:
+        """The source as it was opened: perhaps with a newer credential than was asked for."""
+        return self._connection.source
 
     @property
     def opened(self) -> Opened:
@@ -199,8 +205,33 @@ class Pools:
         context: SessionContext,
         rules: SessionRules | None,
     ) -> Lease:
-        """A connection to a source that was granted: a kept one, or a new one. Raises Refusal."""
+        """A connection to a source that was granted: a kept one, or a new one.
+
+        Where the server no longer takes a credential that it took before, a newer one is
+        waited for. Raises Refusal.
+        """
         self._upstreams.check(protocol, workspace, source)
+        try:
+            return await self._acquire(protocol, workspace, source, arrival, context, rules)
+        except CredentialRejected:
+            if not self._upstreams.has_accepted(source):
+                raise
+            newer = await wait_for_newer(
+                source, lambda: self._authenticator.stored(workspace.id, source.name)
+            )
+            if newer is None:
+                raise
+        return await self._acquire(protocol, workspace, newer, arrival, context, rules)
+
+    async def _acquire(
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        arrival: Arrival,
+        context: SessionContext,
+        rules: SessionRules | None,
+    ) -> Lease:
         if source.pooling.mode == "off":
             opened = await self._open(protocol, workspace, source, arrival, context, rules)
             connection = self._connection(protocol, workspace, source, arrival, rules, opened)

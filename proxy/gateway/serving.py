@@ -29,6 +29,7 @@ from proxy.gateway.pooling import Lease
 from proxy.gateway.record import JudgedRecorder, LimitedRecorder, MeteredRecorder
 from proxy.gateway.relay import Relay
 from proxy.gateway.rooms import Door, Rooms
+from proxy.gateway.rotation import is_rotated
 from proxy.gateway.upstream import Opened
 from proxy.metrics import SessionState
 from proxy.store.records import Source
@@ -98,7 +99,8 @@ class Serving:
                 )
             )
             raise
-        opened = lease.opened
+        source, opened = lease.source, lease.opened
+        admitted = replace(admitted, source=source)
         try:
             context = replace(
                 context,
@@ -248,7 +250,8 @@ class Serving:
     async def _still_granted(self, source: Source) -> None:
         authenticator = self._rooms.authenticator
         again = await authenticator.again(self._arrival.workspace, self._proved.token.id)
-        if again is None or await authenticator.source(again, source.name) != source:
+        now = None if again is None else await authenticator.source(again, source.name)
+        if now is None or not (now == source or is_rotated(source, now)):
             raise Refusal(
                 Reason.SESSION_ENDED, "the session's rights have just changed; log in again"
             )

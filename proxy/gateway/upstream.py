@@ -45,8 +45,14 @@ from vault import UnsealError, Vault
 CONTEXT_LIMIT = 512
 # Derived SCRAM keys kept, 32 bytes each.
 DERIVED_LIMIT = 4_096
+# Credentials remembered that a server has accepted.
+ACCEPTED_LIMIT = 4_096
 # The largest PBKDF2 work a server may ask of us; PostgreSQL's default is 4,096.
 MAX_ITERATIONS = 100_000
+
+
+class CredentialRejected(Refusal):
+    """The data source's server did not accept the stored credential."""
 
 
 @dataclass(slots=True)
@@ -89,6 +95,7 @@ class Upstreams:
         self._clock = clock
         self._contexts: OrderedDict[tuple[str, int, int], UpstreamTls | NoTls] = OrderedDict()
         self._derived: OrderedDict[tuple[str, int, bytes, int], bytes] = OrderedDict()
+        self._accepted: OrderedDict[tuple[str, int, int], None] = OrderedDict()
 
     def check(self, protocol: WireProtocol, workspace: Workspace, source: Source) -> None:
         """Whether the source may be used now, by all that is known without asking it.
@@ -144,9 +151,13 @@ class Upstreams:
             ) from None
         except UpstreamRefused as error:
             # SQLSTATE class 28, in every protocol: invalid authorization specification.
+            told = protocol.explain(error)
             if error.code.startswith("28") and source.credential is not None:
                 self._metrics.credentials.add(Credential.REJECTED)
-            raise protocol.explain(error) from None
+                raise CredentialRejected(
+                    told.reason, told.public, told.private, code=told.code
+                ) from None
+            raise told from None
         except PeerViolation as violation:
             raise Refusal(
                 Reason.SOURCE_UNTRUSTED,
@@ -205,6 +216,7 @@ class Upstreams:
                 is_kept=is_kept,
             )
             upstream = await protocol.connect(channel, login, self._derive(source), self._entropy)
+            self._accept(source)
             return Opened(channel, upstream, address, tls)
         except BaseException:
             # Whatever ends it, a cancellation too: nobody else knows this connection.
@@ -212,6 +224,17 @@ class Upstreams:
                 channel.abandon()
             sock.close()
             raise
+
+    def has_accepted(self, source: Source) -> bool:
+        """Whether this process has logged in with exactly this credential before."""
+        return _credential(source) in self._accepted
+
+    def _accept(self, source: Source) -> None:
+        accepted = _credential(source)
+        self._accepted[accepted] = None
+        self._accepted.move_to_end(accepted)
+        if len(self._accepted) > ACCEPTED_LIMIT:
+            self._accepted.popitem(last=False)
 
     async def _use(
         self,
@@ -329,6 +352,10 @@ class Upstreams:
                 channel.abandon()
 
         return stop_as_user if protocol.cancels_as_user else stop
+
+
+def _credential(source: Source) -> tuple[str, int, int]:
+    return (source.id, source.password_version, source.client_key_version)
 
 
 def _encoded(pem: str | None) -> bytes | None:

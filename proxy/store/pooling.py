@@ -38,6 +38,7 @@ class PoolSettings:
 
 
 OFF = PoolSettings()
+POOLED = PoolSettings("session")
 
 
 def check(settings: PoolSettings) -> None:

@@ -49,7 +49,10 @@ STATE = {
     "a named lock": (["SELECT GET_LOCK('leaked', 0)"], "SELECT IS_USED_LOCK('leaked')"),
     "a mode": (["SET sql_mode = 'ANSI_QUOTES'"], "SELECT @@sql_mode"),
     "a time zone": (["SET time_zone = '+05:45'"], "SELECT @@time_zone"),
-    "a character set": (["SET NAMES latin1"], "SELECT @@character_set_client, @@collation_connection"),
+    "a character set": (
+        ["SET NAMES latin1"],
+        "SELECT @@character_set_client, @@collation_connection",
+    ),
     "results in another character set": (
         ["SET character_set_results = NULL"],
         "SELECT @@character_set_results",
@@ -60,7 +63,10 @@ STATE = {
         ["BEGIN", "INSERT INTO pool_rows VALUES (1)"],
         "SELECT count(*) FROM pool_rows",
     ),
-    "a read-only session": (["SET SESSION TRANSACTION READ ONLY"], "INSERT INTO pool_rows VALUES (2)"),
+    "a read-only session": (
+        ["SET SESSION TRANSACTION READ ONLY"],
+        "INSERT INTO pool_rows VALUES (2)",
+    ),
     "an isolation level": (
         ["SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"],
         "SHOW VARIABLES WHERE Variable_name IN ('tx_isolation', 'transaction_isolation')",
