@@ -31,6 +31,8 @@ log = structlog.get_logger("pool")
 RESET_SECONDS = 5.0
 """How long a reset may take. It is nobody's time but the connection's."""
 SWEEP_SECONDS = 1.0
+ROTATIONS = 2
+"""How many newer credentials one session tries."""
 YOUNGER = 0.1
 """The part of a connection's life time that is left out at random: those that were opened
 together are not closed together."""
@@ -207,21 +209,22 @@ class Pools:
     ) -> Lease:
         """A connection to a source that was granted: a kept one, or a new one.
 
-        Where the server no longer takes a credential that it took before, a newer one is
+        Where the server, which has let us in before, no longer does, a newer credential is
         waited for. Raises Refusal.
         """
         self._upstreams.check(protocol, workspace, source)
-        try:
-            return await self._acquire(protocol, workspace, source, arrival, context, rules)
-        except CredentialRejected:
-            if not self._upstreams.has_accepted(source):
-                raise
-            newer = await wait_for_newer(
-                source, lambda: self._authenticator.stored(workspace.id, source.name)
-            )
-            if newer is None:
-                raise
-        return await self._acquire(protocol, workspace, newer, arrival, context, rules)
+        left = ROTATIONS
+        while True:
+            try:
+                return await self._acquire(protocol, workspace, source, arrival, context, rules)
+            except CredentialRejected:
+                if left == 0 or not self._upstreams.has_accepted(source):
+                    raise
+                left -= 1
+                newer = await wait_for_newer(source, self._authenticator.stored)
+                if newer is None:
+                    raise
+                source = newer
 
     async def _acquire(
         self,

@@ -409,10 +409,15 @@ class Relay:
         self._client = self._plain_client = None
         if self._is_closing:
             self._finish_if_over()
-        elif self.keep is not None and self.scanner.has_outstanding and self._cutting is None:
-            self._leave()
-        else:
-            self._close(_BY_CLIENT)
+            return
+        if self.scanner.has_outstanding and self._cutting is None:
+            if self.keep is not None:
+                self._leave()
+                return
+            if not self.scanner.has_said_goodbye:
+                # A server notices a lost client only when it has something to say.
+                self.on_broken()
+        self._close(_BY_CLIENT)
 
     def source_is_gone(self) -> None:
         """The data source's connection is closed; what it said before is still sent."""

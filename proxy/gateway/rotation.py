@@ -17,8 +17,8 @@ NEWS_SECONDS = 1.5
 """How long to wait for a newer credential: the second that news may take, and a half."""
 LOOK_SECONDS = 0.05
 
-Stored = Callable[[], Awaitable[Source | None]]
-"""The source as the store has it now."""
+Stored = Callable[[str, str], Awaitable[Source | None]]
+"""A workspace's source of that name, as the store has it now."""
 
 
 def is_rotated(old: Source, new: Source) -> bool:
@@ -40,7 +40,7 @@ async def wait_for_newer(source: Source, stored: Stored) -> Source | None:
     try:
         async with asyncio.timeout(NEWS_SECONDS):
             while True:
-                found = await stored()
+                found = await stored(source.workspace_id, source.name)
                 if found is None:
                     return None
                 if found != source:

@@ -45,7 +45,7 @@ from vault import UnsealError, Vault
 CONTEXT_LIMIT = 512
 # Derived SCRAM keys kept, 32 bytes each.
 DERIVED_LIMIT = 4_096
-# Credentials remembered that a server has accepted.
+# Sources remembered whose server has accepted a credential.
 ACCEPTED_LIMIT = 4_096
 # The largest PBKDF2 work a server may ask of us; PostgreSQL's default is 4,096.
 MAX_ITERATIONS = 100_000
@@ -95,7 +95,7 @@ class Upstreams:
         self._clock = clock
         self._contexts: OrderedDict[tuple[str, int, int], UpstreamTls | NoTls] = OrderedDict()
         self._derived: OrderedDict[tuple[str, int, bytes, int], bytes] = OrderedDict()
-        self._accepted: OrderedDict[tuple[str, int, int], None] = OrderedDict()
+        self._accepted: OrderedDict[str, None] = OrderedDict()
 
     def check(self, protocol: WireProtocol, workspace: Workspace, source: Source) -> None:
         """Whether the source may be used now, by all that is known without asking it.
@@ -226,13 +226,12 @@ class Upstreams:
             raise
 
     def has_accepted(self, source: Source) -> bool:
-        """Whether this process has logged in with exactly this credential before."""
-        return _credential(source) in self._accepted
+        """Whether this process has logged in there before, whatever the credential was then."""
+        return source.id in self._accepted
 
     def _accept(self, source: Source) -> None:
-        accepted = _credential(source)
-        self._accepted[accepted] = None
-        self._accepted.move_to_end(accepted)
+        self._accepted[source.id] = None
+        self._accepted.move_to_end(source.id)
         if len(self._accepted) > ACCEPTED_LIMIT:
             self._accepted.popitem(last=False)
 
@@ -352,10 +351,6 @@ class Upstreams:
                 channel.abandon()
 
         return stop_as_user if protocol.cancels_as_user else stop
-
-
-def _credential(source: Source) -> tuple[str, int, int]:
-    return (source.id, source.password_version, source.client_key_version)
 
 
 def _encoded(pem: str | None) -> bytes | None:
