@@ -131,7 +131,9 @@ class _Conversation:
         values: list[bytes | None] = []
         for _ in range(count):
             length = reader.int32()
-            values.append(None if length == -1 else reader.take(max(length, 0)))
+            if length < -1:
+                raise reader.broken()
+            values.append(None if length == -1 else reader.take(length))
         reader.end()
         await self.done(b"SELECT 1")
         return values
