@@ -334,6 +334,7 @@ class Relay:
         try:
             self.scanner.from_server(data, clock())
         except PeerViolation:
+            self.keep = None
             self._close(_BY_CLIENT)
             return
         if not self.scanner.has_outstanding:
