@@ -8,6 +8,9 @@ The map of this room, in the order of a session's life:
 ``authenticate``  which workspace is this, and is its token good: once for all protocols
 ``dial``          resolve once, check every address, connect to the one that was checked
 ``upstream``      use the credential: audit, unseal, TLS, login at the data source
+``pool``          who gets which connection of a source, and when: decisions alone
+``pooling``       connections kept, reset, watched and handed on
+``rotation``      a credential that changes while sessions are being opened
 ``session``       a connection's life as a script: greet, authenticate, serve, refuse
 ``rooms``         what sessions work with
 ``admission``     grant, places and policy of a client that has proved its token

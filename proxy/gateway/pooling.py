@@ -241,13 +241,19 @@ class Pools:
             return Lease(connection, None, _nothing, is_reused=False)
         pool = self._pool(source)
         key = _key(protocol, source, arrival, rules)
-        ticket = await self._place(pool, key, source.pooling.queue_seconds)
-        if ticket.found is not None:
+        while True:
+            ticket = await self._place(pool, key, source.pooling.queue_seconds)
+            if ticket.found is None:
+                break
             connection = ticket.found.connection
             connection.opened.channel.watch(None)
-            self._move(connection, PoolState.ACTIVE)
-            self._metrics.pool_requests.add("hit")
-            return self._lease(pool, key, connection, is_reused=True)
+            if _is_alive(connection):
+                self._move(connection, PoolState.ACTIVE)
+                self._metrics.pool_requests.add("hit")
+                return self._lease(pool, key, connection, is_reused=True)
+            # It was when it was granted; who has waited was told of that a moment later.
+            self._part(connection, PoolClose.LOST)
+            pool.leave()
         self._metrics.pool_requests.add("miss")
         try:
             opened = await self._open(
@@ -392,7 +398,7 @@ class Pools:
                 "a connection could not be reset",
                 connection=connection.id,
                 source=connection.source.name,
-                reason=str(error) or type(error).__name__,
+                reason=_why(error),
             )
         except Exception:
             log.exception("a reset failed", connection=connection.id)
@@ -471,6 +477,15 @@ def _key(
         rules,
         protocol.session_settings(arrival),
     )
+
+
+def _why(error: Exception) -> str:
+    """For the log: nothing of it is the server's words."""
+    if isinstance(error, UpstreamRefused):
+        return f"the server refused it with {error.code or 'no code'}"
+    if isinstance(error, PeerViolation):
+        return str(error)
+    return type(error).__name__
 
 
 def _is_alive(connection: Connection) -> bool:

@@ -30,6 +30,9 @@ from tests.servers.unpacked import MARIADB, MYSQL, Unpacked
 from vault import Secret
 
 WORKSPACE = "drivers"
+POOLED = PoolSettings("session")
+POOLED_ACCOUNTS = ("ed25519", "sha2_pinned")
+"""Their sources are pooled: of the routes those in the clear."""
 # Of each server the account that drivers use directly: few know ed25519, which is why some
 # log in through a proxy that does.
 DIRECT = {MachineMariadb: "native", NewMariadb: "native", MysqlServer: "sha2"}
@@ -227,7 +230,9 @@ def enter(
             proxy = ProxyServer(server_folder / f"{name}-proxy", certificates, listener=listener)
             made[name] = Entrance(proxy.start(), server, proxy.create_workspace(WORKSPACE))
             for account in server.accounts:
-                add_source(proxy, WORKSPACE, server, account.name)
+                # Of a pool's connection a test is seldom the first client.
+                pooling = POOLED if account.name in POOLED_ACCOUNTS else None
+                add_source(proxy, WORKSPACE, server, account.name, pooling=pooling)
         return made[name]
 
     yield entrance
