@@ -32,7 +32,8 @@ from vault import Secret
 WORKSPACE = "drivers"
 POOLED = PoolSettings("session")
 POOLED_ACCOUNTS = ("ed25519", "sha2_pinned")
-"""Their sources are pooled: of the routes those in the clear."""
+"""They have a pooled source besides, which the routes in the clear take: of a pool's connection
+a test is seldom the first client."""
 # Of each server the account that drivers use directly: few know ed25519, which is why some
 # log in through a proxy that does.
 DIRECT = {MachineMariadb: "native", NewMariadb: "native", MysqlServer: "sha2"}
@@ -230,9 +231,10 @@ def enter(
             proxy = ProxyServer(server_folder / f"{name}-proxy", certificates, listener=listener)
             made[name] = Entrance(proxy.start(), server, proxy.create_workspace(WORKSPACE))
             for account in server.accounts:
-                # Of a pool's connection a test is seldom the first client.
-                pooling = POOLED if account.name in POOLED_ACCOUNTS else None
-                add_source(proxy, WORKSPACE, server, account.name, pooling=pooling)
+                add_source(proxy, WORKSPACE, server, account.name)
+                if account.name in POOLED_ACCOUNTS:
+                    name = f"{account.name}-pooled"
+                    add_source(proxy, WORKSPACE, server, account.name, name=name, pooling=POOLED)
         return made[name]
 
     yield entrance
@@ -257,4 +259,5 @@ ROUTES = {
 def route(request: pytest.FixtureRequest, enter: Enter) -> Route:
     """Each server, encrypted on both legs with one account and in the clear with another."""
     name, account, is_encrypted = ROUTES[request.param]
-    return enter(name).route(account, is_encrypted=is_encrypted)
+    source = f"{account}-pooled" if account in POOLED_ACCOUNTS else account
+    return enter(name).route(source, is_encrypted=is_encrypted)
