@@ -147,7 +147,7 @@ class Serving:
         )
         relay.keep = lease.keep
         try:
-            word = await self._relay(admitted, lease, relay, recorder, context)
+            word = await self._relay(admitted, lease, relay, context)
         except asyncio.CancelledError:
             word = "the proxy stopped"
             raise
@@ -168,7 +168,6 @@ class Serving:
         admitted: Admitted,
         lease: Lease,
         relay: Relay,
-        recorder: MeteredRecorder,
         context: SessionContext,
     ) -> str:
         """From the welcome to the end; returns why it ended."""
