@@ -4,11 +4,13 @@ The map of this room, in the order of a session's life:
 
 ``listener``      accepts, counts and limits; nothing slow in the accept loop
 ``channel``       one socket during its login: exact reads, TLS by request
+``inbox``         what arrives while no relay has a connection
 ``tls``           contexts, profiles, pins, channel binding
 ``authenticate``  which workspace is this, and is its token good: once for all protocols
 ``dial``          resolve once, check every address, connect to the one that was checked
 ``upstream``      use the credential: audit, unseal, TLS, login at the data source
 ``pool``          who gets which connection of a source, and when: decisions alone
+``lease``         one connection, and a session's hold on it
 ``pooling``       connections kept, reset, watched and handed on
 ``rotation``      a credential that changes while sessions are being opened
 ``session``       a connection's life as a script: greet, authenticate, serve, refuse

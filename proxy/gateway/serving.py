@@ -24,8 +24,8 @@ from proxy.gateway.channel import SocketChannel
 from proxy.gateway.deadline import Deadline
 from proxy.gateway.judge import Judge
 from proxy.gateway.layer import Layer, layers
+from proxy.gateway.lease import Lease
 from proxy.gateway.live import STOP_SECONDS, LiveSession
-from proxy.gateway.pooling import Lease
 from proxy.gateway.record import JudgedRecorder, LimitedRecorder, MeteredRecorder
 from proxy.gateway.relay import Relay
 from proxy.gateway.rooms import Door, Rooms
