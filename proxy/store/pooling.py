@@ -13,7 +13,7 @@ from proxy.store.errors import InvalidSetting, StoreCorrupt
 
 PoolMode = Literal["off", "session"]
 
-MOST_CONNECTIONS = 1_000
+MOST_CONNECTIONS = 10_000
 """The largest ``maximum``: a server process each, at PostgreSQL's."""
 LONGEST_SECONDS = 7 * 86_400.0
 LONGEST_QUEUE_SECONDS = 300.0
