@@ -26,7 +26,6 @@ from tests.servers.mysql import MysqlServer
 from tests.servers.proxy import ProxyServer
 from tests.servers.sql import SqlServer
 from tests.servers.sql_accounts import Account
-from tests.servers.unpacked import MARIADB, MYSQL, Unpacked
 from vault import Secret
 
 WORKSPACE = "drivers"
@@ -84,38 +83,6 @@ class Route:
             "password": self.token,
             "database": self.source,
         } | changes
-
-
-# --- servers -----------------------------------------------------------------------------
-
-
-def _running(server: SqlServer) -> Iterator[SqlServer]:
-    try:
-        yield server.start()
-    finally:
-        server.stop()
-
-
-def _require(unpacked: Unpacked) -> None:
-    if not unpacked.is_there:
-        pytest.skip(
-            f"Debian sid's {unpacked.name} is missing: `./run test` fetches it where apt-get"
-            " knows a mirror of Debian, and says so where it cannot"
-        )
-
-
-@pytest.fixture(scope="session")
-def new_mariadb(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
-    """A MariaDB that knows parsec, with TLS, shared by the run."""
-    _require(MARIADB)
-    yield from _running(NewMariadb(server_folder / "new-mariadb", certificates))
-
-
-@pytest.fixture(scope="session")
-def mysql(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
-    """A MySQL with TLS, shared by the run."""
-    _require(MYSQL)
-    yield from _running(MysqlServer(server_folder / "mysql", certificates))
 
 
 # --- sources -----------------------------------------------------------------------------
@@ -233,8 +200,14 @@ def enter(
             for account in server.accounts:
                 add_source(proxy, WORKSPACE, server, account.name)
                 if account.name in POOLED_ACCOUNTS:
-                    name = f"{account.name}-pooled"
-                    add_source(proxy, WORKSPACE, server, account.name, name=name, pooling=POOLED)
+                    add_source(
+                        proxy,
+                        WORKSPACE,
+                        server,
+                        account.name,
+                        name=f"{account.name}-pooled",
+                        pooling=POOLED,
+                    )
         return made[name]
 
     yield entrance

@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mysql.conftest import mysql, new_mariadb
 from tests.pool.pooled import PooledSource
 from tests.servers.certificates import Certificates
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
-
-__all__ = ["mysql", "new_mariadb"]  # fixtures, seen by pytest where they are named here
 
 _NUMBERS = count()
 
