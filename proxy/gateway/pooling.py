@@ -279,6 +279,10 @@ class Pools:
     ) -> None:
         """From a relay: not to wait here, it is in the middle of something."""
         connection.opened.channel.take_back()
+        if self._is_closed:
+            self._part(connection, PoolClose.SHUTDOWN)
+            pool.leave()
+            return
         self._move(connection, PoolState.RESETTING)
         task = asyncio.create_task(
             self._renew(pool, key, connection, is_in_transaction), name="reset a connection"
