@@ -97,7 +97,7 @@ class AccodeProgram(OneProcess, ABC):
         self._command("workspace", "create", workspace, *options)
         self._command(
             "source", "add", workspace, SOURCE, url,
-            "--username", username, "--password-stdin", "--tls", "disable",
+            "--username", username, "--password-stdin", "--tls", "disable", *self._pool_options(),
             stdin=password + "\n",
         )  # fmt: skip
         token = json.loads(self._command("token", "create", workspace, "--json"))["token"]
@@ -106,6 +106,11 @@ class AccodeProgram(OneProcess, ABC):
         if self.has_policy:
             self._command("policy", "set", workspace, "-", stdin=_POLICY)
         return token
+
+    def _pool_options(self) -> tuple[str, ...]:
+        """A pool that holds every session of a case; a build from before pools knows none."""
+        knows_pools = "--pool-max" in self._command("source", "add", "--help")
+        return ("--pool-max", str(MAX_SESSIONS)) if knows_pools else ()
 
     def _command(self, *words: str, stdin: str | None = None) -> str:
         return run(

@@ -6,7 +6,7 @@ exports one ``PROTOCOL`` satisfying ``WireProtocol``, and a line of configuratio
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -94,6 +94,8 @@ class UpstreamLogin:
     ``detail`` is the arrival's: what the protocol must agree on with both ends; None
     where no client waits. ``rules``: what must hold before the client is welcomed, or None.
     ``compression``: the algorithm this leg must be compressed with; "" for none.
+    ``is_kept``: the connection will be reset for other clients, so what a fresh session looks
+    like is to be learned.
     """
 
     username: str
@@ -110,6 +112,7 @@ class UpstreamLogin:
     rules: SessionRules | None = None
     compression: str = ""
     is_tls_direct: bool = False
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,8 @@ class Upstream:
     ``detail`` belongs to the protocol (its parameters, cancel key, state).
     ``method`` is the authentication method used, for the audit record.
     ``server_version`` is as the server reports it. ``number`` is the server's own for
-    the session where clients stop sessions by number, else 0.
+    the session where clients stop sessions by number, else 0. ``is_resettable``: what
+    ``reset`` needs to know of it is known.
     """
 
     method: str
@@ -127,6 +131,7 @@ class Upstream:
     version: tuple[int, int]
     number: int = 0
     detail: Any = field(repr=False, default=None)
+    is_resettable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +215,7 @@ class WireProtocol(Protocol):
     ``upstream_version`` is asked of every data source. ``cancels_as_user``: a cancel
     request is a session of its own, logged in as the first one was. ``default_schema``:
     where its server looks for a table without a schema; "" for the session's database.
+    ``goodbye``: what a client says before it closes.
     """
 
     name: str
@@ -221,6 +227,7 @@ class WireProtocol(Protocol):
     upstream_version: tuple[int, int]
     cancels_as_user: bool
     default_schema: str
+    goodbye: bytes
 
     def client_leg(self, key: SessionKey, entropy: Entropy) -> ClientLeg:
         """For a connection just accepted, whose session would have this key."""
@@ -233,6 +240,30 @@ class WireProtocol(Protocol):
 
         Raises UpstreamRefused, Refusal (SOURCE_UNTRUSTED, CREDENTIAL_UNUSABLE),
         PeerViolation, PeerClosed.
+        """
+        ...
+
+    def session_settings(self, arrival: Arrival) -> Hashable:
+        """What a client has chosen for its session at the login, and no reset changes.
+
+        Two clients with the same may have the same connection, one after the other.
+        """
+        ...
+
+    async def reset(
+        self,
+        channel: Channel,
+        upstream: Upstream,
+        arrival: Arrival,
+        rules: SessionRules | None,
+        entropy: Entropy,
+        *,
+        is_in_transaction: bool,
+    ) -> Upstream:
+        """Make the session what it was right after the login of ``arrival``, and see that it is.
+
+        For a connection whose scanner has called it reusable. Raises UpstreamRefused,
+        Refusal, PeerViolation, PeerClosed: it is then to be closed.
         """
         ...
 

@@ -37,6 +37,11 @@ class Scanner:
         return b""
 
     @property
+    def goodbye(self) -> bytes:
+        """What the client's goodbye is in bytes: the last that ``from_client`` lets through."""
+        return b""
+
+    @property
     def has_outstanding(self) -> bool:
         """Whether the server still owes an answer: a statement is running."""
         return False
@@ -67,6 +72,14 @@ class Scanner:
     @property
     def is_ended_by_server(self) -> bool:
         """Whether the server has said that it ends the session, and why."""
+        return False
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the server's session, once it is reset, can serve another client.
+
+        Nothing is owed, half sent, or in doubt; a transaction may be open.
+        """
         return False
 
     def close(self, now: float) -> None:

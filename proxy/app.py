@@ -42,10 +42,11 @@ from proxy.gateway.listener import Connections, Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.loop import session_poller
 from proxy.gateway.neighbours import NO_NEIGHBOURS, Neighbours
+from proxy.gateway.pooling import Pools
 from proxy.gateway.probe import ProbeResult, probe
 from proxy.gateway.quotas import Quotas
 from proxy.gateway.revoke import Revoker
-from proxy.gateway.session import Door, Rooms
+from proxy.gateway.rooms import Door, Rooms
 from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Upstreams
 from proxy.gateway.zstd import Zstd
@@ -238,9 +239,14 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         )
         app.cancels = Cancels(live, metrics, post.neighbours)
         app.protocols = {door.protocol.name: door.protocol for door in doors}
+        pools = Pools(upstreams, authenticator, metrics, os.urandom)
+        pools.start()
+        stack.push_async_callback(pools.stop)
+        directory.on_change(pools.changed)
         rooms = Rooms(
             authenticator=authenticator,
             upstreams=upstreams,
+            pools=pools,
             cancels=app.cancels,
             live=live,
             audit=audit,

@@ -18,10 +18,12 @@ import pytest
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.external import ExternalPostgres
 from tests.servers.fixtures import proxy, start_proxy
-from tests.servers.mariadb import MachineMariadb, is_installed
+from tests.servers.mariadb import MachineMariadb, NewMariadb, is_installed
+from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer, make_template
 from tests.servers.programs import PostgresPrograms, embedded_postgres, machine_postgres
 from tests.servers.sql import SqlServer
+from tests.servers.unpacked import MARIADB, MYSQL, Unpacked
 
 __all__ = ["proxy", "start_proxy"]  # fixtures, seen by pytest where they are named here
 
@@ -164,3 +166,32 @@ def mariadb(server_folder: Path, certificates: Certificates) -> Iterator[SqlServ
         yield server.start()
     finally:
         server.stop()
+
+
+def _running(server: SqlServer) -> Iterator[SqlServer]:
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def _require(unpacked: Unpacked) -> None:
+    if not unpacked.is_there:
+        pytest.skip(
+            f"Debian sid's {unpacked.name} is missing: `./run test` fetches it where apt-get"
+            " knows a mirror of Debian, and says so where it cannot"
+        )
+
+
+@pytest.fixture(scope="session")
+def new_mariadb(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
+    """A MariaDB that knows parsec, with TLS, shared by the run."""
+    _require(MARIADB)
+    yield from _running(NewMariadb(server_folder / "new-mariadb", certificates))
+
+
+@pytest.fixture(scope="session")
+def mysql(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
+    """A MySQL with TLS, shared by the run."""
+    _require(MYSQL)
+    yield from _running(MysqlServer(server_folder / "mysql", certificates))

@@ -23,6 +23,9 @@ COM_SET_OPTION = 0x1B
 COM_STMT_FETCH = 0x1C
 COM_RESET_CONNECTION = 0x1F
 
+QUIT = bytes((1, 0, 0, 0, COM_QUIT))
+"""A client's goodbye, as a packet."""
+
 REFUSED = {
     0x00: b"COM_SLEEP",
     0x05: b"COM_CREATE_DB",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from protocols.channel import Channel
@@ -32,6 +33,7 @@ from protocols.mysql.messages import (
     UpstreamSettings,
 )
 from protocols.mysql.pin import pin
+from protocols.mysql.reset import look
 
 MAX_PACKET = 1 << 30
 """Bytes of the largest packet we say we take: the scanner's own limit."""
@@ -93,12 +95,19 @@ async def connect(
             partial(pin, rules=rules, collation=wanted.collation),
         )
     version = _version_number(greeting.server_version)
+    is_mariadb = _is_mariadb(greeting)
+    # Of MySQL 5 and 6, which there never was, and not of 10 and newer.
+    has_roles = is_mariadb or not version.startswith(("5.", "6."))
+    settings = UpstreamSettings(capabilities, ok.status, is_mariadb, has_roles)
+    if login.is_kept and not login.compression:
+        settings = replace(settings, fresh=await look(channel, settings))
     return Upstream(
         method=attempt.method,
         server_version=version,
         version=VERSION,
         number=greeting.thread_id,
-        detail=UpstreamSettings(capabilities, ok.status, _is_mariadb(greeting)),
+        detail=settings,
+        is_resettable=settings.fresh is not None,
     )
 
 

@@ -48,13 +48,23 @@ class ClientSettings:
         return flags.compression_of(self.capabilities)
 
 
+Fresh = tuple[bytes | None, ...]
+"""What a session is right after its login: values that ``reset`` asks for, in its order."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """What was agreed on with a data source: capabilities in use, status flags of its OK."""
+    """What was agreed on with a data source: capabilities in use, status flags of its OK.
+
+    ``has_roles``: the server knows roles. ``fresh``: what its session was after the login,
+    where that is known.
+    """
 
     capabilities: int
     status: int
     is_mariadb: bool
+    has_roles: bool = False
+    fresh: Fresh | None = None
 
     @property
     def compression(self) -> str:

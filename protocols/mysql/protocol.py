@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import partial
 
 from protocols.channel import Channel
-from protocols.errors import Refusal, UpstreamRefused
+from protocols.errors import PeerViolation, Refusal, UpstreamRefused
 from protocols.interface import (
     Arrival,
     CancelArrival,
@@ -15,6 +16,7 @@ from protocols.interface import (
     Kill,
     ScanLimits,
     SessionKey,
+    SessionRules,
     Upstream,
     UpstreamLogin,
     Wrapping,
@@ -23,7 +25,8 @@ from protocols.metering import ResultMeter
 from protocols.mysql.accept import MysqlClientLeg
 from protocols.mysql.arrive import VERSION
 from protocols.mysql.cancel import cancel
-from protocols.mysql.capabilities import LOCAL_FILES
+from protocols.mysql.capabilities import LOCAL_FILES, SESSION_WIDE
+from protocols.mysql.commands import QUIT
 from protocols.mysql.compressed import ClientWrapping, SourceWrapping, converse
 from protocols.mysql.compression import Algorithm, Zlib
 from protocols.mysql.connect import connect
@@ -32,6 +35,7 @@ from protocols.mysql.explain import explain
 from protocols.mysql.framing import frame
 from protocols.mysql.messages import ClientSettings, UpstreamSettings
 from protocols.mysql.refuse import refusal_payload
+from protocols.mysql.reset import reset
 from protocols.mysql.scan import MysqlScanner
 from protocols.scanner import Scanner
 from protocols.statements import StatementSink
@@ -58,6 +62,7 @@ class MySQL:
     upstream_version = VERSION
     default_schema = ""
     cancels_as_user = True
+    goodbye = QUIT
 
     def __init__(
         self,
@@ -92,6 +97,33 @@ class MySQL:
     ) -> Upstream:
         """See ``WireProtocol.connect``."""
         return await connect(channel, login, self._crypto, entropy, self._algorithms)
+
+    def session_settings(self, arrival: Arrival) -> Hashable:
+        """See ``WireProtocol.session_settings``: what the login's first packet says."""
+        wanted: ClientSettings = arrival.detail
+        return (
+            wanted.capabilities & SESSION_WIDE,
+            wanted.collation,
+            wanted.max_packet,
+            arrival.parameters.get("database", ""),
+        )
+
+    async def reset(
+        self,
+        channel: Channel,
+        upstream: Upstream,
+        arrival: Arrival,
+        rules: SessionRules | None,
+        entropy: Entropy,
+        *,
+        is_in_transaction: bool,
+    ) -> Upstream:
+        """See ``WireProtocol.reset``: COM_RESET_CONNECTION, which also rolls back."""
+        wanted: ClientSettings = arrival.detail
+        upstream = await reset(channel, upstream, rules, wanted.collation)
+        if channel.has_unread():
+            raise PeerViolation("the server said more than it was asked")
+        return upstream
 
     async def cancel(self, channel: Channel, upstream: Upstream, require_tls: bool) -> None:
         """See ``WireProtocol.cancel``: KILL QUERY."""

@@ -14,6 +14,7 @@ from protocols.metering import ResultMeter
 from protocols.mysql import capabilities as capabilities_
 from protocols.mysql import expected
 from protocols.mysql import status as flags
+from protocols.mysql.commands import QUIT
 from protocols.mysql.in_place import last_word
 from protocols.mysql.ledger import Ledger
 from protocols.mysql.prepared import PreparedStatements
@@ -93,6 +94,11 @@ class MysqlScanner(Scanner):
         return last_word(refusal, self._server.next_sequence(self._client.next_sequence()))
 
     @property
+    def goodbye(self) -> bytes:
+        """COM_QUIT."""
+        return QUIT
+
+    @property
     def has_outstanding(self) -> bool:
         """Whether the server still owes an answer."""
         return self._ledger.count > 0
@@ -109,6 +115,16 @@ class MysqlScanner(Scanner):
         return (
             ledger.count == 0
             and not ledger.status & _IN_TRANS
+            and self._client.is_between()
+            and self._server.is_between()
+        )
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the server waits for a command."""
+        return (
+            self._ledger.count == 0
+            and not self._ledger.is_fatal
             and self._client.is_between()
             and self._server.is_between()
         )

@@ -268,6 +268,11 @@ class BoundedScanner(Scanner):
         return self._scanner.refusal(refusal)
 
     @property
+    def goodbye(self) -> bytes:
+        """Terminate."""
+        return self._scanner.goodbye
+
+    @property
     def has_outstanding(self) -> bool:
         """Whether the server still owes an answer."""
         return self._scanner.has_outstanding
@@ -281,6 +286,15 @@ class BoundedScanner(Scanner):
     def is_idle(self) -> bool:
         """Whether nothing runs, is half sent or is being dropped, and no transaction is open."""
         return self._scanner.is_idle and not self._held and not self._drop
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the server waits for a command, and nothing of it is held or dropped here."""
+        return (
+            self._scanner.is_reusable
+            and self._state == _FLOWING
+            and not (self._held or self._drop or self._pass)
+        )
 
     @property
     def is_in_transaction(self) -> bool:

@@ -28,6 +28,7 @@ from protocols.postgres.messages import (
 )
 from protocols.postgres.parameters import pin
 from protocols.postgres.refuse import is_sqlstate
+from protocols.postgres.reset import is_resettable
 from protocols.postgres.upstream import UpstreamDetail
 
 NOTICES_LIMIT = 100
@@ -77,6 +78,7 @@ async def connect(
         server_version=_version_number(reported),
         version=version,
         detail=detail,
+        is_resettable=is_resettable(detail),
     )
 
 

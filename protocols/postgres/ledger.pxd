@@ -32,6 +32,7 @@ cdef class Ledger:
     cdef public Py_ssize_t spare_ready
     cdef public bint is_answered
     cdef public bint is_skipping
+    cdef public bint is_unsynced
     cdef public bint is_copying
     cdef public bint is_lost
     cdef bint _is_uncertain

@@ -86,6 +86,7 @@ class Ledger:
     ``head`` is the code of the first entry, ``count`` how many there are, ``weight`` the
     sum of theirs in bytes. ``is_answered``: of the first entry only its ReadyForQuery is
     missing. ``is_skipping``: the server discards what comes until the next Sync.
+    ``is_unsynced``: the newest message belongs to a sequence that no Sync has ended yet.
     ``maybes``: how many doubtful Syncs wait; ``spare_ready``: how many of those that
     were passed over may still be answered. ``is_copying``: the server takes copy data, whose
     end the client has not sent yet. ``is_lost``: nobody can tell any more which answer
@@ -104,6 +105,7 @@ class Ledger:
         self.spare_ready = 0
         self.is_answered = False
         self.is_skipping = False
+        self.is_unsynced = False
         self.is_copying = False
         self.is_lost = False
         self._is_uncertain = False
@@ -131,6 +133,7 @@ class Ledger:
             self.maybes += 1
         elif code != _COPY_END:
             self._sure += 1
+            self.is_unsynced = code != _SYNC and code != _QUERY and code != _FUNCTION
             if code == _SYNC:
                 self.segment += 1
             if self._is_uncertain:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from protocols.channel import Channel
 from protocols.errors import Refusal, UpstreamRefused
 from protocols.interface import (
@@ -13,6 +15,7 @@ from protocols.interface import (
     Kill,
     ScanLimits,
     SessionKey,
+    SessionRules,
     Upstream,
     UpstreamLogin,
     Wrapping,
@@ -24,7 +27,9 @@ from protocols.postgres.cancel import cancel, cancel_number, match_cancel
 from protocols.postgres.connect import connect
 from protocols.postgres.direct_tls import ALPN
 from protocols.postgres.explain import explain
+from protocols.postgres.messages import Terminate
 from protocols.postgres.refuse import refusal_message
+from protocols.postgres.reset import reset
 from protocols.postgres.scan import PostgresScanner
 from protocols.scanner import Scanner
 from protocols.statements import StatementSink
@@ -69,6 +74,7 @@ class Postgres:
     upstream_version = (3, 0)
     default_schema = "public"
     cancels_as_user = False
+    goodbye = Terminate().encode()
 
     def client_leg(self, key: SessionKey, entropy: Entropy) -> ClientLeg:
         """See ``WireProtocol.client_leg``."""
@@ -79,6 +85,24 @@ class Postgres:
     ) -> Upstream:
         """See ``WireProtocol.connect``."""
         return await connect(channel, login, derive, entropy)
+
+    def session_settings(self, arrival: Arrival) -> Hashable:
+        """See ``WireProtocol.session_settings``: RESET leads back to what came at start-up."""
+        return tuple(sorted(arrival.parameters.items()))
+
+    async def reset(
+        self,
+        channel: Channel,
+        upstream: Upstream,
+        arrival: Arrival,
+        rules: SessionRules | None,
+        entropy: Entropy,
+        *,
+        is_in_transaction: bool,
+    ) -> Upstream:
+        """See ``WireProtocol.reset``: DISCARD ALL, and what that leaves."""
+        await reset(channel, upstream, rules, entropy, is_in_transaction=is_in_transaction)
+        return upstream
 
     async def cancel(self, channel: Channel, upstream: Upstream, require_tls: bool) -> None:
         """See ``WireProtocol.cancel``."""

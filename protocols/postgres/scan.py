@@ -19,6 +19,7 @@ from protocols.errors import Refusal
 from protocols.interface import ScanLimits
 from protocols.postgres import expected
 from protocols.postgres.ledger import Ledger
+from protocols.postgres.messages import Terminate
 from protocols.postgres.prepared import PreparedStatements
 from protocols.postgres.records import Records
 from protocols.postgres.refuse import refusal_message
@@ -29,6 +30,7 @@ from protocols.scanner import Scanner
 from protocols.statements import Outcome, StatementSink
 
 _IDLE = expected.IDLE
+_TERMINATE = Terminate().encode()
 _ENDED_BY_READY = (expected.QUERY, expected.FUNCTION, expected.SYNC)
 
 
@@ -55,6 +57,11 @@ class PostgresScanner(Scanner):
         data = self._server.read(data, now)
         self.is_crowded = self._client.is_crowded()
         return data
+
+    @property
+    def goodbye(self) -> bytes:
+        """Terminate."""
+        return _TERMINATE
 
     @property
     def status(self) -> int:
@@ -116,6 +123,24 @@ class PostgresScanner(Scanner):
         ledger = self._ledger
         is_portal = ledger.head in (expected.BIND, expected.EXECUTE)
         return ledger.first().name if is_portal else b""
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the server waits for a command, and would take one of ours as one.
+
+        Not where it discards everything up to a Sync, nor where our command would be the
+        end, and so the commit, of a sequence that its client never ended.
+        """
+        ledger = self._ledger
+        return (
+            ledger.is_settled()
+            and not ledger.is_skipping
+            and not ledger.is_unsynced
+            and not ledger.is_lost
+            and not self._server.is_fatal
+            and self._client.is_between()
+            and self._server.is_between()
+        )
 
     def refusal(self, refusal: Refusal) -> bytes:
         """A fatal ErrorResponse; between two messages it may stand anywhere."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from ipaddress import ip_address
 
@@ -16,6 +16,7 @@ from proxy.audit.ocsf import Event
 from proxy.config import EgressConfig
 from proxy.store import (
     CredentialField,
+    PoolSettings,
     SealedCredential,
     SealedField,
     Source,
@@ -71,6 +72,7 @@ async def add_source(
         "has_crl": draft.tls.crl_pem is not None,
         "auth_methods": sorted(draft.auth_methods),
         "compression": draft.compression,
+        "pooling": asdict(draft.pooling),
     }
     check_place(workspace, draft, place.config.egress, utc_now())
     event = _event(place, CREATE, draft, changes)
@@ -146,6 +148,13 @@ async def rotate_source(
     return await audited(
         place.trail, event, _with_storing(place, source, credential, act), place.warn
     )
+
+
+async def pool_source(place: Workplace, source: Source, pooling: PoolSettings) -> Source:
+    """Change how a source's connections are kept. Raises Conflict, NotFound, InvalidSetting."""
+    event = _event(place, UPDATE, source, {"pooling": asdict(pooling)})
+    edited = replace(source, pooling=pooling)
+    return await audited(place.trail, event, lambda: place.store.edit_source(edited), place.warn)
 
 
 async def remove_source(place: Workplace, source: Source) -> None:

@@ -30,14 +30,25 @@ _ASSIGN_PRIVILEGES, _REVOKE_PRIVILEGES = 1, 2
 _ACCOUNT = {"create": 1, "enable": 2, "disable": 5, "delete": 6}
 
 
-def session_opened(context: SessionContext, *, auth_method: str = "") -> Event:
-    """The data source said yes and the client is about to be welcomed."""
+def session_opened(
+    context: SessionContext, *, auth_method: str = "", connection: str = "", is_reused: bool = False
+) -> Event:
+    """The data source said yes and the client is about to be welcomed.
+
+    ``connection`` names the one to the data source; ``is_reused``: it is a pooled one, which
+    an earlier session's credential has opened.
+    """
     return Event(
         EventClass.DATASTORE_ACTIVITY,
         Datastore.CONNECT,
         context.workspace_id,
         context.attributes(),
-        {**context.extra(), "upstream_auth_method": auth_method},
+        {
+            **context.extra(),
+            "upstream_auth_method": auth_method,
+            "upstream_connection": connection,
+            "is_connection_reused": is_reused,
+        },
         message="Session opened",
         correlation=context.session_id,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -13,20 +14,23 @@ from proxy.commands import display
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
 from proxy.commands.secrets import read_password, read_private_file, read_public_file
 from proxy.commands.source_options import (
+    PoolChoice,
     TlsChoice,
     auth_methods_for,
     parse_url,
     password_options,
+    pool_options,
     tls_options,
 )
 from proxy.gateway.probe import ProbeResult
-from proxy.store import Source, draft_source
+from proxy.store import PoolSettings, Source, draft_source
+from proxy.store.pooling import OFF, POOLED
 from proxy.store.tls import CHAIN_LIMIT
 
 
 @click.group(cls=Group)
 def source() -> None:
-    """Data sources: add, list, show, test, rotate, remove."""
+    """Data sources: add, list, show, test, rotate, pool, remove."""
 
 
 @source.command(
@@ -63,6 +67,7 @@ def source() -> None:
     show_default=True,
     help="MySQL: compress the connections to the data source; its server must offer it.",
 )
+@pool_options
 @everywhere
 def add(
     invocation: Invocation,
@@ -76,6 +81,7 @@ def add(
     tls: TlsChoice,
     methods: tuple[str, ...],
     compression: str,
+    pool: PoolChoice,
 ) -> None:
     """Add a data source; its secrets are sealed to exactly this host, port, user and TLS."""
     place_of_source = parse_url(url)
@@ -107,6 +113,7 @@ def add(
                 tls=settings,
                 auth_methods=auth_methods_for(place_of_source.engine, methods, secrets),
                 compression="" if compression == "none" else compression,
+                pooling=pool.settings(POOLED if compression == "none" else OFF),
             )
             return await sources.add_source(place, found, draft, secrets)
 
@@ -184,6 +191,7 @@ def show(invocation: Invocation, workspace: str, name: str) -> None:
         ("Pins", ", ".join(tls.pins) or "none"),
         ("Authentication", ", ".join(sorted(found.auth_methods))),
         ("Compression", found.compression or "none"),
+        ("Pooling", display_pooling(found.pooling)),
         ("Stored secrets", ", ".join(stored) or "none"),
         ("Version", found.version),
     ]
@@ -277,6 +285,31 @@ def rotate(
 
 @source.command(
     examples=(
+        "accode-proxy source pool finance orders --pool-max 20 --pool-idle 2m",
+        "accode-proxy source pool finance orders --pooling off",
+    )
+)
+@click.argument("workspace")
+@click.argument("name")
+@pool_options
+@everywhere
+def pool(invocation: Invocation, workspace: str, name: str, pool: PoolChoice) -> None:
+    """Change how a data source's connections are kept; open sessions go on."""
+    config = invocation.config()
+
+    async def work() -> Source:
+        async with open_workplace(config, invocation.note) as place:
+            stored = await place.store.source(await place.store.workspace(workspace), name)
+            return await sources.pool_source(place, stored, pool.settings(stored.pooling))
+
+    changed = asyncio.run(work())
+    invocation.show(
+        source_value(changed), f"Pooling of {changed.name}: {display_pooling(changed.pooling)}."
+    )
+
+
+@source.command(
+    examples=(
         "accode-proxy source remove finance orders",
         "accode-proxy source remove finance orders --yes",
     )
@@ -299,6 +332,17 @@ def remove(invocation: Invocation, workspace: str, name: str, yes: bool) -> None
     invocation.show({"removed": gone.name, "id": gone.id}, f"Removed source {gone.name}.")
 
 
+def display_pooling(settings: PoolSettings) -> str:
+    """As a person reads it."""
+    if settings.mode == "off":
+        return "off"
+    return (
+        f"{settings.mode}, {settings.minimum} to {settings.maximum} connections,"
+        f" idle {settings.idle_seconds:g} s, life {settings.life_seconds:g} s,"
+        f" queue {settings.queue_seconds:g} s"
+    )
+
+
 def source_value(entry: Source) -> dict[str, object]:
     """A source in JSON: whether secrets are stored, never the secrets."""
     tls = entry.tls
@@ -312,6 +356,7 @@ def source_value(entry: Source) -> dict[str, object]:
         "username": entry.username,
         "auth_methods": entry.auth_methods,
         "compression": entry.compression or None,
+        "pooling": asdict(entry.pooling),
         "tls": {
             "mode": tls.mode,
             "profile": tls.profile,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ import click
 from proxy.administration.sources import NewSecrets
 from proxy.commands.secrets import read_public_file
 from proxy.config import parse_duration
-from proxy.store import TlsSettings
+from proxy.store import PoolSettings, TlsSettings
 from proxy.store.engines import ENGINES
+from proxy.store.pooling import PoolMode
 from proxy.store.records import TlsMode, TlsNegotiation, TlsProfile
 from proxy.store.tls import CA_LIMIT, CHAIN_LIMIT, CRL_LIMIT, SERVER_KEY_LIMIT
 
@@ -139,6 +140,61 @@ def password_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--password-stdin", is_flag=True, help="Read the password from standard input."
     )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolChoice:
+    """The pooling options as they were given; None: not given."""
+
+    pooling: PoolMode | None
+    minimum: int | None
+    maximum: int | None
+    idle: str | None
+    life: str | None
+    queue: str | None
+
+    def settings(self, before: PoolSettings) -> PoolSettings:
+        """``before``, with what was given in its place. Raises UsageError."""
+        given: dict[str, Any] = {
+            "mode": self.pooling,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "idle_seconds": _seconds(self.idle, "--pool-idle"),
+            "life_seconds": _seconds(self.life, "--pool-life"),
+            "queue_seconds": _seconds(self.queue, "--pool-queue"),
+        }
+        return replace(before, **{name: v for name, v in given.items() if v is not None})
+
+
+def _seconds(text: str | None, option: str) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+
+
+def pool_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Everything about pooling, as one ``PoolChoice``."""
+
+    @click.option(
+        "--pooling",
+        type=click.Choice(["session", "off"]),
+        help="Keep connections to the data source for the sessions to come, or open one for each.",
+    )
+    @click.option("--pool-max", "maximum", type=int, help="Connections of a proxy at the most.")
+    @click.option("--pool-min", "minimum", type=int, help="Idle ones that are kept in any case.")
+    @click.option("--pool-idle", "idle", help="How long others are kept idle, as 5m.")
+    @click.option("--pool-life", "life", help="How old a connection may become, as 1h.")
+    @click.option("--pool-queue", "queue", help="How long a client waits for a free one, as 10s.")
+    @functools.wraps(command)
+    def call(*args: Any, **kwargs: Any) -> None:
+        names = PoolChoice.__dataclass_fields__
+        choice = PoolChoice(**{name: kwargs.pop(name) for name in names})
+        command(*args, pool=choice, **kwargs)
+
+    return call
 
 
 def tls_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -4,11 +4,19 @@ The map of this room, in the order of a session's life:
 
 ``listener``      accepts, counts and limits; nothing slow in the accept loop
 ``channel``       one socket during its login: exact reads, TLS by request
+``inbox``         what arrives while no relay has a connection
 ``tls``           contexts, profiles, pins, channel binding
 ``authenticate``  which workspace is this, and is its token good: once for all protocols
 ``dial``          resolve once, check every address, connect to the one that was checked
 ``upstream``      use the credential: audit, unseal, TLS, login at the data source
-``session``       the script that calls the above, and writes start and end to the log
+``pool``          who gets which connection of a source, and when: decisions alone
+``lease``         one connection, and a session's hold on it
+``pooling``       connections kept, reset, watched and handed on
+``rotation``      a credential that changes while sessions are being opened
+``session``       a connection's life as a script: greet, authenticate, serve, refuse
+``rooms``         what sessions work with
+``admission``     grant, places and policy of a client that has proved its token
+``serving``       opens its source, relays, and writes start and end to the log
 ``judge``         a statement held against the session's policy, remembered
 ``record``        a session's statements, judged, to the audit log and the metrics
 ``relay``         bytes both ways, through the scanner

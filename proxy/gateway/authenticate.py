@@ -13,7 +13,7 @@ from protocols.errors import Reason, Refusal
 from protocols.interface import Arrival, ClientLeg, Entropy
 from proxy.directory import Directory, WorkspaceEntry, fake_verifiers
 from proxy.store.errors import StoreUnavailable
-from proxy.store.records import Source, Token
+from proxy.store.records import Source, Token, Workspace
 from proxy.store.validate import is_name
 
 
@@ -65,12 +65,29 @@ class Authenticator:
             return None
         return Authenticated(entry, token)
 
-    async def source(self, authenticated: Authenticated, name: str) -> Source | None:
-        """The workspace's source of that name; only for who has proved a token."""
+    async def is_current(self, workspace: Workspace, source: Source) -> bool:
+        """Whether both are as the store has them now, and the workspace may be used.
+
+        Raises Refusal (STORE_UNAVAILABLE).
+        """
+        entry = await self._entry(workspace.name)
+        if entry is None or entry.workspace != workspace or not workspace.is_active:
+            return False
+        return await self.stored(workspace.id, source.name) == source
+
+    async def stored(self, workspace_id: str, name: str) -> Source | None:
+        """A source that somebody was granted before, as the store has it now.
+
+        Raises Refusal (STORE_UNAVAILABLE).
+        """
         try:
-            return await self._directory.source(authenticated.entry.workspace.id, name)
+            return await self._directory.source(workspace_id, name)
         except StoreUnavailable as error:
             raise _unavailable(error) from None
+
+    async def source(self, authenticated: Authenticated, name: str) -> Source | None:
+        """The workspace's source of that name; only for who has proved a token."""
+        return await self.stored(authenticated.entry.workspace.id, name)
 
     async def _entry(self, name: str) -> WorkspaceEntry | None:
         try:

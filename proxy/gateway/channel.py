@@ -9,19 +9,19 @@ It must never know a protocol; deadlines are the caller's.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import aiofastnet
 
 from protocols.errors import PeerClosed, PeerViolation
+from proxy.gateway.inbox import Inbox
 from proxy.gateway.layer import Layer
 from proxy.gateway.plain import PlainTransport, Side
 from proxy.gateway.poller import PolledLoop, Poller
-
-# A login's messages are small; what a peer sends beyond this waits in the kernel.
-INBOX_LIMIT = 64 * 1024
 
 # OpenSSL's buffers between socket and session, per direction. A TLS record carries at
 # most 16 KiB; smaller buffers cost system calls, larger ones idle memory.
@@ -62,76 +62,11 @@ class TlsStarter(Protocol):
         ...
 
 
-class Inbox(asyncio.Protocol):
-    """Collects what arrives between the TLS handshake and the relay, up to a limit."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.is_closed = False
-        self.is_lost = asyncio.Event()
-        self._waiter: asyncio.Future[None] | None = None
-        self._transport: asyncio.Transport | None = None
-        self._is_paused = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport, to pause it."""
-        # aiofastnet's transports are no subclasses of asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Collect; stop reading when nobody takes."""
-        self.data += data
-        if len(self.data) >= INBOX_LIMIT and self._transport is not None and not self._is_paused:
-            self._is_paused = True
-            self._transport.pause_reading()
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever waits learns it as PeerClosed."""
-        self.is_closed = True
-        self.is_lost.set()
-        self._wake()
-
-    def eof_received(self) -> None:
-        """The peer has finished sending; the transport closes."""
-        self.is_closed = True
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def wait(self, count: int) -> None:
-        """Until ``count`` bytes are here. Raises PeerClosed."""
-        while len(self.data) < count:
-            if self.is_closed:
-                raise PeerClosed("the peer closed the connection")
-            if self._is_paused and self._transport is not None:
-                self._is_paused = False
-                self._transport.resume_reading()
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-
-    def abort(self) -> None:
-        """Close the connection at once, if there is one yet."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def hand_over(self) -> bytes:
-        """What nobody has taken, for the next protocol; reading goes on."""
-        rest = bytes(self.data)
-        self.data.clear()
-        if self._is_paused and self._transport is not None:
-            self._is_paused = False
-            self._transport.resume_reading()
-        return rest
-
-
 class SocketChannel:
-    """A Channel over a connected, non-blocking socket, which it owns until handed over."""
+    """A Channel over a connected, non-blocking socket, which it owns until handed over.
+
+    What was handed over may be taken back, and handed over again.
+    """
 
     def __init__(
         self, sock: socket.socket, tls: TlsStarter, poller: Poller, *, is_server: bool
@@ -144,13 +79,14 @@ class SocketChannel:
         self._transport: asyncio.Transport | None = None
         self._inbox: Inbox | None = None
         self._binding: bytes | None = None
+        self._lent: asyncio.Transport | None = None
         self.tls_version = ""
         self.cipher = ""
 
     @property
     def is_encrypted(self) -> bool:
         """Whether TLS is up."""
-        return self._transport is not None
+        return bool(self.tls_version)
 
     @property
     def offers_tls(self) -> bool:
@@ -241,13 +177,15 @@ class SocketChannel:
         await self.flush()
         self._sock = None
         inbox = Inbox()
+        # To its types a Side is no asyncio.Protocol; it has all of one's methods.
+        mailbox: Any = inbox
         # To its types a whole event loop; it calls no more of it than is there.
         loop: Any = PolledLoop(self._poller, asyncio.get_running_loop())
         try:
             if self._is_server:
                 transport, _ = await aiofastnet.connect_accepted_socket(
                     loop,
-                    lambda: inbox,
+                    lambda: mailbox,
                     sock,
                     ssl=context,
                     ssl_handshake_timeout=HANDSHAKE_SECONDS,
@@ -258,7 +196,7 @@ class SocketChannel:
             else:
                 transport, _ = await aiofastnet.create_connection(
                     loop,
-                    lambda: inbox,
+                    lambda: mailbox,
                     sock=sock,
                     ssl=context,
                     server_hostname=self._tls.server_hostname or "",
@@ -314,16 +252,50 @@ class SocketChannel:
             if inbox.is_closed:
                 raise PeerClosed("the peer closed the connection")
             self._transport = None
+            self._lent = transport
             rest = inbox.hand_over()
-            transport.set_protocol(cast(asyncio.Protocol, side))
+            transport.set_protocol(cast(asyncio.BaseProtocol, side))
             side.connection_made(transport)
             return transport, rest
         sock = self._plain()
         # While it can fail, the socket is still ours to close.
         plain = cast(asyncio.Transport, PlainTransport(self._poller, sock, side))
         self._sock = None
+        self._lent = plain
         side.connection_made(plain)
         return plain, b""
+
+    def take_back(self) -> None:
+        """Have the connection again after its relay has let go of it."""
+        transport = self._lent
+        assert transport is not None, "only what was handed over is taken back"
+        self._lent = None
+        self._inbox = inbox = Inbox()
+        self._transport = transport
+        inbox.connection_made(transport)
+        transport.set_protocol(cast(asyncio.BaseProtocol, inbox))
+        # The relay may have held it for a client that did not take.
+        transport.resume_reading()
+
+    def watch(self, on_stir: Callable[[], None] | None) -> None:
+        """While nobody uses it: tell of whatever the peer does. None: no longer."""
+        assert self._inbox is not None, "only what was taken back is watched"
+        self._inbox.on_stir = on_stir
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the connection stands and the peer has said nothing, read or unread."""
+        transport, inbox = self._transport, self._inbox
+        if transport is None or inbox is None or inbox.is_closed or inbox.data:
+            return False
+        sock = transport.get_extra_info("socket")
+        return not transport.is_closing() and sock is not None and not _is_ready(sock.fileno())
+
+    def part(self, last_words: bytes) -> None:
+        """Say them and close, without waiting for anything; after ``take_back``."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(last_words)
+        self.abandon(is_flushing=True)
 
     async def close(self, last_words: bytes = b"") -> None:
         """Say the last words, let the peer read them, and close; bounded in time.
@@ -371,6 +343,13 @@ class SocketChannel:
         if self._sock is None:
             raise PeerClosed("the peer closed the connection")
         return self._sock
+
+
+def _is_ready(fd: int) -> bool:
+    """Whether something can be read there, an end or an error included."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _peek(sock: socket.socket, count: int) -> bytes | None:

@@ -16,7 +16,8 @@ import structlog
 from protocols.errors import Reason, Refusal
 from proxy.gateway.counting import OwnPlaces, Places
 from proxy.gateway.dial import tune
-from proxy.gateway.session import Door, Rooms, Session
+from proxy.gateway.rooms import Door, Rooms
+from proxy.gateway.session import Session
 
 log = structlog.get_logger("listener")
 

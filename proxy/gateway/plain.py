@@ -229,6 +229,10 @@ class PlainTransport(Watched):
         """Bytes that wait for the kernel to take them."""
         return self._waiting_bytes
 
+    def set_protocol(self, side: Side) -> None:
+        """Call this side from now on."""
+        self._side = side
+
     # -- the end ----------------------------------------------------------------------
 
     def is_closing(self) -> bool:

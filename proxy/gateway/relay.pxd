@@ -13,7 +13,7 @@ cdef class SourceSide(Side):
 
 cdef class Relay:
     cdef public Scanner scanner
-    cdef public object client_side, source_side, finished, reason, on_broken
+    cdef public object client_side, source_side, finished, reason, on_broken, keep
     cdef public double active
     cdef public long long bytes_from_client, bytes_from_source
     cdef Pressure _congestion
@@ -23,7 +23,7 @@ cdef class Relay:
     cdef bytes _early
     cdef str _word
     cdef int _held
-    cdef bint _is_closing, _is_draining
+    cdef bint _is_closing, _is_draining, _is_leaving
     cdef Py_ssize_t _cut_remaining
 
     @cython.locals(now=double, size=Py_ssize_t, scanner=Scanner)

@@ -32,6 +32,11 @@ else:
 # end, to put its reason behind it; and how long a peer has to take what is buffered.
 CUT_SECONDS = 0.25
 FLUSH_SECONDS = 5.0
+# How long what a client has left running may go on where its source's connection is to be
+# kept: after a goodbye until it is stopped, and once it was stopped until the connection is
+# closed after all.
+GOODBYE_SECONDS = 5.0
+STOPPING_SECONDS = 5.0
 
 _BY_CLIENT = "closed by the client"
 
@@ -107,6 +112,8 @@ class Relay:
     the word for the log: why the session ended. ``reason`` is set where we ended it.
     ``on_broken`` is called before the relay ends a session of its own accord because of
     what its client sent: what still runs at the data source is then to be stopped.
+    ``keep``: takes the data source's connection, where the client has ended the session and
+    left it reusable; None: it is closed in any case. It is told whether a transaction is open.
     """
 
     def __init__(
@@ -125,6 +132,7 @@ class Relay:
         self.bytes_from_source = 0
         self.reason: Refusal | None = None
         self.on_broken: Callable[[], None] = _nothing
+        self.keep: Callable[[bool], None] | None = None
         self._congestion = congestion
         self._metrics = metrics
         self._client: asyncio.Transport | None = None
@@ -135,6 +143,7 @@ class Relay:
         self._held = 0
         self._is_closing = False
         self._is_draining = False
+        self._is_leaving = False
         self._early = b""
         self._word = ""
         self._cutting: Refusal | None = None
@@ -191,6 +200,8 @@ class Relay:
         except (PeerViolation, Refusal) as error:
             self._broken(error)
             return
+        if scanner.has_said_goodbye and self.keep is not None:
+            data = self._without_goodbye(data)
         if data:
             if self._plain_source is not None:
                 self._plain_source.write(data)
@@ -207,7 +218,9 @@ class Relay:
         """Bytes of the data source: account, then send on."""
         client = self._client
         if client is None or self._is_closing:
-            if not self._is_closing:
+            if self._is_leaving:
+                self._take_unheard(data)
+            elif not self._is_closing:
                 # What was read before the hand-over, for the client to come.
                 self._early += data
             return
@@ -287,6 +300,50 @@ class Relay:
         """Whether the session is ending or has ended."""
         return self._is_closing or self._cutting is not None
 
+    def _without_goodbye(self, data: bytes) -> bytes:
+        """The client leaves; the connection to the data source is to stay."""
+        goodbye = self.scanner.goodbye
+        if not data.endswith(goodbye):
+            # Not where it is expected: then it is as with any other session.
+            self.keep = None
+            return data
+        return data[: len(data) - len(goodbye)]
+
+    def _leave(self) -> None:
+        """The client has gone and the data source still owes answers: wait for them a while.
+
+        What it left running is stopped: at once where it hung up, and where it said goodbye
+        behind its last statement only if that does not end by itself.
+        """
+        self._is_leaving = True
+        loop = asyncio.get_running_loop()
+        if self.scanner.has_said_goodbye:
+            self._timer = loop.call_later(GOODBYE_SECONDS, self._stop)
+        else:
+            self._stop()
+        self.client_has_room()
+
+    def _stop(self) -> None:
+        self.on_broken()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(STOPPING_SECONDS, self._close, _BY_CLIENT)
+
+    def _take_unheard(self, data: bytes) -> None:
+        """Account for answers that nobody waits for any more."""
+        if self._is_closing:
+            return
+        size = len(data)
+        self.bytes_from_source += size
+        self._metrics.bytes_from_source += size
+        try:
+            self.scanner.from_server(data, clock())
+        except PeerViolation:
+            self.keep = None
+            self._close(_BY_CLIENT)
+            return
+        if not self.scanner.has_outstanding:
+            self._close(_BY_CLIENT)
+
     def drain(self, refusal: Refusal) -> None:
         """End at the next idle point; now, if this is one."""
         if self.is_closing:
@@ -301,6 +358,10 @@ class Relay:
         if self.is_closing:
             return
         self.reason = refusal
+        if self._is_leaving:
+            # Nobody is there to be told.
+            self._close(str(refusal.reason))
+            return
         remaining = self.scanner.client_message_remaining
         if remaining == 0:
             self._speak(refusal)
@@ -353,8 +414,15 @@ class Relay:
         self._client = self._plain_client = None
         if self._is_closing:
             self._finish_if_over()
-        else:
-            self._close(_BY_CLIENT)
+            return
+        if self.scanner.has_outstanding and self._cutting is None:
+            if self.keep is not None:
+                self._leave()
+                return
+            if not self.scanner.has_said_goodbye:
+                # A server notices a lost client only when it has something to say.
+                self.on_broken()
+        self._close(_BY_CLIENT)
 
     def source_has_ended(self) -> None:
         """The data source says no more; so it will not take what still waits for it.
@@ -371,8 +439,8 @@ class Relay:
             self._close("the data source closed the connection")
             self._finish_if_over()
             return
-        if self.scanner.has_said_goodbye:
-            # It was asked to: there is nothing to explain.
+        if self.scanner.has_said_goodbye or self._is_leaving:
+            # It was asked to, or nobody is there: there is nothing to explain.
             self._close(_BY_CLIENT)
             return
         if not self.scanner.is_ended_by_server and self.scanner.client_message_remaining == 0:
@@ -386,6 +454,8 @@ class Relay:
             return
         self._is_closing = True
         self._word = word
+        if word is _BY_CLIENT:
+            self._keep_source()
         self.scanner.close(monotonic())
         if self._timer is not None:
             self._timer.cancel()
@@ -395,6 +465,15 @@ class Relay:
                 transport.close()
         self._timer = loop.call_later(FLUSH_SECONDS, self._abort, word)
         self._finish_if_over()
+
+    def _keep_source(self) -> None:
+        """Give the data source's connection away, if it is wanted and fit for it."""
+        keep, source = self.keep, self._source
+        self.keep = None
+        if keep is None or source is None or source.is_closing() or not self.scanner.is_reusable:
+            return
+        self._source = self._plain_source = None
+        keep(self.scanner.is_in_transaction)
 
     def abort(self) -> None:
         """Close both connections at once: the session did not come to be."""

@@ -45,13 +45,22 @@ from vault import UnsealError, Vault
 CONTEXT_LIMIT = 512
 # Derived SCRAM keys kept, 32 bytes each.
 DERIVED_LIMIT = 4_096
+# Sources remembered whose server has accepted a credential.
+ACCEPTED_LIMIT = 4_096
 # The largest PBKDF2 work a server may ask of us; PostgreSQL's default is 4,096.
 MAX_ITERATIONS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+class CredentialRejected(Refusal):
+    """The data source's server did not accept the stored credential."""
+
+
+@dataclass(slots=True)
 class Opened:
-    """A data source that let us in. ``address`` is where cancel requests go."""
+    """A data source that let us in. ``address`` is where cancel requests go.
+
+    ``upstream`` is another one after each reset.
+    """
 
     channel: SocketChannel
     upstream: Upstream
@@ -86,21 +95,13 @@ class Upstreams:
         self._clock = clock
         self._contexts: OrderedDict[tuple[str, int, int], UpstreamTls | NoTls] = OrderedDict()
         self._derived: OrderedDict[tuple[str, int, bytes, int], bytes] = OrderedDict()
+        self._accepted: OrderedDict[str, None] = OrderedDict()
 
-    async def open(
-        self,
-        protocol: WireProtocol,
-        workspace: Workspace,
-        source: Source,
-        arrival: Arrival | None,
-        context: SessionContext,
-        rules: SessionRules | None = None,
-    ) -> Opened:
-        """Open a source for a session that was granted it; None: for no client.
+    def check(self, protocol: WireProtocol, workspace: Workspace, source: Source) -> None:
+        """Whether the source may be used now, by all that is known without asking it.
 
-        ``rules`` are what the database session must be before anybody uses it.
-
-        Raises Refusal with a public sentence that tells no more than the tenant knows.
+        For each session, also for one that gets a connection which is open already. Raises
+        Refusal.
         """
         if source.engine != protocol.engine:
             raise Refusal(
@@ -113,12 +114,32 @@ class Upstreams:
         refusal = check_upstream((workspace.policy, source.policy), source.place, now=self._clock())
         if refusal is not None:
             raise refusal
+
+    async def open(
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        arrival: Arrival | None,
+        context: SessionContext,
+        rules: SessionRules | None = None,
+        *,
+        is_kept: bool = False,
+    ) -> Opened:
+        """Open a source for a session that was granted it; None: for no client.
+
+        ``rules`` are what the database session must be before anybody uses it. ``is_kept``:
+        the connection is for others after it.
+
+        Raises Refusal with a public sentence that tells no more than the tenant knows.
+        """
+        self.check(protocol, workspace, source)
         egress = narrowed(self._rules, workspace.policy, source.policy)
         try:
             async with asyncio.timeout(self._timeout):
                 sock = await dial(source.host, source.port, egress, self._resolve)
                 return await self._log_in(
-                    sock, protocol, workspace, source, arrival, context, rules
+                    sock, protocol, workspace, source, arrival, context, rules, is_kept
                 )
         except TimeoutError:
             raise Refusal(
@@ -130,9 +151,13 @@ class Upstreams:
             ) from None
         except UpstreamRefused as error:
             # SQLSTATE class 28, in every protocol: invalid authorization specification.
+            told = protocol.explain(error)
             if error.code.startswith("28") and source.credential is not None:
                 self._metrics.credentials.add(Credential.REJECTED)
-            raise protocol.explain(error) from None
+                raise CredentialRejected(
+                    told.reason, told.public, told.private, code=told.code
+                ) from None
+            raise told from None
         except PeerViolation as violation:
             raise Refusal(
                 Reason.SOURCE_UNTRUSTED,
@@ -164,6 +189,7 @@ class Upstreams:
         arrival: Arrival | None,
         context: SessionContext,
         rules: SessionRules | None,
+        is_kept: bool,
     ) -> Opened:
         channel: SocketChannel | None = None
         try:
@@ -187,8 +213,10 @@ class Upstreams:
                 detail=None if arrival is None else arrival.detail,
                 rules=rules,
                 compression=source.compression,
+                is_kept=is_kept,
             )
             upstream = await protocol.connect(channel, login, self._derive(source), self._entropy)
+            self._accept(source)
             return Opened(channel, upstream, address, tls)
         except BaseException:
             # Whatever ends it, a cancellation too: nobody else knows this connection.
@@ -196,6 +224,16 @@ class Upstreams:
                 channel.abandon()
             sock.close()
             raise
+
+    def has_accepted(self, source: Source) -> bool:
+        """Whether this process has logged in there before, whatever the credential was then."""
+        return source.id in self._accepted
+
+    def _accept(self, source: Source) -> None:
+        self._accepted[source.id] = None
+        self._accepted.move_to_end(source.id)
+        if len(self._accepted) > ACCEPTED_LIMIT:
+            self._accepted.popitem(last=False)
 
     async def _use(
         self,

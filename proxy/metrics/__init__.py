@@ -13,6 +13,8 @@ from proxy.metrics.metrics import (
     Leg,
     Login,
     Metrics,
+    PoolClose,
+    PoolState,
     SessionState,
 )
 from proxy.metrics.tallies import Histogram, Tally
@@ -25,6 +27,8 @@ __all__ = [
     "Leg",
     "Login",
     "Metrics",
+    "PoolClose",
+    "PoolState",
     "SessionState",
     "Tally",
     "new_registry",

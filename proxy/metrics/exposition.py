@@ -78,6 +78,26 @@ class _MetricsCollector(Collector):
             "From dialling a data source to its readiness, TLS and login included.",
             metrics.connect_seconds,
         )
+        pooled = GaugeMetricFamily(
+            _PREFIX + "pool_connections",
+            "Pooled connections to data sources by state.",
+            labels=["state"],
+        )
+        for pool_state, count in metrics.pool_connections.read().items():
+            pooled.add_metric([pool_state], count)
+        yield pooled
+        yield _counter(
+            "pool_requests",
+            "Sessions of pooled sources: a kept connection, a new one, or none.",
+            "outcome",
+            metrics.pool_requests,
+        )
+        yield _counter("pool_closes", "Pooled connections closed.", "cause", metrics.pool_closes)
+        yield _histogram(
+            "pool_wait_seconds",
+            "How long sessions waited for a connection where all were in use.",
+            metrics.pool_wait_seconds,
+        )
         yield _counter("cancel_requests", "Cancel requests.", "outcome", metrics.cancels)
         traffic = CounterMetricFamily(
             _PREFIX + "relayed_bytes", "Bytes relayed in open sessions.", labels=["direction"]

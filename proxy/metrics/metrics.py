@@ -71,6 +71,32 @@ class Leg(StrEnum):
     SOURCE = "source"
 
 
+class PoolState(StrEnum):
+    """What a connection of a pool does. ACTIVE: a session has it."""
+
+    ACTIVE = "active"
+    IDLE = "idle"
+    RESETTING = "resetting"
+
+
+class PoolClose(StrEnum):
+    """Why a connection of a pool was closed.
+
+    EVICTED: for one with other settings. CHANGED: its source, its credential or its workspace
+    was. LOST: the server closed it, or spoke unasked. UNCLEAN: the session left it in a state
+    that is not reset, or was ended. RESET_FAILED: the server did not reset it as it must.
+    """
+
+    IDLE = "idle"
+    AGE = "age"
+    EVICTED = "evicted"
+    CHANGED = "changed"
+    LOST = "lost"
+    UNCLEAN = "unclean"
+    RESET_FAILED = "reset_failed"
+    SHUTDOWN = "shutdown"
+
+
 POLICY_PARTS = (
     "access",
     "statements",
@@ -110,6 +136,10 @@ class Metrics:
         self.credentials = Tally(Credential)
         self.tls = {leg: Tally(TLS_PROFILES) for leg in Leg}
         self.cancels: Tally[str] = Tally(("forwarded", "ignored"))
+        self.pool_connections = Tally(PoolState)
+        self.pool_requests: Tally[str] = Tally(("hit", "miss", "refused"))
+        self.pool_closes = Tally(PoolClose)
+        self.pool_wait_seconds = Histogram(LOGIN_EDGES)
         self.connect_seconds = Histogram(LOGIN_EDGES)
         self.setup_seconds = Histogram(LOGIN_EDGES)
         self.loop_lag_seconds = Histogram(LAG_EDGES)
@@ -151,6 +181,13 @@ class Metrics:
             self.sessions.add(old, -1)
         if new is not None:
             self.sessions.add(new)
+
+    def move_pooled(self, old: PoolState | None, new: PoolState | None) -> None:
+        """A pool's connection changes its state. ``old`` None: opened; ``new`` None: closed."""
+        if old is not None:
+            self.pool_connections.add(old, -1)
+        if new is not None:
+            self.pool_connections.add(new)
 
     def refused(self, reason: Reason) -> None:
         """Count a refusal, of a login or of a statement."""

@@ -29,6 +29,7 @@ from proxy.store.errors import (
     StoreUnusable,
 )
 from proxy.store.feed import ChangeFeed
+from proxy.store.pooling import PoolSettings
 from proxy.store.records import (
     Change,
     ChangeKind,
@@ -65,6 +66,7 @@ __all__ = [
     "LimitReached",
     "LoginRecord",
     "NotFound",
+    "PoolSettings",
     "RoutingChangeNeedsSecret",
     "SealedCredential",
     "SealedField",

@@ -14,6 +14,7 @@ from typing import Literal
 from policies.document import Policy
 from policies.upstream import Destination
 from protocols.verifiers import TokenVerifier
+from proxy.store.pooling import OFF, PoolSettings
 from vault import WrappedRootKey
 
 WorkspaceState = Literal["active", "suspended"]
@@ -140,7 +141,8 @@ class Source:
     the secrets themselves, so that an older row put back is refused; the next is one
     more. ``version`` counts the edits of the source, from 1. ``policy`` narrows the
     workspace's for this source; None: it does not. ``compression``: the algorithm that
-    sessions with it are compressed with; "": none.
+    sessions with it are compressed with; "": none. ``pooling``: how its connections are
+    kept for other sessions.
     """
 
     id: str
@@ -159,6 +161,7 @@ class Source:
     version: int = 1
     policy: Policy | None = None
     compression: str = ""
+    pooling: PoolSettings = OFF
 
     @property
     def place(self) -> Destination:

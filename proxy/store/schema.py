@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "v0003"
+HEAD: Final = "v0004"
 """The newest migration: what an opened store's schema must be."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -121,6 +121,7 @@ sources = Table(
     Column("version", Integer, nullable=False),
     Column("policy", Text),
     Column("compression", String(16), nullable=False, server_default=""),
+    Column("pooling", Text, nullable=False, server_default=""),
     UniqueConstraint("workspace_id", "name", name="sources_by_name"),
 )
 

@@ -9,6 +9,7 @@ import secrets
 
 from proxy.store import tls as tls_settings
 from proxy.store.engines import ENGINES
+from proxy.store.pooling import OFF, PoolSettings
 from proxy.store.records import CredentialField, SealedField, Source, TlsSettings, Workspace
 from vault import Binding, Destination, SealedRecord, Secret, UnsealError, Vault
 
@@ -32,6 +33,7 @@ def draft_source(
     tls: TlsSettings | None = None,
     auth_methods: frozenset[str] | None = None,
     compression: str = "",
+    pooling: PoolSettings = OFF,
 ) -> Source:
     """A source that is not stored yet, to seal secrets for; ``Store.add_source`` checks it.
 
@@ -51,6 +53,7 @@ def draft_source(
         tls=tls or TlsSettings(),
         auth_methods=auth_methods,
         compression=compression,
+        pooling=pooling,
     )
 
 

@@ -13,6 +13,7 @@ from typing import get_args
 from policies.egress import check_host
 from proxy.store.engines import ENGINES
 from proxy.store.errors import InvalidName, InvalidSetting
+from proxy.store.pooling import check as check_pooling
 from proxy.store.records import CredentialField, Source
 from proxy.store.tls import check_tls
 
@@ -88,6 +89,7 @@ def check_source(source: Source, now: datetime) -> None:
     if source.tls.server_key_pem is not None and not ENGINES[source.engine].has_server_key:
         raise InvalidSetting("tls.server_key", f"{source.engine} has no use for a server key")
     _check_compression(source)
+    _check_pooling(source)
     if source.tls.negotiation == "direct" and not ENGINES[source.engine].has_direct_tls:
         raise InvalidSetting("tls.negotiation", f"{source.engine} servers expect to be asked")
     _check_methods(source)
@@ -121,6 +123,13 @@ def _check_compression(source: Source) -> None:
         raise InvalidSetting("compression", f"{source.engine} knows none")
     if source.compression and source.compression not in known:
         raise InvalidSetting("compression", f"use one of {', '.join(sorted(known))}")
+
+
+def _check_pooling(source: Source) -> None:
+    check_pooling(source.pooling)
+    if source.compression and source.pooling.mode != "off":
+        # The two ends of a compressed connection count packets across its commands.
+        raise InvalidSetting("pooling", "a compressed connection is not pooled")
 
 
 def _check_methods(source: Source) -> None:

@@ -12,6 +12,7 @@ from tests.servers.certificates import Certificates
 
 PASSWORD = "correct-horse-battery-staple"
 URL = "postgresql://127.0.0.1:5432/orders"
+CHANGED = "data source changed"
 ADD = ("source", "add", "finance", "orders", URL, "--username", "app")
 
 
@@ -237,3 +238,53 @@ def test_a_test_that_cannot_connect_fails_with_a_sentence_and_a_record(finance: 
     result = finance.run("source", "test", "finance", "gone", "--json")
     assert result.exit_code == 1
     assert '"ok": false' in result.stdout
+
+
+def test_a_source_is_pooled_unless_it_is_told_otherwise(finance: CommandLine):
+    finance.ok(*ADD, "--no-password", "--tls", "disable", "--pool-max", "20", "--pool-idle", "2m")
+    pooling = finance.value("source", "show", "finance", "orders")["pooling"]
+    assert (pooling["mode"], pooling["maximum"], pooling["idle_seconds"]) == ("session", 20, 120.0)
+    shown = finance.ok("source", "show", "finance", "orders")
+    assert "session, 0 to 20 connections, idle 120 s, life 3600 s, queue 10 s" in shown
+
+
+def test_pooling_is_changed_and_turned_off(finance: CommandLine):
+    finance.ok(*ADD, "--no-password", "--tls", "disable")
+    finance.ok("source", "pool", "finance", "orders", "--pool-min", "2", "--pool-queue", "30s")
+    value = finance.value("source", "pool", "finance", "orders", "--pooling", "off")
+    assert value["pooling"] == {
+        "mode": "off",
+        "minimum": 2,
+        "maximum": 100,
+        "idle_seconds": 300.0,
+        "life_seconds": 3600.0,
+        "queue_seconds": 30.0,
+    }
+    assert value["version"] == 3
+    changes = [record for record in finance.records() if record.get("message") == CHANGED]
+    modes = [record["unmapped"]["changes"]["pooling"]["mode"] for record in changes]
+    assert list(dict.fromkeys(modes)) == ["session", "off"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--pool-max", "0"), "Pool maximum: "),
+        (("--pool-min", "101"), "Pool minimum: "),
+        (("--pool-idle", "0s"), "Pool idle time: "),
+        (("--pool-queue", "1h"), "Pool queue time: "),
+    ],
+)
+def test_a_pool_that_cannot_be_is_refused(
+    finance: CommandLine, options: tuple[str, ...], words: str
+):
+    assert words in finance.refused(*ADD, "--no-password", "--tls", "disable", *options)
+
+
+def test_a_compressed_source_is_not_pooled(finance: CommandLine):
+    packed = ("source", "add", "finance", "shop", "mysql://10.0.0.7/shop", "--username", "app")
+    options = ("--no-password", "--tls", "disable", "--compression", "zlib")
+    finance.ok(*packed, *options)
+    assert finance.value("source", "show", "finance", "shop")["pooling"]["mode"] == "off"
+    refused = finance.refused("source", "pool", "finance", "shop", "--pooling", "session")
+    assert "a compressed connection is not pooled" in refused

@@ -81,6 +81,8 @@ class FakeScanner(Scanner):
     is_in_transaction = False
     client_message_remaining = 0
     is_ended_by_server = False
+    is_reusable = True
+    goodbye = b"<bye>"
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,6 +92,7 @@ class FakeScanner(Scanner):
     def from_client(self, data: bytes, now: float) -> bytes:
         if self.error is not None:
             raise self.error
+        self.has_said_goodbye = self.has_said_goodbye or self.goodbye in data
         return data
 
     def from_server(self, data: bytes, now: float) -> bytes:

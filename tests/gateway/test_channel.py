@@ -7,7 +7,8 @@ import ssl
 import pytest
 
 from protocols.errors import PeerClosed, PeerViolation
-from proxy.gateway.channel import INBOX_LIMIT, SocketChannel
+from proxy.gateway.channel import SocketChannel
+from proxy.gateway.inbox import INBOX_LIMIT
 from proxy.gateway.plain import Side
 from proxy.gateway.poller import READ, Poller, Watched
 from proxy.gateway.tls import NoTls, ServerTls

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from proxy.store import (
+    PoolSettings,
     SealedCredential,
     Store,
     TlsSettings,
@@ -25,10 +26,13 @@ from tests.servers.mysql import MysqlServer
 from tests.servers.proxy import ProxyServer
 from tests.servers.sql import SqlServer
 from tests.servers.sql_accounts import Account
-from tests.servers.unpacked import MARIADB, MYSQL, Unpacked
 from vault import Secret
 
 WORKSPACE = "drivers"
+POOLED = PoolSettings("session")
+POOLED_ACCOUNTS = ("ed25519", "sha2_pinned")
+"""They have a pooled source besides, which the routes in the clear take: of a pool's connection
+a test is seldom the first client."""
 # Of each server the account that drivers use directly: few know ed25519, which is why some
 # log in through a proxy that does.
 DIRECT = {MachineMariadb: "native", NewMariadb: "native", MysqlServer: "sha2"}
@@ -81,38 +85,6 @@ class Route:
         } | changes
 
 
-# --- servers -----------------------------------------------------------------------------
-
-
-def _running(server: SqlServer) -> Iterator[SqlServer]:
-    try:
-        yield server.start()
-    finally:
-        server.stop()
-
-
-def _require(unpacked: Unpacked) -> None:
-    if not unpacked.is_there:
-        pytest.skip(
-            f"Debian sid's {unpacked.name} is missing: `./run test` fetches it where apt-get"
-            " knows a mirror of Debian, and says so where it cannot"
-        )
-
-
-@pytest.fixture(scope="session")
-def new_mariadb(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
-    """A MariaDB that knows parsec, with TLS, shared by the run."""
-    _require(MARIADB)
-    yield from _running(NewMariadb(server_folder / "new-mariadb", certificates))
-
-
-@pytest.fixture(scope="session")
-def mysql(server_folder: Path, certificates: Certificates) -> Iterator[SqlServer]:
-    """A MySQL with TLS, shared by the run."""
-    _require(MYSQL)
-    yield from _running(MysqlServer(server_folder / "mysql", certificates))
-
-
 # --- sources -----------------------------------------------------------------------------
 
 
@@ -147,6 +119,7 @@ def add_source(
     tls: TlsSettings | None = None,
     methods: frozenset[str] | None = None,
     compression: str = "",
+    pooling: PoolSettings | None = None,
 ) -> None:
     """A source named after the account; what else is given stands in for what it says.
 
@@ -168,6 +141,7 @@ def add_source(
             tls=tls,
             auth_methods=methods or methods_of(entry),
             compression=compression,
+            pooling=pooling or PoolSettings(),
         )
         secrets: dict[str, Any] = {}
         if password or entry.password:
@@ -225,6 +199,15 @@ def enter(
             made[name] = Entrance(proxy.start(), server, proxy.create_workspace(WORKSPACE))
             for account in server.accounts:
                 add_source(proxy, WORKSPACE, server, account.name)
+                if account.name in POOLED_ACCOUNTS:
+                    add_source(
+                        proxy,
+                        WORKSPACE,
+                        server,
+                        account.name,
+                        name=f"{account.name}-pooled",
+                        pooling=POOLED,
+                    )
         return made[name]
 
     yield entrance
@@ -249,4 +232,5 @@ ROUTES = {
 def route(request: pytest.FixtureRequest, enter: Enter) -> Route:
     """Each server, encrypted on both legs with one account and in the clear with another."""
     name, account, is_encrypted = ROUTES[request.param]
-    return enter(name).route(account, is_encrypted=is_encrypted)
+    source = f"{account}-pooled" if account in POOLED_ACCOUNTS else account
+    return enter(name).route(source, is_encrypted=is_encrypted)

@@ -99,10 +99,11 @@ def test_a_statement_is_killed_by_its_drivers_number(route: Route):
 
 
 def test_nobody_elses_session_can_be_killed(route: Route):
-    token = route.proxy.create_workspace(f"other-{route.account}")
-    add_source(route.proxy, f"other-{route.account}", route.server, route.account)
+    workspace = f"other-{route.account}"
+    token = route.proxy.create_workspace(workspace)
+    add_source(route.proxy, workspace, route.server, route.account, name=route.source)
     mine = connect(route)
-    with connect(route, user=f"other-{route.account}", password=token) as other:
+    with connect(route, user=workspace, password=token) as other:
         cursor = other.cursor()
         with pytest.raises(pymysql.err.MySQLError, match="Unknown thread id"):
             cursor.execute(f"KILL {mine.thread_id()}")

@@ -27,6 +27,7 @@ from psycopg.conninfo import make_conninfo
 
 from proxy.audit.read import Filters, search
 from proxy.store import (
+    PoolSettings,
     SealedCredential,
     Source,
     Store,
@@ -265,6 +266,7 @@ class ProxyServer:
         port: int | None = None,
         database: str | None = None,
         password: str | None = None,
+        pooling: PoolSettings | None = None,
     ) -> Source:
         """Store a source and its password. ``tls`` None: verified where the server has TLS.
 
@@ -287,6 +289,7 @@ class ProxyServer:
                 username=role.name,
                 tls=tls,
                 auth_methods=auth_methods,
+                pooling=pooling or PoolSettings(),
             )
             secret = Secret((password or role.password).encode())
             sealed = SealedCredential(seal_credential(self.vault, found, draft, secret))

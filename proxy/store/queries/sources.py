@@ -11,7 +11,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from proxy.store import tls
+from proxy.store import pooling, tls
 from proxy.store.errors import AlreadyExists, Conflict, LimitReached, NotFound
 from proxy.store.queries.changes import append
 from proxy.store.queries.policies import parsed
@@ -173,6 +173,7 @@ def _columns(source: Source) -> dict[str, Any]:
         "auth_methods": ",".join(sorted(source.auth_methods)),
         "version": source.version,
         "compression": source.compression,
+        "pooling": pooling.to_json(source.pooling),
     }
 
 
@@ -212,4 +213,5 @@ def _source(row: Row[Any], sealed: dict[str, SealedField], highest: dict[str, in
         version=row.version,
         policy=parsed(row.policy),
         compression=row.compression,
+        pooling=pooling.from_json(row.pooling),
     )

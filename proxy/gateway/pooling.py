@@ -1,0 +1,405 @@
+"""Upstream connections are kept and handed on: asked for, reset, watched while idle, closed.
+
+A connection belongs to one workspace, one source as it was stored, and one set of session
+settings; the next client of the same gets it after a reset that was seen to work. What is
+in doubt is closed. The pools decide (``pool``); the protocols know how to reset. Knows no
+protocol but through its interface, and no credential.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from time import monotonic
+from uuid import uuid4
+
+import structlog
+
+from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal, UpstreamRefused
+from protocols.interface import Arrival, Entropy, SessionRules, WireProtocol
+from proxy.audit.context import SessionContext
+from proxy.gateway.authenticate import Authenticator
+from proxy.gateway.lease import Connection, Lease
+from proxy.gateway.pool import Pool, QueueFull, Ticket
+from proxy.gateway.rotation import wait_for_newer
+from proxy.gateway.upstream import CredentialRejected, Opened, Upstreams
+from proxy.metrics import Metrics, PoolClose, PoolState
+from proxy.store.records import Change, ChangeKind, Source, Workspace
+
+log = structlog.get_logger("pool")
+
+RESET_SECONDS = 5.0
+"""How long a reset may take. It is nobody's time but the connection's."""
+SWEEP_SECONDS = 1.0
+ROTATIONS = 2
+"""How many newer credentials one session tries."""
+YOUNGER = 0.1
+"""The part of a connection's life time that is left out at random: those that were opened
+together are not closed together."""
+
+_FULL = "all connections to the data source are in use; try again"
+
+
+class Pools:
+    """The connections of all pooled sources of this process."""
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        authenticator: Authenticator,
+        metrics: Metrics,
+        entropy: Entropy,
+    ) -> None:
+        self._upstreams = upstreams
+        self._authenticator = authenticator
+        self._metrics = metrics
+        self._entropy = entropy
+        self._pools: dict[tuple[str, str], Pool[Connection]] = {}
+        self._resets: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    # -- life --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin the sweep."""
+        self._sweeper = asyncio.create_task(self._sweep(), name="pools: sweep")
+
+    async def stop(self) -> None:
+        """Close what is idle, give up what is being reset, and keep nothing more."""
+        self._is_closed = True
+        tasks = [*self._resets, *([] if self._sweeper is None else [self._sweeper])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for pool in self._pools.values():
+            pool.clear(PoolClose.SHUTDOWN)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = monotonic()
+            for place, pool in list(self._pools.items()):
+                pool.sweep(now)
+                if pool.is_unused:
+                    del self._pools[place]
+
+    def changed(self, change: Change) -> None:
+        """A change has happened; what it may concern is closed, and what is in use will be.
+
+        A connection in use is held against the store when it comes back.
+        """
+        if change.kind is ChangeKind.TOKEN:
+            # Nothing of a connection is its first client's token's.
+            return
+        for (workspace_id, source_id), pool in self._pools.items():
+            if change.kind is not ChangeKind.EVERYTHING:
+                if workspace_id != change.workspace_id:
+                    continue
+                is_of_source = change.kind in (ChangeKind.SOURCE, ChangeKind.CREDENTIAL)
+                if is_of_source and change.object_id != source_id:
+                    continue
+            pool.clear(PoolClose.CHANGED)
+
+    # -- a session's ------------------------------------------------------------------
+
+    async def acquire(
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        arrival: Arrival,
+        context: SessionContext,
+        rules: SessionRules | None,
+    ) -> Lease:
+        """A connection to a source that was granted: a kept one, or a new one.
+
+        Where the server, which has let us in before, no longer does, a newer credential is
+        waited for. Raises Refusal.
+        """
+        self._upstreams.check(protocol, workspace, source)
+        left = ROTATIONS
+        while True:
+            try:
+                return await self._acquire(protocol, workspace, source, arrival, context, rules)
+            except CredentialRejected:
+                if left == 0 or not self._upstreams.has_accepted(source):
+                    raise
+                left -= 1
+                newer = await wait_for_newer(source, self._authenticator.stored)
+                if newer is None:
+                    raise
+                source = newer
+
+    async def _acquire(
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        arrival: Arrival,
+        context: SessionContext,
+        rules: SessionRules | None,
+    ) -> Lease:
+        if source.pooling.mode == "off":
+            opened = await self._open(protocol, workspace, source, arrival, context, rules)
+            connection = self._connection(protocol, workspace, source, arrival, rules, opened)
+            return Lease(connection, None, _nothing, is_reused=False)
+        pool = self._pool(source)
+        key = _key(protocol, source, arrival, rules)
+        while True:
+            ticket = await self._place(pool, key, source.pooling.queue_seconds)
+            if ticket.found is None:
+                break
+            connection = ticket.found.connection
+            connection.opened.channel.watch(None)
+            if _is_alive(connection):
+                self._move(connection, PoolState.ACTIVE)
+                self._metrics.pool_requests.add("hit")
+                return self._lease(pool, key, connection, is_reused=True)
+            # It was when it was granted; who has waited was told of that a moment later.
+            self._part(connection, PoolClose.LOST)
+            pool.leave()
+        self._metrics.pool_requests.add("miss")
+        try:
+            opened = await self._open(
+                protocol, workspace, source, arrival, context, rules, is_kept=True
+            )
+        except BaseException:
+            pool.leave()
+            raise
+        connection = self._connection(protocol, workspace, source, arrival, rules, opened)
+        self._move(connection, PoolState.ACTIVE)
+        return self._lease(pool, key, connection, is_reused=False)
+
+    async def _place(
+        self, pool: Pool[Connection], key: Hashable, seconds: float
+    ) -> Ticket[Connection]:
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def wake() -> None:
+            if not granted.done():
+                granted.set_result(None)
+
+        started = monotonic()
+        try:
+            ticket = pool.ask(key, wake)
+        except QueueFull:
+            self._metrics.pool_requests.add("refused")
+            raise Refusal(
+                Reason.TOO_MANY_SESSIONS, _FULL, "too many clients wait for the data source"
+            ) from None
+        if not ticket.is_granted:
+            try:
+                async with asyncio.timeout(seconds):
+                    await granted
+            except TimeoutError:
+                # Granted in the same moment counts: the client is still here.
+                if not ticket.is_granted:
+                    pool.withdraw(ticket, monotonic())
+                    self._metrics.pool_requests.add("refused")
+                    raise Refusal(
+                        Reason.TOO_MANY_SESSIONS, _FULL, "no connection became free in time"
+                    ) from None
+            except BaseException:
+                pool.withdraw(ticket, monotonic())
+                raise
+            finally:
+                self._metrics.pool_wait_seconds.observe(monotonic() - started)
+        return ticket
+
+    def _lease(
+        self, pool: Pool[Connection], key: Hashable, connection: Connection, *, is_reused: bool
+    ) -> Lease:
+        def give(connection: Connection, is_in_transaction: bool) -> None:
+            self._take_back(pool, key, connection, is_in_transaction)
+
+        def lose(connection: Connection) -> None:
+            self._closed(connection, PoolClose.UNCLEAN)
+            pool.leave()
+
+        is_kept = connection.opened.upstream.is_resettable
+        return Lease(connection, give if is_kept else None, lose, is_reused=is_reused)
+
+    async def _open(
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        arrival: Arrival,
+        context: SessionContext,
+        rules: SessionRules | None,
+        *,
+        is_kept: bool = False,
+    ) -> Opened:
+        started = monotonic()
+        opened = await self._upstreams.open(
+            protocol, workspace, source, arrival, context, rules, is_kept=is_kept
+        )
+        self._metrics.connect_seconds.observe(monotonic() - started)
+        return opened
+
+    def _connection(
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
+        arrival: Arrival,
+        rules: SessionRules | None,
+        opened: Opened,
+    ) -> Connection:
+        part = int.from_bytes(self._entropy(4), "big") / (1 << 32)
+        life = source.pooling.life_seconds * (1.0 - YOUNGER * part)
+        return Connection(
+            id=uuid4().hex,
+            protocol=protocol,
+            workspace=workspace,
+            source=source,
+            arrival=arrival,
+            rules=rules,
+            opened=opened,
+            expires=monotonic() + life,
+        )
+
+    def _pool(self, source: Source) -> Pool[Connection]:
+        place = (source.workspace_id, source.id)
+        pool = self._pools.get(place)
+        if pool is None:
+            pool = self._pools[place] = Pool(source.pooling, _is_alive, self._part)
+        pool.settings = source.pooling
+        return pool
+
+    # -- what comes back ---------------------------------------------------------------
+
+    def _take_back(
+        self,
+        pool: Pool[Connection],
+        key: Hashable,
+        connection: Connection,
+        is_in_transaction: bool,
+    ) -> None:
+        """From a relay: not to wait here, it is in the middle of something."""
+        connection.opened.channel.take_back()
+        if self._is_closed:
+            self._part(connection, PoolClose.SHUTDOWN)
+            pool.leave()
+            return
+        self._move(connection, PoolState.RESETTING)
+        task = asyncio.create_task(
+            self._renew(pool, key, connection, is_in_transaction), name="reset a connection"
+        )
+        self._resets.add(task)
+        task.add_done_callback(self._resets.discard)
+
+    async def _renew(
+        self,
+        pool: Pool[Connection],
+        key: Hashable,
+        connection: Connection,
+        is_in_transaction: bool,
+    ) -> None:
+        """Reset a connection and put it back, or close it."""
+        cause = PoolClose.RESET_FAILED
+        try:
+            cause = await self._reset(connection, is_in_transaction)
+        except (UpstreamRefused, Refusal, PeerViolation, PeerClosed, OSError) as error:
+            # TimeoutError is an OSError. The server's own words are not written down.
+            log.info(
+                "a connection could not be reset",
+                connection=connection.id,
+                source=connection.source.name,
+                reason=_why(error),
+            )
+        except Exception:
+            log.exception("a reset failed", connection=connection.id)
+        except asyncio.CancelledError:
+            self._part(connection, PoolClose.SHUTDOWN)
+            pool.leave()
+            raise
+        channel = connection.opened.channel
+        if cause is PoolClose.IDLE and channel.is_quiet:
+            self._move(connection, PoolState.IDLE)
+            channel.watch(lambda: self._stirred(pool, connection))
+            pool.put(key, connection, connection.expires, monotonic())
+            return
+        self._part(connection, PoolClose.LOST if cause is PoolClose.IDLE else cause)
+        pool.leave()
+
+    async def _reset(self, connection: Connection, is_in_transaction: bool) -> PoolClose:
+        """Why it is to be closed; IDLE where it is fit for the next client."""
+        async with asyncio.timeout(RESET_SECONDS):
+            if connection.stops:
+                # One that comes too late would stop the next client's statement.
+                await connection.are_stopped.wait()
+            if connection.is_in_doubt:
+                return PoolClose.UNCLEAN
+            if monotonic() >= connection.expires:
+                return PoolClose.AGE
+            opened = connection.opened
+            opened.upstream = await connection.protocol.reset(
+                opened.channel,
+                opened.upstream,
+                connection.arrival,
+                connection.rules,
+                self._entropy,
+                is_in_transaction=is_in_transaction,
+            )
+            is_current = await self._is_current(connection)
+        if self._is_closed:
+            return PoolClose.SHUTDOWN
+        return PoolClose.IDLE if is_current else PoolClose.CHANGED
+
+    async def _is_current(self, connection: Connection) -> bool:
+        """Whether workspace and source are still what they were when it was opened."""
+        workspace, source = connection.workspace, connection.source
+        return await self._authenticator.is_current(workspace, source)
+
+    def _stirred(self, pool: Pool[Connection], connection: Connection) -> None:
+        """An idle connection's server has said something, or gone."""
+        connection.opened.channel.watch(None)
+        pool.remove(connection, PoolClose.LOST)
+
+    # -- ends --------------------------------------------------------------------------
+
+    def _part(self, connection: Connection, cause: PoolClose) -> None:
+        connection.opened.channel.watch(None)
+        connection.opened.channel.part(connection.protocol.goodbye)
+        self._closed(connection, cause)
+
+    def _closed(self, connection: Connection, cause: PoolClose) -> None:
+        self._move(connection, None)
+        self._metrics.pool_closes.add(cause)
+
+    def _move(self, connection: Connection, state: PoolState | None) -> None:
+        self._metrics.move_pooled(connection.state, state)
+        connection.state = state
+
+
+def _key(
+    protocol: WireProtocol, source: Source, arrival: Arrival, rules: SessionRules | None
+) -> Hashable:
+    """What two sessions of one source must have in common to have the same connection."""
+    return (
+        protocol.name,
+        source.version,
+        source.password_version,
+        source.client_key_version,
+        rules,
+        protocol.session_settings(arrival),
+    )
+
+
+def _why(error: Exception) -> str:
+    """For the log: nothing of it is the server's words."""
+    if isinstance(error, UpstreamRefused):
+        return f"the server refused it with {error.code or 'no code'}"
+    if isinstance(error, PeerViolation):
+        return str(error)
+    return type(error).__name__
+
+
+def _is_alive(connection: Connection) -> bool:
+    return connection.opened.channel.is_quiet
+
+
+def _nothing(connection: Connection) -> None:
+    pass

@@ -1,0 +1,48 @@
+"""What sessions work with: a listener's own things, and those of the whole process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocols.interface import ScanLimits, WireProtocol
+from proxy.audit.log import AuditLog
+from proxy.config import LimitsConfig, ListenerConfig
+from proxy.gateway.authenticate import Authenticator
+from proxy.gateway.cancel import Cancels
+from proxy.gateway.judge import Verdicts
+from proxy.gateway.live import LiveSessions
+from proxy.gateway.poller import Poller
+from proxy.gateway.pooling import Pools
+from proxy.gateway.quotas import Quotas
+from proxy.gateway.tls import NoTls, ServerTls
+from proxy.gateway.upstream import Upstreams
+from proxy.metrics import Metrics
+from proxy.store.store import Clock, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One listener's own: its protocol, its TLS, its rules."""
+
+    protocol: WireProtocol
+    config: ListenerConfig
+    tls: ServerTls | NoTls
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What every session of this process works with."""
+
+    authenticator: Authenticator
+    upstreams: Upstreams
+    pools: Pools
+    cancels: Cancels
+    live: LiveSessions
+    audit: AuditLog
+    metrics: Metrics
+    limits: LimitsConfig
+    scan_limits: ScanLimits
+    verdicts: Verdicts
+    quotas: Quotas
+    poller: Poller
+    clock: Clock = utc_now

@@ -1,0 +1,301 @@
+"""A session from its proof to its end: the source is opened, the bytes are relayed.
+
+Takes who has proved a token and what admission says; whatever ends it, the log gets its
+last record and both connections are let go. Knows no protocol but through its interface.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from time import monotonic
+
+from policies.classifiers import classifier_for
+from protocols.errors import PeerClosed, Reason, Refusal
+from protocols.interface import Arrival, ClientLeg, SessionKey
+from proxy.audit.context import Leg as AuditLeg
+from proxy.audit.context import SessionContext
+from proxy.audit.events import session_failed, session_opened
+from proxy.gateway.admission import Admission, Admitted
+from proxy.gateway.authenticate import Authenticated, shown_name
+from proxy.gateway.channel import SocketChannel
+from proxy.gateway.deadline import Deadline
+from proxy.gateway.judge import Judge
+from proxy.gateway.layer import Layer, layers
+from proxy.gateway.lease import Lease
+from proxy.gateway.live import STOP_SECONDS, LiveSession
+from proxy.gateway.record import JudgedRecorder, LimitedRecorder, MeteredRecorder
+from proxy.gateway.relay import Relay
+from proxy.gateway.rooms import Door, Rooms
+from proxy.gateway.rotation import is_rotated
+from proxy.gateway.upstream import Opened
+from proxy.metrics import SessionState
+from proxy.store.records import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A client's connection: where it comes from, its leg, and what we call it.
+
+    ``began`` is when it was accepted (monotonic seconds).
+    """
+
+    channel: SocketChannel
+    leg: ClientLeg
+    key: SessionKey
+    id: str
+    ip: str
+    port: int
+    began: float
+
+
+class Serving:
+    """One session of a client that has proved a token."""
+
+    def __init__(
+        self,
+        door: Door,
+        rooms: Rooms,
+        visitor: Visitor,
+        arrival: Arrival,
+        proved: Authenticated,
+        move: Callable[[SessionState], None],
+    ) -> None:
+        self._door = door
+        self._rooms = rooms
+        self._visitor = visitor
+        self._arrival = arrival
+        self._proved = proved
+        self._move = move
+        self._deadline: Deadline | None = None
+
+    async def run(self, admission: Admission) -> None:
+        """Open the source and serve the client to its end. Raises Refusal before the welcome."""
+        rooms = self._rooms
+        context = self._context(None)
+        try:
+            admission.enter()
+            self._move(SessionState.CONNECTING)
+            grant, source = await admission.grant()
+            context = self._context(source)
+            admitted = await admission.admit(grant, source)
+            lease = await rooms.pools.acquire(
+                self._door.protocol,
+                self._proved.entry.workspace,
+                source,
+                self._arrival,
+                context,
+                admitted.rules,
+            )
+        except Refusal as refusal:
+            rooms.audit.record(
+                session_failed(
+                    context,
+                    reason=str(refusal.reason),
+                    detail=refusal.private,
+                    code=refusal.code or "",
+                )
+            )
+            raise
+        source, opened = lease.source, lease.opened
+        admitted = replace(admitted, source=source)
+        try:
+            context = replace(
+                context,
+                upstream_leg=AuditLeg(opened.channel.tls_version, opened.channel.cipher),
+                server_version=opened.upstream.server_version,
+            )
+            event = session_opened(
+                context,
+                auth_method=opened.upstream.method,
+                connection=lease.id,
+                is_reused=lease.is_reused,
+            )
+            if source.credential is None or lease.is_reused:
+                # No record of the credential's use has been waited for.
+                await rooms.audit.record_durably(event)
+            else:
+                rooms.audit.record(event)
+            recorder = self._recorder(admitted, context)
+            await self._serve(admitted, lease, recorder, context)
+        finally:
+            lease.end()
+
+    async def _serve(
+        self,
+        admitted: Admitted,
+        lease: Lease,
+        recorder: MeteredRecorder,
+        context: SessionContext,
+    ) -> None:
+        """The relay's life, and the session's last record."""
+        rooms, source = self._rooms, admitted.source
+        word = "not started"
+        relay = Relay(
+            self._door.protocol.scanner(
+                self._arrival,
+                lease.opened.upstream,
+                recorder,
+                rooms.scan_limits,
+                rooms.live.killer(source.workspace_id, source.id),
+                admitted.meter,
+            ),
+            rooms.audit,
+            rooms.metrics,
+        )
+        relay.keep = lease.keep
+        try:
+            word = await self._relay(admitted, lease, relay, context)
+        except asyncio.CancelledError:
+            word = "the proxy stopped"
+            raise
+        finally:
+            relay.scanner.close(monotonic())
+            recorder.close(
+                word,
+                bytes_in=relay.bytes_from_client,
+                bytes_out=relay.bytes_from_source,
+                duration=monotonic() - self._visitor.began,
+                detail="" if relay.reason is None else relay.reason.private,
+            )
+            rooms.metrics.sessions_ended.add(
+                "closed" if relay.reason is None else relay.reason.reason
+            )
+
+    async def _relay(
+        self,
+        admitted: Admitted,
+        lease: Lease,
+        relay: Relay,
+        context: SessionContext,
+    ) -> str:
+        """From the welcome to the end; returns why it ended."""
+        rooms, arrival, visitor = self._rooms, self._arrival, self._visitor
+        protocol, source, opened = self._door.protocol, admitted.source, lease.opened
+        live = LiveSession(
+            id=visitor.id,
+            key=visitor.key,
+            upstream_number=opened.upstream.number,
+            version=arrival.version,
+            grant=admitted.grant,
+            policy=admitted.policy,
+            workspace=arrival.workspace,
+            source=source,
+            application_name=arrival.application_name,
+            client=f"{visitor.ip}:{visitor.port}",
+            started=monotonic(),
+            started_at=rooms.clock(),
+            relay=relay,
+            stop_statement=lease.guarded(
+                rooms.upstreams.stopper(
+                    protocol, self._proved.entry.workspace, source, opened, context
+                )
+            ),
+            is_encrypted=arrival.is_encrypted,
+            is_local=ip_address(visitor.ip).is_loopback,
+            meter=admitted.meter,
+            deadline=self._deadline,
+        )
+        rooms.live.watch(live)
+        try:
+            rooms.live.add(live)
+            # A change between the login and this line found no session to cut.
+            await self._still_granted(source)
+            welcome = visitor.leg.welcome(arrival, opened.upstream)
+            wrappings = protocol.wrappings(arrival, opened.upstream, relay.scanner)
+            legs = layers(wrappings, relay.cut)
+            early = await self._connect_relay(opened, relay, welcome, legs)
+            rooms.metrics.setup_seconds.observe(monotonic() - visitor.began)
+            self._move(SessionState.OPEN)
+            if early:
+                relay.from_client(early)
+            return await relay.finished
+        except BaseException:
+            relay.abort()
+            raise
+        finally:
+            rooms.live.remove(live)
+
+    async def _connect_relay(
+        self,
+        opened: Opened,
+        relay: Relay,
+        welcome: bytes,
+        legs: tuple[Layer | None, Layer | None],
+    ) -> bytes:
+        """Give both connections to the relay; returns what the client has sent already.
+
+        Raises Refusal where the session was cut, or the source has gone, meanwhile.
+        """
+        client, source = legs
+        try:
+            _, early = await opened.channel.hand_over(relay.source_side, source)
+        except PeerClosed:
+            raise Refusal(Reason.SOURCE_LOST, "the data source closed the connection") from None
+        relay.wait_for_client()
+        if early:
+            relay.from_source(early)
+        if relay.is_closing:
+            raise relay.reason or Refusal(
+                Reason.SOURCE_LOST, "the data source closed the connection"
+            )
+        self._visitor.channel.write(welcome)
+        # A client that does not take its welcome would wait here for ever.
+        async with asyncio.timeout(self._rooms.limits.login_deadline):
+            _, early = await self._visitor.channel.hand_over(relay.client_side, client)
+        return early
+
+    async def _still_granted(self, source: Source) -> None:
+        authenticator = self._rooms.authenticator
+        again = await authenticator.again(self._arrival.workspace, self._proved.token.id)
+        now = None if again is None else await authenticator.source(again, source.name)
+        if now is None or not (now == source or is_rotated(source, now)):
+            raise Refusal(
+                Reason.SESSION_ENDED, "the session's rights have just changed; log in again"
+            )
+
+    def _recorder(self, admitted: Admitted, context: SessionContext) -> MeteredRecorder:
+        policy, source = admitted.policy, admitted.source
+        recorder = self._rooms.audit.recorder(context)
+        classifier = classifier_for(source.engine) if policy.is_restricted else None
+        meter, metrics = admitted.meter, self._rooms.metrics
+        seconds = policy.limits.statement_seconds
+        if seconds is not None:
+            self._deadline = Deadline(seconds, metrics, STOP_SECONDS)
+        deadline = self._deadline
+        if classifier is None:
+            if meter is None:
+                return MeteredRecorder(recorder, metrics, deadline)
+            return LimitedRecorder(recorder, metrics, meter, deadline=deadline)
+        judge = Judge(
+            policy,
+            classifier,
+            admitted.schema,
+            self._rooms.verdicts,
+            f"{source.workspace_id} {source.engine}",
+        )
+        if meter is None:
+            return JudgedRecorder(recorder, metrics, judge.verdict, deadline)
+        return LimitedRecorder(recorder, metrics, meter, judge.verdict, deadline)
+
+    def _context(self, source: Source | None) -> SessionContext:
+        visitor, proved = self._visitor, self._proved
+        return SessionContext(
+            session_id=visitor.id,
+            workspace_id=proved.entry.workspace.id,
+            workspace=proved.entry.workspace.name,
+            source_id="" if source is None else source.id,
+            source=shown_name(self._arrival.source),
+            engine=self._door.protocol.engine,
+            database="" if source is None else source.database,
+            token_id=proved.token.id,
+            application_name=self._arrival.application_name,
+            client_ip=visitor.ip,
+            client_port=visitor.port,
+            started=self._rooms.clock().timestamp(),
+            started_monotonic=monotonic(),
+            client_leg=AuditLeg(visitor.channel.tls_version, visitor.channel.cipher),
+            upstream_user="" if source is None else source.username,
+        )

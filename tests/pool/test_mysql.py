@@ -1,0 +1,207 @@
+"""What a pooled source's clients do to each other, on a real MariaDB and a real MySQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from policies.document import read_policy
+from proxy.store import PoolSettings, Store, Workspace
+from tests.pool.mysql_pooled import MysqlPooled
+from tests.servers.certificates import Certificates
+from tests.servers.proxy import ProxyServer
+from tests.servers.sql import SqlServer
+from tests.servers.waiting import wait_until
+
+SERVERS = {"mariadb": "native", "mysql": "sha2"}
+ONE = PoolSettings("session", maximum=1, queue_seconds=20.0)
+_NUMBERS = count()
+
+
+class Place:
+    """A proxy before one of the servers."""
+
+    def __init__(self, proxy: ProxyServer, server: SqlServer, account: str) -> None:
+        self.proxy = proxy
+        self.server = server
+        self.account = account
+
+    def direct(self) -> dict[str, Any]:
+        """How the server is reached without the proxy."""
+        account = self.server.account(self.account)
+        return {
+            "host": self.server.host,
+            "port": self.server.port,
+            "user": account.name,
+            "password": account.password,
+            "database": self.server.database,
+            "ssl_ca": str(self.proxy.certificates.ca),
+        }
+
+    def source(self, pooling: PoolSettings = ONE) -> MysqlPooled:
+        name = f"place{next(_NUMBERS)}"
+        return MysqlPooled(self.proxy, self.server, name, self.account, pooling)
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def place(
+    request: pytest.FixtureRequest, server_folder: Path, certificates: Certificates
+) -> Iterator[Place]:
+    server: SqlServer = request.getfixturevalue(request.param)
+    listener: dict[str, Any] = {"protocol": "mysql"}
+    if server.is_mariadb:
+        listener["server_version"] = "5.7.44-accode-proxy"
+    proxy = ProxyServer(
+        server_folder / f"pool-place-{request.param}",
+        certificates,
+        listener=listener,
+        audit={"sync_interval": 0.01},
+    )
+    try:
+        yield Place(proxy.start(), server, SERVERS[request.param])
+    finally:
+        proxy.remove()
+
+
+def value(client: Any, text: str) -> Any:
+    with client.cursor() as cursor:
+        cursor.execute(text)
+        return cursor.fetchall()[0][0]
+
+
+def number_of(pooled: MysqlPooled, **options: Any) -> int:
+    with closing(pooled.connect(**options)) as client:
+        return int(value(client, "SELECT CONNECTION_ID()"))
+
+
+def running(place: Place, word: str) -> bool:
+    with closing(pymysql.connect(**place.direct())) as client:
+        sql = (
+            "SELECT count(*) FROM information_schema.processlist"
+            f" WHERE info LIKE '%{word}%' AND info NOT LIKE '%processlist%'"
+        )
+        return bool(value(client, sql))
+
+
+def test_a_second_client_is_told_what_the_first_was_told(place: Place):
+    pooled = place.source()
+    seen = []
+    for _ in range(2):
+        with closing(pooled.connect()) as client:
+            seen.append(
+                (
+                    value(client, "SELECT CONNECTION_ID()"),
+                    client.server_status,
+                    client.server_capabilities,
+                    value(client, "SELECT DATABASE()"),
+                    value(client, "SELECT @@character_set_client"),
+                )
+            )
+        pooled.settle()
+    assert seen[0] == seen[1]
+
+
+def test_clients_with_other_settings_have_other_connections(place: Place):
+    pooled = place.source(PoolSettings("session"))
+    first = number_of(pooled, charset="utf8mb4")
+    pooled.settle()
+    assert number_of(pooled, charset="latin1") != first
+    pooled.settle()
+    assert number_of(pooled, charset="utf8mb4") == first
+
+
+def test_several_statements_are_off_again_where_a_client_has_turned_them_on(place: Place):
+    pooled = place.source()
+    with closing(pooled.connect()) as client:
+        # COM_SET_OPTION, MYSQL_OPTION_MULTI_STATEMENTS_ON.
+        client._execute_command(0x1B, b"\0\0")
+        client._read_packet()
+        number = value(client, "SELECT CONNECTION_ID()")
+        with client.cursor() as cursor:
+            cursor.execute("SELECT 1; SELECT 2")
+    pooled.settle()
+    with closing(pooled.connect()) as client:
+        assert value(client, "SELECT CONNECTION_ID()") == number
+        with pytest.raises(pymysql.err.ProgrammingError):
+            value(client, "SELECT 1; SELECT 2")
+
+
+def test_a_client_that_hangs_up_has_its_statement_stopped_and_leaves_the_connection(place: Place):
+    # The second one asks the server to stop the first one's: it has to log in for that.
+    pooled = place.source()
+    client = pooled.connect()
+    number = value(client, "SELECT CONNECTION_ID()")
+
+    def run() -> None:
+        with suppress(Exception), client.cursor() as cursor:
+            cursor.execute("SELECT SLEEP(60), 'hung up'")
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_until(lambda: running(place, "hung up"), what="the statement to run")
+    client._sock.shutdown(2)
+    thread.join(20)
+    wait_until(lambda: not running(place, "hung up"), what="the statement to stop")
+    assert number_of(pooled) == number
+
+
+def test_a_client_waits_for_the_only_connection_and_is_told_when_it_waits_too_long(place: Place):
+    pooled = place.source(PoolSettings("session", maximum=1, queue_seconds=1.0))
+    with closing(pooled.connect()):
+        with pytest.raises(pymysql.err.OperationalError) as told:
+            pooled.connect()
+        assert told.value.args[0] == 1040
+        assert "in use" in told.value.args[1]
+    assert number_of(pooled)
+
+
+def test_a_connection_that_the_server_ends_while_idle_is_not_given(place: Place):
+    pooled = place.source()
+    number = number_of(pooled)
+    pooled.settle()
+    lost = pooled.closes("lost")
+    with closing(pymysql.connect(**place.direct())) as client, client.cursor() as cursor:
+        cursor.execute(f"KILL {number}")
+    wait_until(lambda: pooled.closes("lost") == lost + 1, what="the connection to be closed")
+    assert number_of(pooled) != number
+
+
+def test_a_read_only_session_is_read_only_for_the_next_client_too(place: Place):
+    pooled = place.source()
+    with closing(pooled.connect()) as client:
+        for text in (
+            "CREATE TABLE IF NOT EXISTS pool_guarded (n int)",
+            "CREATE OR REPLACE VIEW pool_view AS SELECT 1 AS n",
+        ):
+            with client.cursor() as cursor:
+                cursor.execute(text)
+
+    async def govern(store: Store, workspace: Workspace) -> None:
+        policy = read_policy('{"version": 1, "access": "read-only"}', "json")
+        await store.set_workspace_policy(workspace, policy)
+
+    pooled.change(govern)
+    pooled.catch_up()
+    seen = []
+    for _ in range(3):
+        with closing(pooled.connect()) as client:
+            seen.append(
+                (
+                    value(client, "SELECT CONNECTION_ID()"),
+                    value(client, "SELECT @@sql_mode"),
+                )
+            )
+            with pytest.raises(pymysql.err.MySQLError):
+                value(client, "INSERT INTO pool_guarded VALUES (1)")
+        pooled.settle()
+    assert len(set(seen)) == 1
+    with closing(pymysql.connect(**place.direct())) as client:
+        found = value(client, "SELECT count(*) FROM pool_guarded")
+    assert found == 0
