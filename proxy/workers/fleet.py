@@ -97,6 +97,8 @@ class Fleet:
         )
         self._past = Past(self._counts)
         self._recovering: set[int] = set()
+        # Seats of workers that are being started: two may be at once.
+        self._starting: set[int] = set()
         self._dirty: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -190,18 +192,23 @@ class Fleet:
     async def _start(self, slot: int, orders: Orders, *, is_first: bool) -> Member:
         seat = self._free_seat()
         inherited = [sock.fileno() for one in self.slots for sock in one.sockets]
-        self._counts.seat([*(one.seat for one in self.members), seat])
+        self._starting.add(seat)
+        self._count_seats()
         made: list[Member] = []
-        member = await Member.start(
-            seat,
-            slot,
-            lambda: self._handlers_of(made),
-            [*inherited, self._counts.descriptor],
-            self._gone,
-        )
+        try:
+            member = await Member.start(
+                seat,
+                slot,
+                lambda: self._handlers_of(made),
+                [*inherited, self._counts.descriptor],
+                self._gone,
+            )
+            self.members.append(member)
+        finally:
+            self._starting.discard(seat)
+            self._count_seats()
         member.drain_seconds = orders.config.limits.drain_deadline
         made.append(member)
-        self.members.append(member)
         shape = self._counts.shape
         member.link.tell(
             "begin",
@@ -219,7 +226,7 @@ class Fleet:
 
     def _free_seat(self) -> int:
         """One whose last worker has left something first, so that it is recovered soon."""
-        taken = {member.seat for member in self.members} | self._recovering
+        taken = {member.seat for member in self.members} | self._recovering | self._starting
         free = [seat for seat in range(self._counts.shape.seats) if seat not in taken]
         if not free:
             raise WorkerFailed("too many old workers are still draining")
@@ -228,8 +235,12 @@ class Fleet:
             self._dirty.remove(seat)
         return seat
 
+    def _count_seats(self) -> None:
+        """What counts is that of every worker, also of those that are not quite there."""
+        self._counts.seat([*(one.seat for one in self.members), *self._starting])
+
     def _has_free_seats(self, count: int) -> bool:
-        taken = len(self.members) + len(self._recovering)
+        taken = len(self.members) + len(self._recovering) + len(self._starting)
         return self._counts.shape.seats - taken >= count
 
     def _handlers_of(self, made: list[Member]) -> Mapping[str, Handler]:
@@ -258,7 +269,7 @@ class Fleet:
         """A worker has ended, as it should or not."""
         self.members.remove(member)
         self._past.take_over(member.seat, int(monotonic()), datetime.now(UTC).date())
-        self._counts.seat([one.seat for one in self.members])
+        self._count_seats()
         self._retire(member)
         self.keep(member.link.close(), "close a link")
         self._changed.set()

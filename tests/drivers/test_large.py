@@ -122,5 +122,6 @@ def test_a_client_that_leaves_in_the_middle_of_a_result_ends_the_statement(route
     assert row is not None
     connection.pgconn.send_query(b"SELECT repeat('x', 1000), generate_series(1, 100000000)")
     connection.close()
-    test = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
-    wait_until(lambda: route.server.execute(test, row) == [(0,)], what="the backend to end")
+    # A pooled source's backend stays, for the next client.
+    test = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
+    wait_until(lambda: route.server.execute(test, row) == [(0,)], what="the statement to end")

@@ -223,8 +223,9 @@ class FakeServer:
             peer = self._caller(sock)
             self.peers.append(peer)
             thread = threading.Thread(target=self._run, args=(peer, self._script))
-            self._threads.append(thread)
+            # Started first: whoever hangs up joins all of them.
             thread.start()
+            self._threads.append(thread)
 
     @staticmethod
     def _run(peer: Caller, script: Script) -> None:

@@ -22,6 +22,11 @@ WORKERS = 2
 
 OfficeFactory = Callable[..., Office]
 
+ONE_PROTOCOL = pytest.mark.parametrize(
+    "driver", [PostgresDriver], indirect=True, ids=lambda driver: driver.name
+)
+"""For what the supervisor alone does, which knows no protocol."""
+
 
 @pytest.fixture(scope="session", params=DRIVERS, ids=lambda driver: driver.name)
 def driver(request: pytest.FixtureRequest) -> Driver:

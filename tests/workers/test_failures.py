@@ -22,7 +22,7 @@ from tests.hostile.raw import Closed
 from tests.servers.proxy import ROOT
 from tests.servers.waiting import wait_until
 from tests.workers.churn import Churn
-from tests.workers.conftest import WORKERS, OfficeFactory
+from tests.workers.conftest import ONE_PROTOCOL, WORKERS, OfficeFactory
 from tests.workers.spread import (
     events,
     pids,
@@ -32,6 +32,8 @@ from tests.workers.spread import (
     signal_worker,
     wait_for_workers,
 )
+
+pytestmark = ONE_PROTOCOL
 
 # Twelve connections that all miss one of two workers: one run in four thousand.
 MANY = 12

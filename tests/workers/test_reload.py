@@ -13,7 +13,7 @@ from tests.conformance.driver import TABLE
 from tests.conformance.office import Office
 from tests.servers.waiting import wait_until
 from tests.workers.churn import Churn
-from tests.workers.conftest import WORKERS, OfficeFactory
+from tests.workers.conftest import ONE_PROTOCOL, WORKERS, OfficeFactory
 from tests.workers.spread import (
     events,
     pids,
@@ -22,6 +22,8 @@ from tests.workers.spread import (
     sessions_at_both,
     wait_for_workers,
 )
+
+pytestmark = ONE_PROTOCOL
 
 RELOADED = "the configuration is reloaded"
 NOT_RELOADED = "the configuration is not reloaded"
