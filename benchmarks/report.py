@@ -60,7 +60,7 @@ def _groups(peer: str, title: str) -> dict[str, _Group]:
             ),
         ),
         "connects": (
-            "Connects (a login, one SELECT 1, a disconnect)",
+            "Connects (a login, one statement, a disconnect)",
             (
                 _Column("per second", "tps", 0, shows_spread=True),
                 _Column("to direct", "tps", 2, against=DIRECT),
