@@ -8,7 +8,7 @@ its interface.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
 from protocols.interface import Arrival, SessionRules, WireProtocol
@@ -17,16 +17,35 @@ from proxy.metrics import PoolState
 from proxy.store.records import Source, Workspace
 
 
-@dataclass(slots=True, eq=False)
-class Connection:
-    """An open connection to a data source, whoever uses it. ``id`` is its name in the log."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a connection is to be: for whom, to what, and as which client's session."""
 
-    id: str
     protocol: WireProtocol
     workspace: Workspace
     source: Source
     arrival: Arrival
     rules: SessionRules | None
+
+    def key(self) -> Hashable:
+        """What two sessions of one source must have in common to have the same connection."""
+        source = self.source
+        return (
+            self.protocol.name,
+            source.version,
+            source.password_version,
+            source.client_key_version,
+            self.rules,
+            self.protocol.session_settings(self.arrival),
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """An open connection to a data source, whoever uses it. ``id`` is its name in the log."""
+
+    id: str
+    wish: Wish
     opened: Opened
     expires: float
     state: PoolState | None = None
@@ -65,7 +84,7 @@ class Lease:
     @property
     def source(self) -> Source:
         """The source as it was opened: perhaps with a newer credential than was asked for."""
-        return self._connection.source
+        return self._connection.wish.source
 
     @property
     def opened(self) -> Opened:

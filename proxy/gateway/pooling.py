@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable
+from dataclasses import replace
 from time import monotonic
 from uuid import uuid4
 
 import structlog
 
 from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal, UpstreamRefused
-from protocols.interface import Arrival, Entropy, SessionRules, WireProtocol
+from protocols.interface import Entropy
 from proxy.audit.context import SessionContext
 from proxy.gateway.authenticate import Authenticator
-from proxy.gateway.lease import Connection, Lease
+from proxy.gateway.lease import Connection, Lease, Wish
 from proxy.gateway.pool import Pool, QueueFull, Ticket
 from proxy.gateway.rotation import wait_for_newer
 from proxy.gateway.upstream import CredentialRejected, Opened, Upstreams
 from proxy.metrics import Metrics, PoolClose, PoolState
-from proxy.store.records import Change, ChangeKind, Source, Workspace
+from proxy.store.records import Change, ChangeKind, Source
 
 log = structlog.get_logger("pool")
 
@@ -103,49 +104,33 @@ class Pools:
 
     # -- a session's ------------------------------------------------------------------
 
-    async def acquire(
-        self,
-        protocol: WireProtocol,
-        workspace: Workspace,
-        source: Source,
-        arrival: Arrival,
-        context: SessionContext,
-        rules: SessionRules | None,
-    ) -> Lease:
+    async def acquire(self, wish: Wish, context: SessionContext) -> Lease:
         """A connection to a source that was granted: a kept one, or a new one.
 
         Where the server, which has let us in before, no longer does, a newer credential is
         waited for. Raises Refusal.
         """
-        self._upstreams.check(protocol, workspace, source)
+        self._upstreams.check(wish.protocol, wish.workspace, wish.source)
         left = ROTATIONS
         while True:
             try:
-                return await self._acquire(protocol, workspace, source, arrival, context, rules)
+                return await self._acquire(wish, context)
             except CredentialRejected:
-                if left == 0 or not self._upstreams.has_accepted(source):
+                if left == 0 or not self._upstreams.has_accepted(wish.source):
                     raise
                 left -= 1
-                newer = await wait_for_newer(source, self._authenticator.stored)
+                newer = await wait_for_newer(wish.source, self._authenticator.stored)
                 if newer is None:
                     raise
-                source = newer
+                wish = replace(wish, source=newer)
 
-    async def _acquire(
-        self,
-        protocol: WireProtocol,
-        workspace: Workspace,
-        source: Source,
-        arrival: Arrival,
-        context: SessionContext,
-        rules: SessionRules | None,
-    ) -> Lease:
+    async def _acquire(self, wish: Wish, context: SessionContext) -> Lease:
+        source = wish.source
         if source.pooling.mode == "off":
-            opened = await self._open(protocol, workspace, source, arrival, context, rules)
-            connection = self._connection(protocol, workspace, source, arrival, rules, opened)
-            return Lease(connection, None, _nothing, is_reused=False)
+            opened = await self._open(wish, context)
+            return Lease(self._connection(wish, opened), None, _nothing, is_reused=False)
         pool = self._pool(source)
-        key = _key(protocol, source, arrival, rules)
+        key = wish.key()
         while True:
             ticket = await self._place(pool, key, source.pooling.queue_seconds)
             if ticket.found is None:
@@ -161,13 +146,11 @@ class Pools:
             pool.leave()
         self._metrics.pool_requests.add("miss")
         try:
-            opened = await self._open(
-                protocol, workspace, source, arrival, context, rules, is_kept=True
-            )
+            opened = await self._open(wish, context, is_kept=True)
         except BaseException:
             pool.leave()
             raise
-        connection = self._connection(protocol, workspace, source, arrival, rules, opened)
+        connection = self._connection(wish, opened)
         self._move(connection, PoolState.ACTIVE)
         return self._lease(pool, key, connection, is_reused=False)
 
@@ -220,45 +203,24 @@ class Pools:
         is_kept = connection.opened.upstream.is_resettable
         return Lease(connection, give if is_kept else None, lose, is_reused=is_reused)
 
-    async def _open(
-        self,
-        protocol: WireProtocol,
-        workspace: Workspace,
-        source: Source,
-        arrival: Arrival,
-        context: SessionContext,
-        rules: SessionRules | None,
-        *,
-        is_kept: bool = False,
-    ) -> Opened:
+    async def _open(self, wish: Wish, context: SessionContext, *, is_kept: bool = False) -> Opened:
         started = monotonic()
         opened = await self._upstreams.open(
-            protocol, workspace, source, arrival, context, rules, is_kept=is_kept
+            wish.protocol,
+            wish.workspace,
+            wish.source,
+            wish.arrival,
+            context,
+            wish.rules,
+            is_kept=is_kept,
         )
         self._metrics.connect_seconds.observe(monotonic() - started)
         return opened
 
-    def _connection(
-        self,
-        protocol: WireProtocol,
-        workspace: Workspace,
-        source: Source,
-        arrival: Arrival,
-        rules: SessionRules | None,
-        opened: Opened,
-    ) -> Connection:
+    def _connection(self, wish: Wish, opened: Opened) -> Connection:
         part = int.from_bytes(self._entropy(4), "big") / (1 << 32)
-        life = source.pooling.life_seconds * (1.0 - YOUNGER * part)
-        return Connection(
-            id=uuid4().hex,
-            protocol=protocol,
-            workspace=workspace,
-            source=source,
-            arrival=arrival,
-            rules=rules,
-            opened=opened,
-            expires=monotonic() + life,
-        )
+        life = wish.source.pooling.life_seconds * (1.0 - YOUNGER * part)
+        return Connection(uuid4().hex, wish, opened, expires=monotonic() + life)
 
     def _pool(self, source: Source) -> Pool[Connection]:
         place = (source.workspace_id, source.id)
@@ -306,7 +268,7 @@ class Pools:
             log.info(
                 "a connection could not be reset",
                 connection=connection.id,
-                source=connection.source.name,
+                source=connection.wish.source.name,
                 reason=_why(error),
             )
         except Exception:
@@ -334,12 +296,12 @@ class Pools:
                 return PoolClose.UNCLEAN
             if monotonic() >= connection.expires:
                 return PoolClose.AGE
-            opened = connection.opened
-            opened.upstream = await connection.protocol.reset(
+            opened, wish = connection.opened, connection.wish
+            opened.upstream = await wish.protocol.reset(
                 opened.channel,
                 opened.upstream,
-                connection.arrival,
-                connection.rules,
+                wish.arrival,
+                wish.rules,
                 self._entropy,
                 is_in_transaction=is_in_transaction,
             )
@@ -350,8 +312,8 @@ class Pools:
 
     async def _is_current(self, connection: Connection) -> bool:
         """Whether workspace and source are still what they were when it was opened."""
-        workspace, source = connection.workspace, connection.source
-        return await self._authenticator.is_current(workspace, source)
+        wish = connection.wish
+        return await self._authenticator.is_current(wish.workspace, wish.source)
 
     def _stirred(self, pool: Pool[Connection], connection: Connection) -> None:
         """An idle connection's server has said something, or gone."""
@@ -362,7 +324,7 @@ class Pools:
 
     def _part(self, connection: Connection, cause: PoolClose) -> None:
         connection.opened.channel.watch(None)
-        connection.opened.channel.part(connection.protocol.goodbye)
+        connection.opened.channel.part(connection.wish.protocol.goodbye)
         self._closed(connection, cause)
 
     def _closed(self, connection: Connection, cause: PoolClose) -> None:
@@ -372,20 +334,6 @@ class Pools:
     def _move(self, connection: Connection, state: PoolState | None) -> None:
         self._metrics.move_pooled(connection.state, state)
         connection.state = state
-
-
-def _key(
-    protocol: WireProtocol, source: Source, arrival: Arrival, rules: SessionRules | None
-) -> Hashable:
-    """What two sessions of one source must have in common to have the same connection."""
-    return (
-        protocol.name,
-        source.version,
-        source.password_version,
-        source.client_key_version,
-        rules,
-        protocol.session_settings(arrival),
-    )
 
 
 def _why(error: Exception) -> str:

@@ -24,7 +24,7 @@ from proxy.gateway.channel import SocketChannel
 from proxy.gateway.deadline import Deadline
 from proxy.gateway.judge import Judge
 from proxy.gateway.layer import Layer, layers
-from proxy.gateway.lease import Lease
+from proxy.gateway.lease import Lease, Wish
 from proxy.gateway.live import STOP_SECONDS, LiveSession
 from proxy.gateway.record import JudgedRecorder, LimitedRecorder, MeteredRecorder
 from proxy.gateway.relay import Relay
@@ -81,14 +81,14 @@ class Serving:
             grant, source = await admission.grant()
             context = self._context(source)
             admitted = await admission.admit(grant, source)
-            lease = await rooms.pools.acquire(
+            wish = Wish(
                 self._door.protocol,
                 self._proved.entry.workspace,
                 source,
                 self._arrival,
-                context,
                 admitted.rules,
             )
+            lease = await rooms.pools.acquire(wish, context)
         except Refusal as refusal:
             rooms.audit.record(
                 session_failed(
