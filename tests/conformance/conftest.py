@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from tests.conformance.driver import Driver, Session
-from tests.conformance.mysql import MysqlDriver
+from tests.conformance.fixtures import driver, faultless, new_name, office
 from tests.conformance.office import Office
-from tests.conformance.postgres import PostgresDriver
 from tests.servers.certificates import Certificates
 from tests.servers.fixtures import ProxyFactory
 from tests.servers.proxy import ProxyServer
 
-DRIVERS: tuple[type[Driver], ...] = (PostgresDriver, MysqlDriver)
+__all__ = ["driver", "office"]  # fixtures, seen by pytest where they are named here
 
 OfficeFactory = Callable[..., Office]
 
@@ -25,37 +23,14 @@ OfficeFactory = Callable[..., Office]
 WITHIN = 4.0
 
 
-@pytest.fixture(scope="session", params=DRIVERS, ids=lambda driver: driver.name)
-def driver(request: pytest.FixtureRequest) -> Driver:
-    """A protocol and its server."""
-    made: Driver = request.param(request.getfixturevalue(request.param.fixture))
-    made.furnish()
-    return made
-
-
 @pytest.fixture(scope="session")
 def shared_proxy(
     server_folder: Path, certificates: Certificates, driver: Driver
 ) -> Iterator[ProxyServer]:
     """A proxy of the protocol; it must have logged no error of its own at the end."""
-    proxy = ProxyServer(
-        server_folder / f"conformance-{driver.name}", certificates, listener=dict(driver.listener)
-    ).start()
-    yield proxy
-    errors = [line for line in proxy.log_text().splitlines() if '"level": "error"' in line]
-    proxy.remove()
-    assert errors == []
-
-
-def new_name() -> str:
-    """The name of a workspace that no other test has."""
-    return f"w{uuid4().hex[:12]}"
-
-
-@pytest.fixture
-def office(shared_proxy: ProxyServer, driver: Driver) -> Office:
-    """A workspace of the test's own at the shared proxy."""
-    return Office(shared_proxy, driver, new_name())
+    folder = server_folder / f"conformance-{driver.name}"
+    with faultless(folder, certificates, driver) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from protocols.errors import Reason
 from proxy.audit.files import audit_files
 from proxy.audit.verify import verify
-from tests.conformance.conftest import new_name
 from tests.conformance.driver import Driver, Session, Told
+from tests.conformance.fixtures import new_name
 from tests.conformance.office import Office
 from tests.servers.certificates import Certificates
 from tests.servers.proxy import ProxyServer

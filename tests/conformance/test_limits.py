@@ -8,8 +8,9 @@ import pytest
 
 from policies.document import policy_from
 from protocols.errors import Reason
-from tests.conformance.conftest import OfficeFactory, new_name
+from tests.conformance.conftest import OfficeFactory
 from tests.conformance.driver import Session, Told
+from tests.conformance.fixtures import new_name
 from tests.conformance.office import Office
 from tests.servers.waiting import wait_until
 

@@ -6,7 +6,8 @@ import pytest
 
 from policies.document import policy_from
 from protocols.errors import Reason
-from tests.conformance.conftest import OfficeFactory, new_name
+from tests.conformance.conftest import OfficeFactory
+from tests.conformance.fixtures import new_name
 from tests.conformance.office import SOURCE, Office
 from tests.hostile.stage import CREDENTIAL_USED, LOGON, of_type
 from tests.servers.waiting import wait_until

@@ -8,8 +8,8 @@ import pytest
 
 from policies.document import policy_from
 from protocols.errors import Reason
-from tests.conformance.conftest import new_name
 from tests.conformance.driver import TABLE, Driver, Session, Told
+from tests.conformance.fixtures import new_name
 from tests.conformance.office import Office
 from tests.servers.proxy import ProxyServer
 from tests.servers.waiting import wait_until

@@ -12,8 +12,9 @@ import pytest
 from policies.document import policy_from
 from protocols.errors import Reason
 from proxy.store import SealedCredential, Store, Workspace, seal_credential
-from tests.conformance.conftest import WITHIN, new_name
+from tests.conformance.conftest import WITHIN
 from tests.conformance.driver import Driver, Session
+from tests.conformance.fixtures import new_name
 from tests.conformance.office import SOURCE, Office
 from tests.conftest import PostgresFactory
 from tests.servers.certificates import Certificates

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.driver import TABLE, Told
+from tests.conformance.fixtures import new_name
 from tests.conformance.mysql import MysqlDriver
 from tests.conformance.office import SOURCE, Office
 from tests.conformance.postgres import PostgresDriver
 from tests.hostile.raw import RawClient, fields_of, query, send_cancel
 from tests.servers.waiting import wait_until
-from tests.workers.conftest import new_name
 from tests.workers.spread import seat_of, session_elsewhere, sessions_at_both
 
 postgres_only = pytest.mark.parametrize("driver", [PostgresDriver], indirect=True)

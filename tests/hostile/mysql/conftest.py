@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,31 +65,47 @@ class MysqlPlay(Performance[MysqlClient]):
     )
 
 
-@pytest.fixture(scope="session")
-def theatre(server_folder: Path, certificates: Certificates) -> Iterator[MysqlStage]:
-    """Workspaces alpha (source orders) and beta (source ledger) on an honest server."""
+@contextmanager
+def open_theatre(
+    folder: Path,
+    certificates: Certificates,
+    places: Sequence[tuple[str, str]],
+    **listener: Any,
+) -> Iterator[MysqlStage]:
+    """A proxy before an honest server, with workspaces and a source of each.
+
+    At the last of them there is a bystander. The proxy must have logged no error at the end.
+    """
     proxy = ProxyServer(
-        server_folder / "hostile-mysql-proxy",
+        folder,
         certificates,
         limits=LIMITS,
         audit={"sync_interval": 0.01},
-        listener={"protocol": "mysql"},
+        listener={"protocol": "mysql", **listener},
     )
     with FakeServer(MysqlPeer) as home:
         home.play(serve)
         try:
             proxy.start()
             stage = MysqlStage(proxy, home)
-            for workspace, source in (("alpha", "orders"), ("beta", "ledger")):
+            for workspace, source in places:
                 stage.create_workspace(workspace)
                 stage.add_fake_source(workspace, source, home.port)
-            stage.bystander = stage.log_in("beta", "ledger")
+            stage.bystander = stage.log_in(*places[-1])
             yield stage
             stage.bystander.close()
             errors = [line for line in proxy.log_text().splitlines() if '"level": "error"' in line]
             assert errors == []
         finally:
             proxy.remove()
+
+
+@pytest.fixture(scope="session")
+def theatre(server_folder: Path, certificates: Certificates) -> Iterator[MysqlStage]:
+    """Workspaces alpha (source orders) and beta (source ledger) on an honest server."""
+    places = (("alpha", "orders"), ("beta", "ledger"))
+    with open_theatre(server_folder / "hostile-mysql-proxy", certificates, places) as stage:
+        yield stage
 
 
 @pytest.fixture(scope="session")

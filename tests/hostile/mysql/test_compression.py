@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.conftest import LIMITS
 from tests.hostile.fake_server import FakeServer
-from tests.hostile.mysql.conftest import MysqlStage
+from tests.hostile.mysql.conftest import MysqlStage, open_theatre
 from tests.hostile.mysql.fake_server import (
     ALL,
     COMPRESS,
@@ -21,39 +20,20 @@ from tests.hostile.mysql.fake_server import (
     numbered,
     ok,
     rows,
-    serve,
 )
 from tests.hostile.mysql.packing import PackingClient, packed, stored
 from tests.hostile.mysql.raw import MysqlClient, packet, query, refused, text
 from tests.hostile.raw import Closed, Refused
 from tests.servers.certificates import Certificates
-from tests.servers.proxy import ProxyServer
 
 
 @pytest.fixture(scope="module")
 def house(server_folder: Path, certificates: Certificates) -> Iterator[MysqlStage]:
     """A proxy that compresses, with an honest server that does not."""
-    proxy = ProxyServer(
-        server_folder / "compressing-proxy",
-        certificates,
-        limits=LIMITS,
-        audit={"sync_interval": 0.01},
-        listener={"protocol": "mysql", "compression": ["zlib", "zstd"]},
-    )
-    with FakeServer(MysqlPeer) as home:
-        home.play(serve)
-        try:
-            proxy.start()
-            stage = MysqlStage(proxy, home)
-            stage.create_workspace("alpha")
-            stage.add_fake_source("alpha", "orders", home.port)
-            stage.bystander = stage.log_in("alpha", "orders")
-            yield stage
-            stage.bystander.close()
-            errors = [line for line in proxy.log_text().splitlines() if '"level": "error"' in line]
-            assert errors == []
-        finally:
-            proxy.remove()
+    folder = server_folder / "compressing-proxy"
+    both = ["zlib", "zstd"]
+    with open_theatre(folder, certificates, [("alpha", "orders")], compression=both) as stage:
+        yield stage
 
 
 @pytest.fixture(scope="module")

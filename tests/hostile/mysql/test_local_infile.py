@@ -17,16 +17,14 @@ import pytest
 
 from policies.document import Policy, policy_from
 from proxy.store import Store
-from tests.hostile.conftest import LIMITS
 from tests.hostile.fake_server import FakeServer
-from tests.hostile.mysql.conftest import MysqlStage
+from tests.hostile.mysql.conftest import MysqlStage, open_theatre
 from tests.hostile.mysql.fake_server import (
     LOCAL_FILES,
     MysqlPeer,
     numbered,
     ok,
     rows,
-    serve,
 )
 from tests.hostile.mysql.raw import (
     AUTOCOMMIT,
@@ -42,7 +40,7 @@ from tests.hostile.mysql.raw import (
 )
 from tests.hostile.stage import text_of
 from tests.servers.certificates import Certificates
-from tests.servers.proxy import ProxyServer, Record
+from tests.servers.proxy import Record
 
 LOGOFF = 300202
 MORE = AUTOCOMMIT | 8
@@ -66,27 +64,9 @@ STEP = "the data source sent an answer out of step"
 @pytest.fixture(scope="module")
 def theatre(server_folder: Path, certificates: Certificates) -> Iterator[MysqlStage]:
     """A proxy that relays LOAD DATA LOCAL, and a workspace for each policy."""
-    proxy = ProxyServer(
-        server_folder / "loading-proxy",
-        certificates,
-        limits=LIMITS,
-        audit={"sync_interval": 0.01},
-        listener={"protocol": "mysql", "local_infile": True},
-    )
-    with FakeServer(MysqlPeer) as home:
-        home.play(serve)
-        try:
-            proxy.start()
-            stage = MysqlStage(proxy, home)
-            stage.create_workspace("home")
-            stage.add_fake_source("home", "orders", home.port)
-            stage.bystander = stage.log_in("home", "orders")
-            yield stage
-            stage.bystander.close()
-            errors = [line for line in proxy.log_text().splitlines() if '"level": "error"' in line]
-            assert errors == []
-        finally:
-            proxy.remove()
+    folder = server_folder / "loading-proxy"
+    with open_theatre(folder, certificates, [("home", "orders")], local_infile=True) as stage:
+        yield stage
 
 
 @pytest.fixture(scope="module")
