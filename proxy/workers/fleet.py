@@ -226,7 +226,7 @@ class Fleet:
 
     def _free_seat(self) -> int:
         """One whose last worker has left something first, so that it is recovered soon."""
-        taken = {member.seat for member in self.members} | self._recovering | self._starting
+        taken = {*self._seats(), *self._recovering}
         free = [seat for seat in range(self._counts.shape.seats) if seat not in taken]
         if not free:
             raise WorkerFailed("too many old workers are still draining")
@@ -236,11 +236,14 @@ class Fleet:
         return seat
 
     def _count_seats(self) -> None:
-        """What counts is that of every worker, also of those that are not quite there."""
-        self._counts.seat([*(one.seat for one in self.members), *self._starting])
+        self._counts.seat(self._seats())
+
+    def _seats(self) -> list[int]:
+        """Those of every worker, also of those that are not quite there."""
+        return [*(one.seat for one in self.members), *self._starting]
 
     def _has_free_seats(self, count: int) -> bool:
-        taken = len(self.members) + len(self._recovering) + len(self._starting)
+        taken = len(self._seats()) + len(self._recovering)
         return self._counts.shape.seats - taken >= count
 
     def _handlers_of(self, made: list[Member]) -> Mapping[str, Handler]:
@@ -395,7 +398,7 @@ class Fleet:
     async def _recover(self, member: Member) -> None:
         """What workers left that there no longer are, into their chains."""
         try:
-            seats = idle_seats(self.orders.config, [one.seat for one in self.members])
+            seats = idle_seats(self.orders.config, self._seats())
         except OSError as error:
             log.error("left audit chains cannot be looked at", detail=type(error).__name__)
             return
