@@ -132,15 +132,17 @@ def test_the_sessions_own_time_limit_is_the_servers_to_tell(bureau: Bureau) -> N
         assert "statement timeout" in stopped(session, "SELECT pg_sleep(30)")
 
 
+# A cancel that arrives between two of a block's statements is not that block's to catch: while
+# the proxy asks again and again, one block now and then let one through. Three never do.
+STUBBORN = "PERFORM pg_sleep(5);"
+for _ in range(3):
+    STUBBORN = f"LOOP BEGIN {STUBBORN} EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;"
+
+
 def test_what_will_not_be_stopped_loses_its_session(bureau: Bureau) -> None:
     office = bureau.office(limited())
     with closing(office.session()) as session:
-        session.send(
-            query(
-                "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(5); EXCEPTION WHEN query_canceled THEN"
-                " PERFORM 1; END; END LOOP; END $$ /* stubborn */"
-            )
-        )
+        session.send(query(f"DO $$ BEGIN {STUBBORN} END $$ /* stubborn */"))
         refused = fatal(session)
         assert refused.code == "57014"
         assert "does not stop it (limits.statement_seconds)" in refused.text
