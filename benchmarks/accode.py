@@ -72,7 +72,7 @@ class AccodeProgram(OneProcess, ABC):
             self._has_store = True
         self._running = Server(
             self.title,
-            [self._program, "serve"],
+            [self._program, "serve", "--workers", "1"],
             log=self._folder / "log",
             cwd=self._folder,
             environment=self._environment(),

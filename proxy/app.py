@@ -239,7 +239,8 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         )
         app.cancels = Cancels(live, metrics, post.neighbours)
         app.protocols = {door.protocol.name: door.protocol for door in doors}
-        pools = Pools(upstreams, authenticator, metrics, os.urandom)
+        workers = 1 if post.slots is None else config.workers.count
+        pools = Pools(upstreams, authenticator, metrics, os.urandom, workers)
         pools.start()
         stack.push_async_callback(pools.stop)
         directory.on_change(pools.changed)

@@ -25,6 +25,7 @@ from proxy.audit.journal import read_journal
 from proxy.audit.log import AuditLog
 from proxy.audit.settings import AuditSettings
 from proxy.config import AuditConfig, Config
+from proxy.cores import usable_cores
 from proxy.health import HealthServer, Probes
 from proxy.heartbeat import Heartbeat
 from proxy.metrics import AuditReading, Metrics
@@ -61,7 +62,7 @@ MOST_WORKERS = 64
 def with_workers(config: Config, wanted: int | None = None) -> Config:
     """The configuration with a number of workers: ``wanted``, or its own; 0 is the cores."""
     count = config.workers.count if wanted is None else wanted
-    count = count or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    count = count or min(usable_cores(), MOST_WORKERS)
     return replace(config, workers=replace(config.workers, count=count))
 
 

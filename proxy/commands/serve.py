@@ -26,7 +26,7 @@ from proxy.preflight import examine, raise_descriptor_limit
 @click.option(
     "--workers",
     type=click.IntRange(0, MOST_WORKERS),
-    help="Processes that serve together; 0: one for each core.  [default: workers.count]",
+    help="Processes that serve together; 0: one for each core.  [default: workers.count, 0]",
 )
 @everywhere
 def serve(invocation: Invocation, workers: int | None) -> None:

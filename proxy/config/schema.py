@@ -179,12 +179,12 @@ class ControlConfig:
 class WorkersConfig:
     """How many processes serve.
 
-    1: the proxy is one process. More: worker processes under a supervisor, which replaces
-    one that has died, or has not answered for ``answer_timeout``. 0: as many as there are
-    cores for this process.
+    0: as many as there are cores for this process. 1: the proxy is one process. More: worker
+    processes under a supervisor, which replaces one that has died, or has not answered for
+    ``answer_timeout``.
     """
 
-    count: int = field(default=1, metadata=_read(Whole(0, 64)))
+    count: int = field(default=0, metadata=_read(Whole(0, 64)))
     answer_timeout: float = field(default=10.0, metadata=_read(Seconds(1.0, 5 * _MINUTE)))
 
 

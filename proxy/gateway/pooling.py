@@ -42,7 +42,7 @@ _FULL = "all connections to the data source are in use; try again"
 
 
 class Pools:
-    """The connections of all pooled sources of this process."""
+    """The connections of all pooled sources of this process, which is one of ``workers``."""
 
     def __init__(
         self,
@@ -50,11 +50,13 @@ class Pools:
         authenticator: Authenticator,
         metrics: Metrics,
         entropy: Entropy,
+        workers: int = 1,
     ) -> None:
         self._upstreams = upstreams
         self._authenticator = authenticator
         self._metrics = metrics
         self._entropy = entropy
+        self._workers = workers
         self._pools: dict[tuple[str, str], Pool[Connection]] = {}
         self._resets: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -225,9 +227,10 @@ class Pools:
     def _pool(self, source: Source) -> Pool[Connection]:
         place = (source.workspace_id, source.id)
         pool = self._pools.get(place)
+        settings = source.pooling.share_of_one(self._workers)
         if pool is None:
-            pool = self._pools[place] = Pool(source.pooling, _is_alive, self._part)
-        pool.settings = source.pooling
+            pool = self._pools[place] = Pool(settings, _is_alive, self._part)
+        pool.settings = settings
         return pool
 
     # -- what comes back ---------------------------------------------------------------

@@ -6,7 +6,7 @@ Knows the bounds of each setting. Must never know a pool.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from proxy.store.errors import InvalidSetting, StoreCorrupt
@@ -24,8 +24,8 @@ class PoolSettings:
     """``session``: a client has a connection from its login to its end, then another client.
 
     ``minimum``: so many idle ones are kept whatever ``idle_seconds`` says. ``maximum``:
-    connections of one proxy to the source, in use or not; beyond it clients wait, each for
-    ``queue_seconds`` at the most. ``life_seconds``: the oldest a connection may be when it
+    connections of one proxy to the source, in use or not, its workers' together; beyond it
+    clients wait, each for ``queue_seconds`` at the most. ``life_seconds``: the oldest a connection may be when it
     is kept for another client, less a tenth at random.
     """
 
@@ -35,6 +35,16 @@ class PoolSettings:
     idle_seconds: float = 300.0
     life_seconds: float = 3_600.0
     queue_seconds: float = 10.0
+
+    def share_of_one(self, workers: int) -> PoolSettings:
+        """What one of so many workers may have; at least one connection.
+
+        Rounded down, so that together they have no more than the data source was to bear,
+        but where there are more workers than connections.
+        """
+        maximum = max(self.maximum // workers, 1)
+        minimum = min(-(-self.minimum // workers), maximum)
+        return replace(self, minimum=minimum, maximum=maximum)
 
 
 OFF = PoolSettings()

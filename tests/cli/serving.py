@@ -26,7 +26,7 @@ class Served:
         self.log = log
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*PROGRAM, "serve", "--config", str(line.file), *arguments],
+                [*PROGRAM, "serve", "--config", str(line.file), "--workers", "1", *arguments],
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
                 env=ENVIRONMENT,

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from policies.egress import check_address
 from proxy.config import Config, parse_config
+from proxy.cores import usable_cores
 from proxy.parts import (
     VALUES_KEPT,
     audit_settings,
@@ -84,8 +84,8 @@ def test_readiness_is_a_sentence_for_each_thing_that_is_wrong():
 
 
 def test_no_number_of_workers_is_one_for_each_core(tmp_path: Path):
-    cores = len(os.sched_getaffinity(0))
-    assert config(tmp_path).workers.count == 1
-    assert with_workers(config(tmp_path, workers={"count": 0})).workers.count == min(cores, 64)
+    cores = min(usable_cores(), 64)
+    assert with_workers(config(tmp_path)).workers.count == cores
+    assert with_workers(config(tmp_path, workers={"count": 0})).workers.count == cores
     assert with_workers(config(tmp_path, workers={"count": 3})).workers.count == 3
     assert with_workers(config(tmp_path, workers={"count": 3}), 5).workers.count == 5

@@ -117,6 +117,7 @@ class ProxyServer:
             "limits": {"failure_floor": 0.0, "drain_deadline": 2.0},
             "metrics": {"port": 0},
             "control": {"socket": str(self.folder / "control.sock")},
+            "workers": {"count": 1},
         }
         for name, section in overrides.items():
             sections[name] = sections.get(name, {}) | section
