@@ -53,6 +53,7 @@ from proxy.gateway.zstd import Zstd
 from proxy.heartbeat import Heartbeat
 from proxy.metrics import Metrics, new_registry
 from proxy.metrics.exposition import program_version
+from proxy.notify import NOBODY, Notifier
 from proxy.store import Store
 from proxy.store.records import Source, Workspace
 from vault import Vault, harden_process
@@ -295,7 +296,12 @@ def _listeners(
     ]
 
 
-async def serve(config: Config, *, started: Callable[[App], None] | None = None) -> None:
+async def serve(
+    config: Config,
+    *,
+    notifier: Notifier = NOBODY,
+    started: Callable[[App], None] | None = None,
+) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal ends at once."""
     harden_process()
     loop = asyncio.get_running_loop()
@@ -309,6 +315,8 @@ async def serve(config: Config, *, started: Callable[[App], None] | None = None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked)
+    # Left to itself it would end the process, and to a service manager as if it were meant.
+    loop.add_signal_handler(signal.SIGHUP, log.warning, "only several workers reload on SIGHUP")
     async with running(config) as app:
         settle_garbage()
         for settings, listener in zip(config.listeners, app.listeners, strict=True):
@@ -317,7 +325,9 @@ async def serve(config: Config, *, started: Callable[[App], None] | None = None)
             )
         if started is not None:
             started(app)
+        notifier.ready()
         await stop.wait()
+        notifier.stopping()
         log.info("draining", sessions=len(app.live))
         draining = asyncio.create_task(app.drain(), name="drain")
         hurrying = asyncio.create_task(hurry.wait(), name="wait for a second signal")
@@ -325,6 +335,7 @@ async def serve(config: Config, *, started: Callable[[App], None] | None = None)
         for task in (draining, hurrying):
             task.cancel()
         await asyncio.gather(draining, hurrying, return_exceptions=True)
+    notifier.close()
     log.info("stopped")
 
 

@@ -11,6 +11,7 @@ from proxy import logs
 from proxy.commands.frame import Command, CommandError, Invocation, everywhere
 from proxy.config import Config
 from proxy.gateway.loop import SessionLoop
+from proxy.notify import Notifier, to_service_manager
 from proxy.parts import MOST_WORKERS, with_workers
 from proxy.preflight import examine, raise_descriptor_limit
 
@@ -37,10 +38,11 @@ def serve(invocation: Invocation, workers: int | None) -> None:
     """
     config, text = invocation.read_config()
     config = with_workers(config, workers)
+    notifier = to_service_manager()
     if config.workers.count > 1:
         logs.configure(config.logs.format, config.logs.level)
         raise_descriptor_limit(config)
-        asyncio.run(_supervise(invocation.file, config, text))
+        asyncio.run(_supervise(invocation.file, config, text, notifier))
         return
     findings = examine(config)
     for finding in findings:
@@ -53,21 +55,21 @@ def serve(invocation: Invocation, workers: int | None) -> None:
     raise_descriptor_limit(config)
     with asyncio.Runner(loop_factory=SessionLoop) as runner:
         runner.get_loop().set_exception_handler(logs.loop_exception_handler)
-        runner.run(_serve(config, writer))
+        runner.run(_serve(config, writer, notifier))
 
 
-async def _supervise(file: Path, config: Config, text: str) -> None:
+async def _supervise(file: Path, config: Config, text: str, notifier: Notifier) -> None:
     from proxy.workers.supervisor import Supervisor
 
     asyncio.get_running_loop().set_exception_handler(logs.loop_exception_handler)
-    await Supervisor(file, config, text).run()
+    await Supervisor(file, config, text, notifier).run()
 
 
-async def _serve(config: Config, writer: logs.LineWriter) -> None:
+async def _serve(config: Config, writer: logs.LineWriter, notifier: Notifier) -> None:
     from proxy.app import App
     from proxy.app import serve as serve_app
 
     def started(app: App) -> None:
         app.metrics.read_log_lines_lost = lambda: writer.lost
 
-    await serve_app(config, started=started)
+    await serve_app(config, notifier=notifier, started=started)

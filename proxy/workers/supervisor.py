@@ -21,6 +21,7 @@ from proxy.config import Config, ConfigError, read_config
 from proxy.control import serve_control
 from proxy.heartbeat import Heartbeat
 from proxy.metrics import Metrics
+from proxy.notify import NOBODY, Notifier
 from proxy.parts import address_of, start_health, with_workers
 from proxy.sockets import bind_group
 from proxy.workers.counts import MOST_SESSIONS
@@ -35,8 +36,9 @@ log = structlog.get_logger("supervisor")
 class Supervisor:
     """Runs with ``run``. ``ports`` and ``metrics_port`` are known once it has started."""
 
-    def __init__(self, file: Path, config: Config, text: str) -> None:
+    def __init__(self, file: Path, config: Config, text: str, notifier: Notifier = NOBODY) -> None:
         self._orders = Orders(config, text, file)
+        self._notifier = notifier
         self.ports: list[int] = []
         self.metrics_port = 0
         self._stop = asyncio.Event()
@@ -57,6 +59,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         config = self._orders.config
         async with AsyncExitStack() as stack:
+            stack.callback(self._notifier.close)
             stack.callback(self._close_sockets)
             slots = self._bind(config)
             enquiries = Enquiries()
@@ -87,8 +90,10 @@ class Supervisor:
                 )
             if started is not None:
                 started(self)
+            self._notifier.ready()
             fleet.keep(self._reloads(fleet), "reload", is_vital=True)
             await self._stop.wait()
+            self._notifier.stopping()
             log.info("draining")
             await self._drain(fleet)
         log.info("stopped")
@@ -132,12 +137,15 @@ class Supervisor:
         while True:
             await self._reload.wait()
             self._reload.clear()
+            self._notifier.reloading()
             try:
                 await fleet.replace_all(self._read_again())
             except (ConfigError, WorkerFailed) as error:
                 log.error("the configuration is not reloaded", detail=str(error))
+                self._notifier.kept()
             else:
                 self._orders = fleet.orders
+                self._notifier.ready()
                 log.info("the configuration is reloaded", workers=len(fleet.slots))
 
     def _read_again(self) -> Orders:
