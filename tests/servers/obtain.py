@@ -23,6 +23,7 @@ def missing_packages() -> list[str]:
     found = {
         "postgresql": machine_postgres() is not None,
         "mariadb-server": mariadb.is_installed(),
+        "systemd": shutil.which("systemd-analyze") is not None,
     }
     missing = [name for name, is_there in found.items() if not is_there]
     return missing + mysqlclient.missing_packages()
@@ -35,7 +36,7 @@ def main() -> int:
         status = _install(missing)
         if status != 0:
             return status
-    for programs in (unpacked.MYSQL, unpacked.MARIADB):
+    for programs in (unpacked.MYSQL, unpacked.MARIADB, unpacked.PROMTOOL):
         try:
             programs.obtain()
         except unpacked.NotObtainedError as error:

@@ -96,6 +96,9 @@ MYSQL = Unpacked("mysql", ("mysql-server-core", "mysql-client-core"))
 # clear; what they depend on beyond the server's own is of no use here.
 MARIADB = Unpacked("mariadb", ("mariadb-server-core",), ("mariadb-server", "mariadb-test"))
 
+# Checks Prometheus's rules and runs their own tests.
+PROMTOOL = Unpacked("promtool", ("promtool",))
+
 
 class _Apt:
     """apt-get in a folder of its own, with the machine's proxies and the like."""
