@@ -48,7 +48,7 @@ def examine(config: Config) -> list[Finding]:
 def raise_descriptor_limit(config: Config) -> None:
     """Let this process have as many file descriptors as its sessions need, where it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = _needed_descriptors(config)
+    needed = needed_descriptors(config)
     if soft != resource.RLIM_INFINITY and soft < needed:
         wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -96,7 +96,7 @@ def _audit(config: Config) -> Iterator[Finding]:
 
 def _limits(config: Config) -> Iterator[Finding]:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    needed = _needed_descriptors(config)
+    needed = needed_descriptors(config)
     if hard != resource.RLIM_INFINITY and hard < needed:
         yield Finding(
             False,
@@ -144,5 +144,6 @@ def _nearest_existing(path: Path) -> Path:
     return path
 
 
-def _needed_descriptors(config: Config) -> int:
+def needed_descriptors(config: Config) -> int:
+    """The file descriptors of as many sessions as may be open."""
     return config.limits.sessions * _DESCRIPTORS_PER_SESSION + _OTHER_DESCRIPTORS

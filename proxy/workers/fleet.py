@@ -36,7 +36,7 @@ _PING_SECONDS = 0.5
 _SILENT_SECONDS = 2.0
 _START_SECONDS = 60.0
 # What a worker may take to end, beyond its drain; and where it is told to hurry.
-_END_SECONDS = 20.0
+LONGEST_END = 20.0
 _HURRY_SECONDS = 5.0
 # How long one must have served for its death to be the first one again.
 _STEADY_SECONDS = 60.0
@@ -330,7 +330,7 @@ class Fleet:
     def _let_go(self, member: Member, patience: float) -> None:
         member.state = State.DRAINING
         member.accepting = frozenset()
-        member.deadline = monotonic() + member.drain_seconds + _END_SECONDS
+        member.deadline = monotonic() + member.drain_seconds + LONGEST_END
         member.link.tell("drain", patience=patience)
 
     # -- who accepts what ---------------------------------------------------------------------

@@ -33,7 +33,7 @@ def exposition(server_folder: Path, certificates: Certificates) -> Iterator[str]
     server = ProxyServer(server_folder / "scraped", certificates, workers={"count": 2})
     server.start()
     address = f"http://127.0.0.1:{server.metrics_port}/metrics"
-    with urllib.request.urlopen(address, timeout=20) as answer:  # noqa: S310 - our own
+    with urllib.request.urlopen(address, timeout=20) as answer:
         text = answer.read().decode()
     yield text
     server.remove()

@@ -107,8 +107,4 @@ socket = "/run/accode-proxy/control.sock"
 
 [workers]
 count = {{ int .Values.workers }}
-{{- with .Values.extraConfig }}
-
-{{ . }}
-{{- end }}
 {{ end -}}
