@@ -108,7 +108,9 @@ def test_all_that_is_optional_can_be_there(everything: dict[str, Any]):
         ({"image": {"digest": "sha256:1"}}, "/image/digest"),
         ({"listeners": {"postgres": {"port": 80}}}, "/listeners/postgres/port"),
         ({"userId": 0}, "/userId"),
-        ({"settings": {"store.url": "postgresql://"}}, "/settings"),
+        ({"settings": {"store.url": "postgresql://"}}, "store.url"),
+        ({"settings": {"limits.drain_deadline": "9m"}}, "drainSeconds"),
+        ({"settings": {"limits.sessions": 1}}, "/settings/limits.sessions"),
         ({"podDisruptionBudget": {"maxUnavailable": "many"}}, "/podDisruptionBudget"),
     ],
 )
