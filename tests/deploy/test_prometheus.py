@@ -103,7 +103,8 @@ def test_every_alert_says_how_grave_it_is_and_what_to_do():
 
 def test_every_alert_is_tested_to_fire_and_to_be_silent():
     alerts = {rule["alert"] for group in read_yaml(RULES)["groups"] for rule in group["rules"]}
-    fires, silent = set(), set()
+    fires: set[str] = set()
+    silent: set[str] = set()
     for case in read_yaml(RULES_TEST)["tests"]:
         for test in case["alert_rule_test"]:
             (fires if test["exp_alerts"] else silent).add(test["alertname"])

@@ -23,7 +23,8 @@ MOST_EXPOSED = 1.5
 
 
 def setting(name: str) -> str:
-    (value,) = re.findall(rf"^{name}=(.*)$", TEXT, re.MULTILINE)
+    values: list[str] = re.findall(rf"^{name}=(.*)$", TEXT, re.MULTILINE)
+    (value,) = values
     return value
 
 

@@ -77,7 +77,7 @@ async def test_the_event_loop_gives_signs_of_life_at_half_the_time_allowed(manag
 async def test_no_sign_of_life_is_given_where_none_is_wanted_of_us(
     manager: socket.socket, variables: dict[str, str]
 ):
-    with closing(notifier(manager, **variables)) as service:
+    with closing(notifier(manager, 7, **variables)) as service:
         service.ready()
         service.stopping()
         assert told(manager)[0] == "READY=1"
