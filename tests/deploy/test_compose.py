@@ -112,9 +112,8 @@ def test_the_secrets_are_made_once_for_who_reads_them(tmp_path: Path):
     password = (secrets / "store-password").read_text()
     assert re.fullmatch("[0-9a-f]{48}", password)
     assert (secrets / "grafana-password").read_text() != password
-    owners = dict(
-        reversed(line.split()) for line in (programs / "chown.log").read_text().splitlines()
-    )
+    given = (programs / "chown.log").read_text().splitlines()
+    owners = {file: owner for owner, file in map(str.split, given)}
     assert owners["secrets/store-password"] == SERVICES["store"]["user"].split(":")[0]
     assert owners["secrets/grafana-password"] == SERVICES["grafana"]["user"].split(":")[0]
     (user,) = re.findall(r"^USER ([0-9]+):", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
