@@ -6,7 +6,6 @@ Knows the configuration and what each part wants of it; starts nothing by itself
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress

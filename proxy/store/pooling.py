@@ -25,8 +25,8 @@ class PoolSettings:
 
     ``minimum``: so many idle ones are kept whatever ``idle_seconds`` says. ``maximum``:
     connections of one proxy to the source, in use or not, its workers' together; beyond it
-    clients wait, each for ``queue_seconds`` at the most. ``life_seconds``: the oldest a connection may be when it
-    is kept for another client, less a tenth at random.
+    clients wait, each for ``queue_seconds`` at the most. ``life_seconds``: the oldest a
+    connection may be when it is kept for another client, less a tenth at random.
     """
 
     mode: PoolMode = "off"
