@@ -15,7 +15,6 @@ from proxy.audit.batch import Batch
 from proxy.audit.chain import MAXIMUM_UNSIGNED, Chain
 from proxy.audit.encode import encode_session, encode_statement
 from proxy.audit.files import day_of, next_name
-from proxy.audit.ocsf import Event
 from proxy.audit.pressure import RECORD_COST
 from proxy.audit.recorder import SessionRecorder
 from proxy.audit.settings import AuditSettings, Clock
@@ -32,10 +31,9 @@ _COST = RECORD_COST  # compiled, it is a number of C's here
 
 @dataclass(slots=True)
 class QueuedEvent:
-    """An event in the queue, and who waits for it to be durable or settled."""
+    """An event in the queue, as ``event_text``, and who waits for it to be durable or settled."""
 
-    event: Event
-    time: float
+    text: str
     monotonic: float
     waiter: asyncio.Future[None] | None = None
     recorder: SessionRecorder | None = None
@@ -142,7 +140,7 @@ class Assembly:
                 self._add(batch, line)
                 batch.placed.append(statement)
             else:
-                line = chain.event(item.event, item.time)
+                line = chain.text(item.text)
                 if item.waiter is not None:
                     batch.waiters.append(item.waiter)
                     batch.sync = True

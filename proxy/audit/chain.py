@@ -28,7 +28,7 @@ import cython
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from proxy.audit.encode import encode_event
+from proxy.audit.encode import encode_event, event_text, join_event
 from proxy.audit.ocsf import OTHER, VERSION, Event, EventClass
 
 if cython.compiled:
@@ -172,6 +172,10 @@ class Chain:
         """Encode and link an event."""
         return self.link(encode_event(event, self.sequence + 1, self.prev, time))
 
+    def text(self, text: str) -> bytes:
+        """Link an event that is an ``event_text`` already."""
+        return self.link(join_event(text, self.sequence + 1, self.prev))
+
     def header(self, file: str, previous_file: str, time: float) -> bytes:
         """The signed line that begins a file."""
         self.file = file
@@ -199,8 +203,9 @@ class Chain:
             time=time,
         )
         sequence = self.sequence + 1
-        blank = encode_event(event, sequence, self.prev, time, signature="")
+        text = event_text(event, time)
+        blank = join_event(text, sequence, self.prev, signature="")
         signature = base64.b64encode(self._key.sign(DOMAIN + blank)).decode()
-        line = self.link(encode_event(event, sequence, self.prev, time, signature=signature))
+        line = self.link(join_event(text, sequence, self.prev, signature))
         self.signed = sequence
         return line

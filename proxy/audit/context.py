@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
+
+from proxy.audit.json_text import dump
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,10 @@ class SessionContext:
 
     def to_bytes(self) -> bytes:
         """For the journal: enough to write this session's records after a crash."""
-        return json.dumps(astuple(self)).encode()
+        values: list[object] = [getattr(self, name) for name in _NAMES]
+        values[_CLIENT_LEG] = (self.client_leg.tls_version, self.client_leg.cipher)
+        values[_UPSTREAM_LEG] = (self.upstream_leg.tls_version, self.upstream_leg.cipher)
+        return dump(values).encode("ascii")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SessionContext:

@@ -21,14 +21,14 @@ OCSF from it and from its session's line, which stands before it in the same fil
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from json.encoder import encode_basestring_ascii as quote
+from collections.abc import Mapping
 
 import cython
 
 from protocols.statements import Outcome, Statement
 from protocols.values import BoundValues
 from proxy.audit.context import SessionContext
+from proxy.audit.json_text import dump, quote
 from proxy.audit.ocsf import (
     PRODUCT,
     PROFILES,
@@ -47,14 +47,8 @@ if cython.compiled:
 else:
     from proxy.audit.line import join_statement
 
-MAXIMUM_STRING = 8192
-"""Characters of one string of an event; longer ones are cut. Statement text is not."""
-
 RESERVED = frozenset({"chain", "prev", "signature", "statement"})
 """Members of ``unmapped`` that no event may bring."""
-
-_DEPTH = 8
-
 
 def text_of(data: bytes) -> tuple[str, bool]:
     """Bytes as text, and whether something in them was not UTF-8."""
@@ -62,28 +56,6 @@ def text_of(data: bytes) -> tuple[str, bool]:
         return data.decode(), False
     except UnicodeDecodeError:
         return data.decode("utf-8", "backslashreplace"), True
-
-
-def _plain(value: object, depth: int = _DEPTH) -> object:
-    """A JSON value without lone surrogates, over-long strings or deep nesting."""
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, str):
-        return value[:MAXIMUM_STRING].encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return value
-    if depth and isinstance(value, Mapping):
-        return {str(_plain(str(k))): _plain(v, depth - 1) for k, v in value.items()}
-    if depth and isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        return [_plain(item, depth - 1) for item in value]
-    raise TypeError(f"an audit event cannot hold a {type(value).__name__}")
-
-
-def dump(value: object) -> str:
-    """A value as compact ASCII JSON. Raises TypeError or ValueError for what is not JSON."""
-    return json.dumps(_plain(value), separators=(",", ":"), allow_nan=False)
 
 
 def _inner(value: Mapping[str, object]) -> str:
@@ -105,22 +77,23 @@ def _metadata(workspace: str, correlation: str) -> dict[str, object]:
     return metadata
 
 
-def check_event(event: Event) -> None:
-    """Raise TypeError or ValueError for an event that cannot be encoded.
+def checked_text(event: Event, time: float) -> str:
+    """``event_text`` of an event from elsewhere. Raises TypeError or ValueError.
 
-    Done when an event is handed over, so that the fault shows where it was made and
+    Made when an event is handed over, so that the fault shows where it was made and
     never stops the queue. ``unmapped`` has members that only the chain itself writes: an
     event that brings its own could pass for a signed line or for a statement's record.
     """
     if not RESERVED.isdisjoint(event.extra):
         raise ValueError("an audit event uses a name that belongs to the chain")
-    encode_event(event, 1, "", 0.0)
+    return event_text(event, time)
 
 
-def encode_event(
-    event: Event, sequence: int, prev: str, time: float, signature: str | None = None
-) -> bytes:
-    """One event as a line. ``time`` is used where the event has none (seconds)."""
+def event_text(event: Event, time: float) -> str:
+    """An event's line but for its place in the chain, which ``join_event`` adds.
+
+    ``time`` is used where the event has none (seconds).
+    """
     class_uid = int(event.event_class)
     status = event.status
     body: dict[str, object] = {
@@ -135,23 +108,29 @@ def encode_event(
         "status": "New" if class_uid == EventClass.DETECTION_FINDING else STATUS_NAMES[status],
         "action_id": event.action,
     }
-    for name, value in (
-        ("activity_name", event.activity_name),
-        ("status_code", event.status_code),
-        ("status_detail", event.status_detail),
-        ("message", event.message),
-    ):
-        if value:
-            body[name] = value
+    if event.activity_name:
+        body["activity_name"] = event.activity_name
+    if event.status_code:
+        body["status_code"] = event.status_code
+    if event.status_detail:
+        body["status_detail"] = event.status_detail
+    if event.message:
+        body["message"] = event.message
     body.update(event.attributes)
     metadata = _inner(_metadata(event.workspace, event.correlation))
     extra = _inner(event.extra) + "," if event.extra else ""
-    if signature is not None:
-        extra += f'"signature":"{signature}",'
-    return (
-        f'{{"metadata":{{"sequence":{sequence},{metadata}}},{_inner(body)},'
-        f'"unmapped":{{{extra}"prev":"{prev}"}}}}'
-    ).encode("ascii")
+    return f',{metadata}}},{_inner(body)},"unmapped":{{{extra}'
+
+
+def join_event(text: str, sequence: int, prev: str, signature: str | None = None) -> bytes:
+    """The line of an ``event_text`` at this place of the chain."""
+    signed = "" if signature is None else f'"signature":"{signature}",'
+    return f'{{"metadata":{{"sequence":{sequence}{text}{signed}"prev":"{prev}"}}}}'.encode("ascii")
+
+
+def encode_event(event: Event, sequence: int, prev: str, time: float) -> bytes:
+    """One event as a line. ``time`` as ``event_text``'s."""
+    return join_event(event_text(event, time), sequence, prev)
 
 
 def _constants(context: SessionContext) -> dict[str, object]:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from proxy.audit.assembly import Assembly, Queued, QueuedEvent, queued_at
 from proxy.audit.batch import Batch
 from proxy.audit.context import SessionContext
-from proxy.audit.encode import check_event
+from proxy.audit.encode import checked_text, event_text
 from proxy.audit.events import finding
 from proxy.audit.files import AuditFolderError, FolderLock
 from proxy.audit.journal import Journal, JournalFullError
@@ -281,16 +281,16 @@ class AuditLog(Pressure):
         waiter: asyncio.Future[None] | None = None,
         recorder: SessionRecorder | None = None,
     ) -> bool:
-        check_event(event)
+        now = self._clock
+        text = checked_text(event, now.time())
         if self._is_closed:
             self.lost += 1
             return False
         if self.queued_bytes() > self.maximum_queued:
             self.count_lost()
             return False
-        now = self._clock
         self.pending_bytes += RECORD_COST
-        self._pending.append(QueuedEvent(event, now.time(), now.monotonic(), waiter, recorder))
+        self._pending.append(QueuedEvent(text, now.monotonic(), waiter, recorder))
         if not self.is_awake:
             self.wake()
         return True
@@ -413,7 +413,7 @@ class AuditLog(Pressure):
         self.lost_in_outage = 0
         # Past the bound or not: this record is the count of what the bound cost.
         self.pending_bytes += RECORD_COST
-        self._pending.append(QueuedEvent(event, now.time(), now.monotonic()))
+        self._pending.append(QueuedEvent(event_text(event, now.time()), now.monotonic()))
 
     def _rest_if_idle(self) -> None:
         if self._pending or self._in_flight is not None or self._assembly.has_work():

@@ -8,7 +8,6 @@ from protocols.statements import Kind, Outcome, Via
 from protocols.values import BoundValue, BoundValues
 from proxy.audit.chain import Link, parse_link
 from proxy.audit.encode import (
-    MAXIMUM_STRING,
     SessionFragments,
     encode_event,
     encode_recovered,
@@ -17,6 +16,7 @@ from proxy.audit.encode import (
     is_plain,
 )
 from proxy.audit.expand import FileLines, record_of
+from proxy.audit.json_text import MAXIMUM_STRING
 from proxy.audit.line import join_statement
 from proxy.audit.ocsf import Event, EventClass
 from tests.audit.rig import NOON, context, finish, statement
