@@ -27,8 +27,15 @@ class EffectivePolicy:
     def of(cls, *layers: Policy | None) -> EffectivePolicy:
         """What holds under all of these; None says nothing."""
         said = tuple(layer for layer in layers if layer is not None) or (UNRESTRICTED,)
-        joined = "/".join(layer.digest for layer in said)
-        return cls(said, hashlib.sha256(joined.encode()).hexdigest()[:32], _least(said))
+        joined = "/".join([layer.digest for layer in said])
+        found = _known.get(joined)
+        if found is None:
+            digest = hashlib.sha256(joined.encode()).hexdigest()[:32]
+            found = cls(said, digest, _least(said))
+            if len(_known) >= KNOWN_LIMIT:
+                _known.clear()
+            _known[joined] = found
+        return found
 
     @property
     def is_restricted(self) -> bool:
@@ -58,6 +65,12 @@ class EffectivePolicy:
             if not verdict.is_allowed:
                 return verdict
         return ALLOWED
+
+
+KNOWN_LIMIT = 1_024
+"""Policies remembered by their layers' digests, which stand for them: each login asks for one,
+and to find the least of all limits is a good part of its cost."""
+_known: dict[str, EffectivePolicy] = {}
 
 
 def _least(layers: Iterable[Policy]) -> Limits:

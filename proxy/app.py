@@ -54,6 +54,7 @@ from proxy.heartbeat import Heartbeat
 from proxy.metrics import Metrics, new_registry
 from proxy.metrics.exposition import program_version
 from proxy.notify import NOBODY, Notifier
+from proxy.patience import Patience
 from proxy.store import Store
 from proxy.store.records import Source, Workspace
 from vault import Vault, harden_process
@@ -258,6 +259,7 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
             verdicts=Verdicts(),
             quotas=Quotas(shares=post.shares),
             poller=poller,
+            login_patience=Patience(config.limits.login_deadline),
         )
         app.handlers = {
             **control_handlers(audit),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 
 from protocols.verifiers import TokenVerifier, TokenVerifiers
 from proxy.store import validate
@@ -154,7 +155,7 @@ class Directory:
         """Whether the store confirmed within FRESH_SECONDS that nothing changed unseen."""
         if not self._tasks or self._tasks[0].done():
             return False
-        return asyncio.get_running_loop().time() - self._feed.confirmed_at <= FRESH_SECONDS
+        return monotonic() - self._feed.confirmed_at <= FRESH_SECONDS
 
     @property
     def age(self) -> float:
@@ -162,7 +163,7 @@ class Directory:
         confirmed_at = self._feed.confirmed_at
         if confirmed_at == -math.inf:
             return math.inf
-        return asyncio.get_running_loop().time() - confirmed_at
+        return monotonic() - confirmed_at
 
     def on_change(self, callback: Callable[[Change], None]) -> None:
         """Call ``callback`` with every change from now on."""

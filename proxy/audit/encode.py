@@ -50,6 +50,7 @@ else:
 RESERVED = frozenset({"chain", "prev", "signature", "statement"})
 """Members of ``unmapped`` that no event may bring."""
 
+
 def text_of(data: bytes) -> tuple[str, bool]:
     """Bytes as text, and whether something in them was not UTF-8."""
     try:

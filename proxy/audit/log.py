@@ -33,6 +33,7 @@ from proxy.audit.pressure import RECORD_COST, Pressure
 from proxy.audit.recorder import SessionRecorder, unavailable
 from proxy.audit.settings import SYSTEM_CLOCK, AuditSettings, Clock
 from proxy.audit.writer import ChainFile, Disk, WriterThread
+from proxy.patience import Patience
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _UNWRITTEN = 4 * 1024 * 1024
@@ -79,6 +80,7 @@ class AuditLog(Pressure):
         self._fingerprint_key = fingerprint_key
         self._writer = WriterThread(file, self._loop, self._completed)
         self._pending: deque[Queued] = deque()
+        self._patience = Patience(settings.durable_seconds)
         self._sessions = 0
         self._in_flight: Batch | None = None
         self._is_dirty = False
@@ -217,7 +219,7 @@ class AuditLog(Pressure):
             raise unavailable("the audit queue is full")
         self._wake_now()
         try:
-            async with asyncio.timeout(self._settings.durable_seconds):
+            with self._patience.limit():
                 await waiter
         except TimeoutError:
             raise unavailable("an audit record was not durable in time") from None

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from policies.classifiers import classifier_for
 from policies.client import check_client
 from policies.document import Policy
 from policies.effective import EffectivePolicy
+from policies.egress import Address
 from policies.grant import (
     ArrivalFacts,
     Grant,
@@ -50,13 +50,13 @@ class Admission:
     """One client's, from its proof to its end: it holds the client's places."""
 
     def __init__(
-        self, door: Door, rooms: Rooms, arrival: Arrival, proved: Authenticated, client_ip: str
+        self, door: Door, rooms: Rooms, arrival: Arrival, proved: Authenticated, client_ip: Address
     ) -> None:
         self._door = door
         self._rooms = rooms
         self._arrival = arrival
         self._proved = proved
-        self._client_ip = ip_address(client_ip)
+        self._client_ip = client_ip
         self._places: list[str] = []
         self._meter: Meter | None = None
 

@@ -22,6 +22,7 @@ from proxy.gateway.inbox import Inbox
 from proxy.gateway.layer import Layer
 from proxy.gateway.plain import PlainTransport, Side
 from proxy.gateway.poller import PolledLoop, Poller
+from proxy.gateway.raw import RawSocket
 
 # OpenSSL's buffers between socket and session, per direction. A TLS record carries at
 # most 16 KiB; smaller buffers cost system calls, larger ones idle memory.
@@ -71,7 +72,7 @@ class SocketChannel:
     def __init__(
         self, sock: socket.socket, tls: TlsStarter, poller: Poller, *, is_server: bool
     ) -> None:
-        self._sock: socket.socket | None = sock
+        self._raw: RawSocket | None = RawSocket(sock, poller)
         self._tls = tls
         self._poller = poller
         self._is_server = is_server
@@ -100,21 +101,9 @@ class SocketChannel:
 
     async def peek(self, count: int) -> bytes:
         """Wait for ``count`` bytes of plaintext without taking them."""
-        sock = self._plain()
+        raw = self._plain()
         await self.flush()
-        data = _peek(sock, count)
-        if data is None or 0 < len(data) < count:
-            # Sleep until all of them are here (SO_RCVLOWAT, socket(7)): a level-triggered
-            # wait would spin on the first byte. A close wakes it, too.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
-            try:
-                await _readable(sock)
-            finally:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-            data = _peek(sock, count)
-        if data is None or len(data) < count:
-            raise PeerClosed("the peer closed the connection")
-        return data
+        return await raw.peek(count)
 
     async def read_exactly(self, count: int) -> bytes:
         """Send what was written, then take ``count`` bytes."""
@@ -124,23 +113,7 @@ class SocketChannel:
             data = bytes(self._inbox.data[:count])
             del self._inbox.data[:count]
             return data
-        sock = self._plain()
-        loop = asyncio.get_running_loop()
-        parts = b""
-        while len(parts) < count:
-            try:
-                part = sock.recv(count - len(parts))
-            except (BlockingIOError, InterruptedError):
-                try:
-                    part = await loop.sock_recv(sock, count - len(parts))
-                except OSError as error:
-                    raise PeerClosed("the peer closed the connection") from error
-            except OSError as error:
-                raise PeerClosed("the peer closed the connection") from error
-            if not part:
-                raise PeerClosed("the peer closed the connection")
-            parts += part
-        return parts
+        return await self._plain().read_exactly(count)
 
     def write(self, data: bytes) -> None:
         """Queue bytes until the next wait."""
@@ -155,27 +128,17 @@ class SocketChannel:
         if self._transport is not None:
             self._transport.write(data)
             return
-        sock = self._plain()
-        try:
-            sent = sock.send(data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError as error:
-            raise PeerClosed("the peer closed the connection") from error
-        if sent < len(data):
-            try:
-                await asyncio.get_running_loop().sock_sendall(sock, data[sent:])
-            except OSError as error:
-                raise PeerClosed("the peer closed the connection") from error
+        await self._plain().send(data)
 
     async def start_tls(self) -> None:
         """Shake hands. Raises PeerViolation (as server), Refusal, or ssl.SSLError (as client)."""
         context = self._tls.context
         if context is None or self._transport is not None:
             raise PeerViolation("TLS is not offered here")
-        sock = self._plain()
+        raw = self._plain()
         await self.flush()
-        self._sock = None
+        sock = raw.let_go()
+        self._raw = None
         inbox = Inbox()
         # To its types a Side is no asyncio.Protocol; it has all of one's methods.
         mailbox: Any = inbox
@@ -232,7 +195,7 @@ class SocketChannel:
         """Whether bytes of the peer wait that nobody asked for."""
         if self._inbox is not None:
             return bool(self._inbox.data)
-        return bool(_peek(self._plain(), 1))
+        return bool(self._plain().peek_now(1))
 
     async def hand_over(
         self, side: Side, layer: Layer | None = None
@@ -257,10 +220,10 @@ class SocketChannel:
             transport.set_protocol(cast(asyncio.BaseProtocol, side))
             side.connection_made(transport)
             return transport, rest
-        sock = self._plain()
+        sock = self._plain().let_go()
         # While it can fail, the socket is still ours to close.
         plain = cast(asyncio.Transport, PlainTransport(self._poller, sock, side))
-        self._sock = None
+        self._raw = None
         self._lent = plain
         side.connection_made(plain)
         return plain, b""
@@ -308,11 +271,8 @@ class SocketChannel:
         try:
             async with asyncio.timeout(LINGER_SECONDS):
                 await self.flush()
-                if self._sock is not None and is_speaking:
-                    self._sock.shutdown(socket.SHUT_WR)
-                    loop = asyncio.get_running_loop()
-                    while await loop.sock_recv(self._sock, 4096):
-                        pass
+                if self._raw is not None and is_speaking:
+                    await self._raw.drain()
         except (OSError, PeerClosed, TimeoutError):
             # The peer is gone or does not listen: nothing is left to say.
             pass
@@ -327,9 +287,9 @@ class SocketChannel:
 
     def abandon(self, *, is_flushing: bool = False) -> None:
         """Close at once; with ``is_flushing`` TLS may still send what was written."""
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
         if self._transport is not None:
             transport = self._transport
             self._transport = None
@@ -339,10 +299,10 @@ class SocketChannel:
             else:
                 transport.abort()
 
-    def _plain(self) -> socket.socket:
-        if self._sock is None:
+    def _plain(self) -> RawSocket:
+        if self._raw is None:
             raise PeerClosed("the peer closed the connection")
-        return self._sock
+        return self._raw
 
 
 def _is_ready(fd: int) -> bool:
@@ -350,28 +310,3 @@ def _is_ready(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _peek(sock: socket.socket, count: int) -> bytes | None:
-    """What is here of the next ``count`` bytes; b"" for a closed peer, None for nothing yet."""
-    try:
-        return sock.recv(count, socket.MSG_PEEK)
-    except (BlockingIOError, InterruptedError):
-        return None
-    except OSError:
-        return b""
-
-
-async def _readable(sock: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    waiter: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    loop.add_reader(sock, wake)
-    try:
-        await waiter
-    finally:
-        loop.remove_reader(sock)

@@ -25,6 +25,7 @@ from proxy.gateway.pool import Pool, QueueFull, Ticket
 from proxy.gateway.rotation import wait_for_newer
 from proxy.gateway.upstream import CredentialRejected, Opened, Upstreams
 from proxy.metrics import Metrics, PoolClose, PoolState
+from proxy.patience import Patience
 from proxy.store.records import Change, ChangeKind, Source
 
 log = structlog.get_logger("pool")
@@ -59,6 +60,7 @@ class Pools:
         self._workers = workers
         self._pools: dict[tuple[str, str], Pool[Connection]] = {}
         self._resets: set[asyncio.Task[None]] = set()
+        self._reset_patience = Patience(RESET_SECONDS)
         self._sweeper: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -291,7 +293,7 @@ class Pools:
 
     async def _reset(self, connection: Connection, is_in_transaction: bool) -> PoolClose:
         """Why it is to be closed; IDLE where it is fit for the next client."""
-        async with asyncio.timeout(RESET_SECONDS):
+        with self._reset_patience.limit():
             if connection.stops:
                 # One that comes too late would stop the next client's statement.
                 await connection.are_stopped.wait()

@@ -17,6 +17,7 @@ from proxy.gateway.quotas import Quotas
 from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Upstreams
 from proxy.metrics import Metrics
+from proxy.patience import Patience
 from proxy.store.store import Clock, utc_now
 
 
@@ -31,7 +32,10 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """What every session of this process works with."""
+    """What every session of this process works with.
+
+    ``login_patience`` bounds each phase of a login.
+    """
 
     authenticator: Authenticator
     upstreams: Upstreams
@@ -45,4 +49,5 @@ class Rooms:
     verdicts: Verdicts
     quotas: Quotas
     poller: Poller
+    login_patience: Patience
     clock: Clock = utc_now

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from time import monotonic
 
 from policies.classifiers import classifier_for
+from policies.egress import Address
 from protocols.errors import PeerClosed, Reason, Refusal
 from protocols.interface import Arrival, ClientLeg, SessionKey
 from proxy.audit.context import Leg as AuditLeg
@@ -47,6 +47,7 @@ class Visitor:
     key: SessionKey
     id: str
     ip: str
+    address: Address
     port: int
     began: float
 
@@ -74,7 +75,7 @@ class Serving:
     async def run(self, admission: Admission) -> None:
         """Open the source and serve the client to its end. Raises Refusal before the welcome."""
         rooms = self._rooms
-        context = self._context(None)
+        context: SessionContext | None = None
         try:
             admission.enter()
             self._move(SessionState.CONNECTING)
@@ -92,7 +93,7 @@ class Serving:
         except Refusal as refusal:
             rooms.audit.record(
                 session_failed(
-                    context,
+                    context or self._context(None),
                     reason=str(refusal.reason),
                     detail=refusal.private,
                     code=refusal.code or "",
@@ -100,7 +101,8 @@ class Serving:
             )
             raise
         source, opened = lease.source, lease.opened
-        admitted = replace(admitted, source=source)
+        if source is not admitted.source:
+            admitted = replace(admitted, source=source)
         try:
             context = replace(
                 context,
@@ -194,7 +196,7 @@ class Serving:
                 )
             ),
             is_encrypted=arrival.is_encrypted,
-            is_local=ip_address(visitor.ip).is_loopback,
+            is_local=visitor.address.is_loopback,
             meter=admitted.meter,
             deadline=self._deadline,
         )
@@ -243,7 +245,7 @@ class Serving:
             )
         self._visitor.channel.write(welcome)
         # A client that does not take its welcome would wait here for ever.
-        async with asyncio.timeout(self._rooms.limits.login_deadline):
+        with self._rooms.login_patience.limit():
             _, early = await self._visitor.channel.hand_over(relay.client_side, client)
         return early
 

@@ -45,6 +45,7 @@ class Session:
             key=key,
             id=uuid4().hex,
             ip=address[0],
+            address=ip_address(address[0]),
             port=address[1],
             began=monotonic(),
         )
@@ -85,7 +86,7 @@ class Session:
     async def _run(self, logged_in: Callable[[], None]) -> None:
         rooms, visitor = self._rooms, self._visitor
         protocol = self._door.protocol
-        async with asyncio.timeout(rooms.limits.login_deadline):
+        with rooms.login_patience.limit():
             arrival = await visitor.leg.greet(visitor.channel)
         if isinstance(arrival, CancelArrival):
             logged_in()
@@ -97,7 +98,7 @@ class Session:
             raise rooms.live.drain_refusal
         proved = await self._authenticate(arrival)
         logged_in()
-        admission = Admission(self._door, rooms, arrival, proved, visitor.ip)
+        admission = Admission(self._door, rooms, arrival, proved, visitor.address)
         try:
             await Serving(self._door, rooms, visitor, arrival, proved, self._move).run(admission)
         finally:
@@ -112,14 +113,14 @@ class Session:
         allowed = self._door.config.plaintext
         if arrival.is_encrypted or allowed == "always":
             return
-        if allowed == "loopback" and ip_address(self._visitor.ip).is_loopback:
+        if allowed == "loopback" and self._visitor.address.is_loopback:
             return
         raise Refusal(Reason.TLS_REQUIRED, "this proxy accepts only encrypted connections")
 
     async def _authenticate(self, arrival: Arrival) -> Authenticated:
         rooms, visitor = self._rooms, self._visitor
         try:
-            async with asyncio.timeout(rooms.limits.login_deadline):
+            with rooms.login_patience.limit():
                 proved = await rooms.authenticator.authenticate(
                     visitor.leg, visitor.channel, arrival
                 )
