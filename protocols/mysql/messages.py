@@ -188,7 +188,7 @@ class HandshakeResponse:
 
     def encode(self) -> bytes:
         """The payload, by its own capabilities. Raises ValueError for what cannot be sent."""
-        if b"\0" in self.user or b"\0" in self.database:
+        if 0 in self.user or 0 in self.database:
             raise ValueError("a name of a login holds a NUL")
         parts = [
             SslRequest(self.capabilities, self.max_packet, self.collation).encode(),

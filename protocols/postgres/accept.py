@@ -7,6 +7,8 @@ wrong after the start-up packet is well framed is a Refusal, which the client is
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from protocols.channel import Channel
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.interface import Arrival, CancelArrival, Entropy, SessionKey, Upstream
@@ -100,12 +102,22 @@ async def authenticate(
 def welcome(arrival: Arrival, upstream: Upstream, key: SessionKey) -> bytes:
     """AuthenticationOk, upstream's parameters and notices, our cancel key, ReadyForQuery."""
     detail: UpstreamDetail = upstream.detail
-    parts = [AuthenticationOk().encode()]
-    parts += [ParameterStatus(name, value).encode() for name, value in detail.parameters]
+    parts = [AuthenticationOk().encode(), _statuses(detail.parameters)]
     parts.append(BackendKeyData(key.number, secret_for(key, arrival.version)).encode())
     parts += [messages.frame(messages.NOTICE_RESPONSE, body) for body in detail.notices]
     parts.append(ReadyForQuery(detail.transaction_status).encode())
     return b"".join(parts)
+
+
+WELCOMES = 128
+"""Sets of parameters whose messages are kept: those of one pooled connection are sent to each
+of its clients, and those of one server's are mostly alike. Of each, some 400 bytes; a server
+that reports as much as it may has 200 KiB of them."""
+
+
+@lru_cache(WELCOMES)
+def _statuses(parameters: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join([ParameterStatus(name, value).encode() for name, value in parameters])
 
 
 def _start(channel: Channel, packet: bytes) -> Arrival:

@@ -28,7 +28,8 @@ def packet(body: bytes) -> bytes:
 
 def cstring(value: bytes) -> bytes:
     """A String of the manual. Raises ValueError where ``value`` holds a NUL."""
-    if b"\0" in value:
+    # The number: of bytes, "in" first asks whether they are one, by an exception.
+    if 0 in value:
         raise ValueError("a string on the wire cannot hold a NUL byte")
     return value + b"\0"
 

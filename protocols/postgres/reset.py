@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import lru_cache
 
 from protocols.channel import Channel
 from protocols.errors import PeerViolation, UpstreamRefused
@@ -28,6 +29,9 @@ may have reported of them."""
 MESSAGES_LIMIT = 2_000
 """Messages of a whole reset. What comes unasked are settings that change back, and the
 notifications and notices that were on their way to the client."""
+
+QUESTIONS = 128
+"""Sets of settings whose question is kept: each connection asks the same after each session."""
 
 _QUERY = b"Q"
 _ROW_DESCRIPTION = b"T"
@@ -62,21 +66,32 @@ async def reset(
         # By itself: where it fails, what follows must not run in the transaction.
         conversation.send(b"ROLLBACK")
         await conversation.done(b"ROLLBACK")
-    expected = _expected(upstream.detail, rules)
-    for text in (b"DISCARD ALL", b"RESET ROLE", _seed(entropy), _question(expected)):
+    question, answer = _asked(upstream.detail.parameters, rules)
+    for text in (b"DISCARD ALL", b"RESET ROLE", _seed(entropy), question):
         conversation.send(text)
     await conversation.done(b"DISCARD ALL")
     await conversation.done(b"RESET")
     await conversation.done(b"SET")
-    if await conversation.row() != list(expected.values()):
+    if await conversation.row() != answer:
         raise PeerViolation("the session's settings are not what they were after its login")
     if channel.has_unread():
         raise PeerViolation("the server said more than it was asked")
 
 
-def _expected(detail: UpstreamDetail, rules: SessionRules | None) -> dict[bytes, bytes]:
+@lru_cache(QUESTIONS)
+def _asked(
+    parameters: tuple[tuple[bytes, bytes], ...], rules: SessionRules | None
+) -> tuple[bytes, list[bytes]]:
+    """The question for all settings, and what the answer must be."""
+    expected = _expected(parameters, rules)
+    return _question(expected), list(expected.values())
+
+
+def _expected(
+    parameters: tuple[tuple[bytes, bytes], ...], rules: SessionRules | None
+) -> dict[bytes, bytes]:
     """What the settings must be: as the login reported them, and as the rules say."""
-    expected = dict(detail.parameters)
+    expected = dict(parameters)
     if rules is not None:
         known = {name.lower() for name in expected}
         for name, value in pin({}, rules).items():

@@ -170,7 +170,7 @@ class ScramServer:
 def _check_text(message: bytes) -> None:
     if not message:
         raise PeerViolation(f"{MALFORMED}: the message is empty")
-    if b"\0" in message:
+    if 0 in message:
         raise PeerViolation(f"{MALFORMED}: message length does not match input length")
 
 

@@ -16,38 +16,67 @@ __all__ = ["MAXIMUM_STRING", "dump", "quote"]
 MAXIMUM_STRING = 8192
 """Characters of one string of an event; longer ones are cut. Statement text is not."""
 
+KEYS_LIMIT, KEY_LENGTH = 512, 64
+"""Names of members kept with their quotes, and their longest. They are mostly the program's own,
+some two hundred."""
+
 _DEPTH = 8
+_keys: dict[str, str] = {}
 
 
-def dump(value: object, depth: int = _DEPTH) -> str:
+def dump(value: object) -> str:
     """A value without lone surrogates, over-long strings or deep nesting.
 
     Raises TypeError or ValueError for what is not JSON.
     """
+    parts: list[str] = []
+    _write(parts, value, _DEPTH)
+    return "".join(parts)
+
+
+def _write(parts: list[str], value: object, depth: int) -> None:
     if isinstance(value, str):
-        return _string(value)
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
+        parts.append(_string(value))
+    elif value is None:
+        parts.append("null")
+    elif isinstance(value, bool):
+        parts.append("true" if value else "false")
+    elif isinstance(value, int):
         # Of an IntEnum, its number.
-        return int.__repr__(value)
-    if isinstance(value, float):
+        parts.append(str(int(value)))
+    elif isinstance(value, float):
         if not isfinite(value):
             raise ValueError("an audit event cannot hold a number that is not finite")
-        return float.__repr__(value)
+        parts.append(repr(float(value)))
     # The plain types first: to ask for the abstract ones costs a dozen times as much.
-    if depth and isinstance(value, (dict, Mapping)):
-        members = [f"{_string(str(key))}:{dump(item, depth - 1)}" for key, item in value.items()]
-        return "{" + ",".join(members) + "}"
-    if (
+    elif depth and isinstance(value, (dict, Mapping)):
+        before = "{"
+        for key, item in value.items():
+            parts.append(before)
+            parts.append(_keys.get(key) or _key(key))
+            _write(parts, item, depth - 1)
+            before = ","
+        parts.append("}" if value else "{}")
+    elif (
         depth
         and isinstance(value, (list, tuple, Sequence))
         and not isinstance(value, (bytes, bytearray))
     ):
-        return "[" + ",".join([dump(item, depth - 1) for item in value]) + "]"
-    raise TypeError(f"an audit event cannot hold a {type(value).__name__}")
+        before = "["
+        for item in value:
+            parts.append(before)
+            _write(parts, item, depth - 1)
+            before = ","
+        parts.append("]" if value else "[]")
+    else:
+        raise TypeError(f"an audit event cannot hold a {type(value).__name__}")
+
+
+def _key(name: object) -> str:
+    text = _string(str(name)) + ":"
+    if type(name) is str and len(text) <= KEY_LENGTH and len(_keys) < KEYS_LIMIT:
+        _keys[name] = text
+    return text
 
 
 def _string(value: str) -> str:

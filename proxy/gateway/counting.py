@@ -7,7 +7,6 @@ Knows no protocol and no process.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from enum import IntEnum
@@ -37,19 +36,22 @@ class OwnPlaces:
     """``Places`` of one process alone."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
 
     def enter(self, owner: str, limit: int) -> bool:
         """See ``Places``."""
-        if self._counts[owner] >= limit:
+        count = self._counts.get(owner, 0)
+        if count >= limit:
             return False
-        self._counts[owner] += 1
+        self._counts[owner] = count + 1
         return True
 
     def leave(self, owner: str) -> None:
         """See ``Places``."""
-        self._counts[owner] -= 1
-        if self._counts[owner] <= 0:
+        left = self._counts[owner] - 1
+        if left > 0:
+            self._counts[owner] = left
+        else:
             del self._counts[owner]
 
 

@@ -84,6 +84,8 @@ class Listener:
         connections: Sequence[Connections],
         pending: PendingLogins,
     ) -> None:
+        # Here and not at each connection: they have its options from birth (Linux; tcp(7)).
+        tune(sock)
         self._sock = sock
         self._door = door
         self._rooms = rooms
@@ -150,7 +152,6 @@ class Listener:
 
     def _take(self, sock: socket.socket, address: tuple[str, int]) -> None:
         sock.setblocking(False)
-        tune(sock)
         if not self._has_room(address[0]):
             self._turn_away(sock)
             return
