@@ -84,7 +84,7 @@ class AuditLog(Pressure):
         self._sessions = 0
         self._in_flight: Batch | None = None
         self._is_dirty = False
-        self._slice_timer: asyncio.TimerHandle | None = None
+        self._slice_timer: asyncio.Handle | None = None
         self._retry_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._house_timer: asyncio.TimerHandle | None = None
@@ -267,6 +267,9 @@ class AuditLog(Pressure):
         """
         if self._is_closing:
             return
+        if self._house_timer is not None:
+            self._house_timer.cancel()
+            self._house_timer = None
         now = self._clock.monotonic()
         if not self.is_failed and self._in_flight is None:
             if now - self._assembly.last_checkpoint >= self._settings.checkpoint_seconds:
@@ -309,7 +312,7 @@ class AuditLog(Pressure):
             self._slice_timer.cancel()
         self.is_awake = True
         self._idle.clear()
-        self._slice_timer = self._loop.call_later(0, self._slice)
+        self._slice_timer = self._loop.call_soon(self._slice)
 
     def _slice(self) -> None:
         """Encode some of the queue and hand it over."""
@@ -425,12 +428,15 @@ class AuditLog(Pressure):
     def _arm_housekeeping(self) -> None:
         if self._is_closing:
             return
-        if self._house_timer is not None:
-            self._house_timer.cancel()
         due = self._assembly.last_checkpoint + self._settings.checkpoint_seconds
         if self._is_dirty:
             due = min(due, self.last_sync + self._settings.sync_seconds)
         delay = max(_SHORTEST_WAIT, due - self._clock.monotonic())
+        if self._house_timer is not None:
+            if self._house_timer.when() <= self._loop.time() + delay:
+                # It looks sooner, and then asks again.
+                return
+            self._house_timer.cancel()
         self._house_timer = self._loop.call_later(delay, self.housekeep)
 
 

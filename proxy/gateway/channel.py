@@ -107,11 +107,15 @@ class SocketChannel:
 
     async def read_exactly(self, count: int) -> bytes:
         """Send what was written, then take ``count`` bytes."""
-        await self.flush()
-        if self._inbox is not None:
-            await self._inbox.wait(count)
-            data = bytes(self._inbox.data[:count])
-            del self._inbox.data[:count]
+        if self._out:
+            await self.flush()
+        inbox = self._inbox
+        if inbox is not None:
+            # A login is some thirty of these, and most are here already.
+            if len(inbox.data) < count:
+                await inbox.wait(count)
+            data = bytes(inbox.data[:count])
+            del inbox.data[:count]
             return data
         return await self._plain().read_exactly(count)
 

@@ -11,8 +11,15 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import cython
+
 from protocols.errors import PeerClosed
 from proxy.gateway.poller import EDGE, READ, WRITE, Poller, Watched
+
+if cython.compiled:
+    from cython.cimports.proxy.gateway.syscalls import receive, send
+else:
+    from proxy.gateway.syscalls import receive, send
 
 _DRAIN = 4096
 
@@ -62,26 +69,29 @@ class RawSocket(Watched):
 
     async def read_exactly(self, count: int) -> bytes:
         """Take ``count`` bytes. Raises PeerClosed."""
-        data = await self._receive(count)
-        while data and len(data) < count:
-            more = await self._receive(count - len(data))
-            data = data + more if more else b""
-        if not data and count:
-            raise PeerClosed("the peer closed the connection")
+        data = b""
+        while len(data) < count:
+            part = self._receive(count - len(data))
+            if part is None:
+                await self._wait(READ)
+            elif part:
+                data = data + part if data else part
+            else:
+                raise PeerClosed("the peer closed the connection")
         return data
 
     async def send(self, data: bytes) -> None:
         """Have the kernel take all of it. Raises PeerClosed."""
+        sent = 0
         while True:
             try:
-                sent = self._sock.send(data)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
+                # By number, asked for each time: a closed socket has none, and its old one may
+                # be another's.
+                sent += send(self._sock.fileno(), data, sent)
             except OSError as error:
                 raise PeerClosed("the peer closed the connection") from error
             if sent == len(data):
                 return
-            data = data[sent:]
             await self._wait(READ | WRITE)
 
     async def drain(self) -> None:
@@ -90,8 +100,9 @@ class RawSocket(Watched):
         Raises PeerClosed, OSError.
         """
         self._sock.shutdown(socket.SHUT_WR)
-        while await self._receive(_DRAIN):
-            pass
+        while (data := self._receive(_DRAIN)) != b"":
+            if data is None:
+                await self._wait(READ)
 
     def let_go(self) -> socket.socket:
         """The socket, for somebody else to watch."""
@@ -103,15 +114,13 @@ class RawSocket(Watched):
         self._forget()
         self._sock.close()
 
-    async def _receive(self, count: int) -> bytes:
-        """At most ``count`` bytes; b"" at the peer's end."""
-        while True:
-            try:
-                return self._sock.recv(count)
-            except (BlockingIOError, InterruptedError):
-                await self._wait(READ)
-            except OSError as error:
-                raise PeerClosed("the peer closed the connection") from error
+    def _receive(self, count: int) -> bytes | None:
+        """At most ``count`` bytes that are here; b"" at the peer's end, None for nothing yet."""
+        try:
+            data: bytes | None = receive(self._sock.fileno(), count)
+        except OSError as error:
+            raise PeerClosed("the peer closed the connection") from error
+        return data
 
     async def _wait(self, events: int) -> None:
         """Until the descriptor may have become ready since it last was not."""
