@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import product
 
 from policies.decide import ALLOWED, Verdict
 from policies.document import Policy, Upstream
@@ -20,7 +21,7 @@ from protocols.errors import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A source as far as this is concerned. ``profile`` is its TLS's, or ``none``."""
+    """One host of a source, as far as this is concerned. ``profile`` is its TLS's, or ``none``."""
 
     host: str
     port: int
@@ -28,22 +29,21 @@ class Destination:
 
 
 def check_upstream(
-    policies: Iterable[Policy | None], place: Destination, *, now: datetime
+    policies: Iterable[Policy | None], places: Sequence[Destination], *, now: datetime
 ) -> Refusal | None:
-    """Why a source may not be used, or None: the first policy that says no decides."""
-    verdict = judge_upstream(policies, place, now=now)
+    """Why a source may not be used, or None: the first policy that says no to a host decides."""
+    verdict = judge_upstream(policies, places, now=now)
     if verdict.is_allowed:
         return None
     return Refusal(verdict.reason, f"refused by policy: {verdict.message} ({verdict.rule})")
 
 
 def judge_upstream(
-    policies: Iterable[Policy | None], place: Destination, *, now: datetime
+    policies: Iterable[Policy | None], places: Sequence[Destination], *, now: datetime
 ) -> Verdict:
     """The same, with the rule and what it was asked about."""
-    for policy in policies:
-        if policy is None:
-            continue
+    known = [policy for policy in policies if policy is not None]
+    for policy, place in product(known, places):
         rules = policy.upstream
         if rules.hosts is not None and not any(
             _matches(pattern, place.host) for pattern in rules.hosts

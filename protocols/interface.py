@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from protocols.channel import Channel
 from protocols.errors import Refusal, UpstreamRefused
 from protocols.metering import ResultMeter
+from protocols.roles import ServerRole
 from protocols.scanner import Scanner
 from protocols.statements import StatementSink
 from protocols.verifiers import TokenVerifiers
@@ -95,7 +96,7 @@ class UpstreamLogin:
     where no client waits. ``rules``: what must hold before the client is welcomed, or None.
     ``compression``: the algorithm this leg must be compressed with; "" for none.
     ``is_kept``: the connection will be reset for other clients, so what a fresh session looks
-    like is to be learned.
+    like is to be learned. ``asks_role``: what the server is must be learned.
     """
 
     username: str
@@ -113,6 +114,7 @@ class UpstreamLogin:
     compression: str = ""
     is_tls_direct: bool = False
     is_kept: bool = False
+    asks_role: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class Upstream:
     ``method`` is the authentication method used, for the audit record.
     ``server_version`` is as the server reports it. ``number`` is the server's own for
     the session where clients stop sessions by number, else 0. ``is_resettable``: what
-    ``reset`` needs to know of it is known.
+    ``reset`` needs to know of it is known. ``role`` is the server's, where it was asked;
+    what this session itself has asked for does not count.
     """
 
     method: str
@@ -132,6 +135,7 @@ class Upstream:
     number: int = 0
     detail: Any = field(repr=False, default=None)
     is_resettable: bool = False
+    role: ServerRole | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +266,9 @@ class WireProtocol(Protocol):
     ) -> Upstream:
         """Make the session what it was right after the login of ``arrival``, and see that it is.
 
-        For a connection whose scanner has called it reusable. Raises UpstreamRefused,
-        Refusal, PeerViolation, PeerClosed: it is then to be closed.
+        For a connection whose scanner has called it reusable. A server whose role was asked
+        must still have it. Raises UpstreamRefused, Refusal, PeerViolation, PeerClosed: it is
+        then to be closed.
         """
         ...
 

@@ -239,6 +239,8 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
             config.limits.connect_timeout,
             poller,
         )
+        stack.push_async_callback(upstreams.hosts.stop)
+        directory.on_change(upstreams.hosts.changed)
         app.cancels = Cancels(live, metrics, post.neighbours)
         app.protocols = {door.protocol.name: door.protocol for door in doors}
         workers = 1 if post.slots is None else config.workers.count

@@ -16,6 +16,7 @@ RECORD_VERSION_LIMIT = 2**63 - 1
 """The largest record version: what a BIGINT column holds."""
 
 _DESTINATION_LABEL = b"accode-proxy destination 1"
+_DESTINATIONS_LABEL = b"accode-proxy destination 2"
 _BINDING_LABEL = b"accode-proxy sealed record 1"
 
 
@@ -39,8 +40,8 @@ class Destination:
     """Where a credential may be used, exactly as it is stored: nothing is normalized.
 
     ``tls_identity`` names everything by which the server is recognized (mode, server
-    name, CA, pins); ``tunnel`` the way to it, or "". Raises ValueError for a port
-    outside 1 to 65535.
+    name, CA, pins); ``tunnel`` the way to it, or "". ``others`` are further hosts with their
+    ports, in order, each of which may get it. Raises ValueError for a port outside 1 to 65535.
     """
 
     engine: str
@@ -49,15 +50,17 @@ class Destination:
     username: str
     tls_identity: str = ""
     tunnel: str = ""
+    others: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.port <= 65_535:
+        if not all(1 <= port <= 65_535 for port in (self.port, *(port for _, port in self.others))):
             raise ValueError("a destination's port is between 1 and 65535")
 
     def digest(self) -> bytes:
         """SHA-256 over the length-prefixed fields, 32 bytes."""
         fields = [
-            _DESTINATION_LABEL,
+            # What is sealed to one host keeps its digest: it was made before there were more.
+            _DESTINATIONS_LABEL if self.others else _DESTINATION_LABEL,
             self.engine.encode(),
             self.host.encode(),
             self.port.to_bytes(2, "big"),
@@ -65,6 +68,8 @@ class Destination:
             self.tls_identity.encode(),
             self.tunnel.encode(),
         ]
+        for host, port in self.others:
+            fields += [host.encode(), port.to_bytes(2, "big")]
         return hashlib.sha256(encode_fields(fields)).digest()
 
 

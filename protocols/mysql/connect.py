@@ -22,7 +22,7 @@ from protocols.mysql.arrive import VERSION
 from protocols.mysql.compressed import converse
 from protocols.mysql.compression import Algorithm
 from protocols.mysql.crypto import Crypto
-from protocols.mysql.framing import Packets
+from protocols.mysql.framing import Packets, Stream
 from protocols.mysql.log_in import Login, refused
 from protocols.mysql.messages import (
     ERR,
@@ -34,6 +34,8 @@ from protocols.mysql.messages import (
 )
 from protocols.mysql.pin import pin
 from protocols.mysql.reset import look
+from protocols.mysql.role import learn_role
+from protocols.roles import ServerRole
 
 MAX_PACKET = 1 << 30
 """Bytes of the largest packet we say we take: the scanner's own limit."""
@@ -101,6 +103,13 @@ async def connect(
     settings = UpstreamSettings(capabilities, ok.status, is_mariadb, has_roles)
     if login.is_kept and not login.compression:
         settings = replace(settings, fresh=await look(channel, settings))
+    roles: list[ServerRole] = []
+    if login.asks_role:
+
+        async def ask(stream: Stream) -> None:
+            roles.append(await learn_role(stream, settings))
+
+        await converse(channel, algorithms.get(login.compression), ask)
     return Upstream(
         method=attempt.method,
         server_version=version,
@@ -108,6 +117,7 @@ async def connect(
         number=greeting.thread_id,
         detail=settings,
         is_resettable=settings.fresh is not None,
+        role=roles[0] if roles else None,
     )
 
 

@@ -22,17 +22,16 @@ from protocols.mysql.commands import (
     COM_RESET_CONNECTION,
     COM_SET_OPTION,
 )
-from protocols.mysql.encoding import Reader
 from protocols.mysql.framing import Packets, Stream
-from protocols.mysql.log_in import refused
-from protocols.mysql.messages import EOF, ERR, OK, Fresh, Ok, UpstreamSettings
+from protocols.mysql.messages import EOF, OK, Fresh, UpstreamSettings
 from protocols.mysql.pin import pin
+from protocols.mysql.role import check_role
+from protocols.mysql.row import check, one_row
 
 _DATABASE, _CLIENT, _RESULTS, _CONNECTION, _MODE, _TIMEOUT, _INIT_CONNECT = range(7)
 _NAME = re.compile(rb"[A-Za-z0-9_]{1,64}")
 _MODES = re.compile(rb"[A-Z0-9_,]{0,1024}")
 _SECONDS = re.compile(rb"[0-9]{1,10}")
-_NULL = 0xFB
 _MULTI_STATEMENTS_ON = b"\0\0"
 _MULTI_STATEMENTS_OFF = b"\1\0"
 
@@ -43,7 +42,7 @@ async def look(channel: Stream, settings: UpstreamSettings) -> Fresh | None:
     Raises PeerViolation, PeerClosed.
     """
     try:
-        fresh, _ = await _ask(channel, settings)
+        fresh, _ = await one_row(channel, settings.capabilities, _question(settings))
     except UpstreamRefused:
         # A server older than the names that are asked for.
         return None
@@ -80,9 +79,10 @@ async def reset(
     await _run(channel, COM_QUERY, _put_back(fresh))
     if rules is not None:
         await pin(channel, rules, collation)
-    found, status = await _ask(channel, settings)
+    found, status = await one_row(channel, settings.capabilities, _question(settings))
     if found != fresh:
         raise PeerViolation("the session is not what it was after its login")
+    await check_role(channel, upstream)
     return replace(upstream, detail=replace(settings, status=status))
 
 
@@ -124,53 +124,6 @@ async def _run(channel: Stream, command: int, argument: bytes) -> None:
     packets = Packets(channel)
     packets.send(bytes((command,)) + argument)
     payload = await packets.receive()
-    _check(payload)
+    check(payload)
     if payload[:1] not in (bytes((OK,)), bytes((EOF,))):
         raise PeerViolation("the server answered the reset out of step")
-
-
-async def _ask(channel: Stream, settings: UpstreamSettings) -> tuple[Fresh, int]:
-    """The one row of ``_question``, and the status flags behind it."""
-    packets = Packets(channel)
-    packets.send(bytes((COM_QUERY,)) + _question(settings))
-    count = await packets.receive()
-    _check(count)
-    if len(count) != 1 or not 0 < count[0] < _NULL:
-        raise PeerViolation("the server answered the reset out of step")
-    for _ in range(count[0]):
-        _check(await packets.receive())
-    has_eof = not settings.capabilities & flags.DEPRECATE_EOF
-    if has_eof:
-        _end(await packets.receive())
-    row = await packets.receive()
-    _check(row)
-    if row[:1] == bytes((EOF,)):
-        raise PeerViolation("the server answered the reset out of step")
-    reader = Reader(row)
-    values: list[bytes | None] = []
-    while reader.remaining:
-        if row[len(row) - reader.remaining] == _NULL:
-            reader.integer(1)
-            values.append(None)
-        else:
-            values.append(reader.lenenc_bytes())
-    if len(values) != count[0]:
-        raise PeerViolation("the server answered the reset out of step")
-    last = await packets.receive()
-    return tuple(values), _status(last) if has_eof else Ok.decode(last).status
-
-
-def _end(payload: bytes) -> None:
-    _check(payload)
-    if payload[:1] != bytes((EOF,)) or len(payload) != 5:
-        raise PeerViolation("the server answered the reset out of step")
-
-
-def _status(payload: bytes) -> int:
-    _end(payload)
-    return int.from_bytes(payload[3:5], "little")
-
-
-def _check(payload: bytes) -> None:
-    if payload[:1] == bytes((ERR,)):
-        raise refused(payload)

@@ -29,6 +29,7 @@ from protocols.postgres.messages import (
 from protocols.postgres.parameters import pin
 from protocols.postgres.refuse import is_sqlstate
 from protocols.postgres.reset import is_resettable
+from protocols.postgres.role import learn_role
 from protocols.postgres.upstream import UpstreamDetail
 
 NOTICES_LIMIT = 100
@@ -73,12 +74,14 @@ async def connect(
     method = await log_in(channel, login, message, server.receive, derive, entropy)
     detail = await _until_ready(server, version, login.is_tls_direct)
     reported = dict(detail.parameters).get(b"server_version", b"")
+    role = await learn_role(channel, detail, login) if login.asks_role else None
     return Upstream(
         method=method,
         server_version=_version_number(reported),
         version=version,
         detail=detail,
         is_resettable=is_resettable(detail),
+        role=role,
     )
 
 

@@ -30,6 +30,7 @@ from protocols.postgres.explain import explain
 from protocols.postgres.messages import Terminate
 from protocols.postgres.refuse import refusal_message
 from protocols.postgres.reset import reset
+from protocols.postgres.role import check_role
 from protocols.postgres.scan import PostgresScanner
 from protocols.scanner import Scanner
 from protocols.statements import StatementSink
@@ -102,6 +103,7 @@ class Postgres:
     ) -> Upstream:
         """See ``WireProtocol.reset``: DISCARD ALL, and what that leaves."""
         await reset(channel, upstream, rules, entropy, is_in_transaction=is_in_transaction)
+        await check_role(channel, upstream)
         return upstream
 
     async def cancel(self, channel: Channel, upstream: Upstream, require_tls: bool) -> None:

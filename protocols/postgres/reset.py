@@ -61,7 +61,7 @@ async def reset(
     One round trip, two inside a transaction. Raises UpstreamRefused, PeerViolation,
     PeerClosed.
     """
-    conversation = _Conversation(channel)
+    conversation = Conversation(channel)
     if is_in_transaction:
         # By itself: where it fails, what follows must not run in the transaction.
         conversation.send(b"ROLLBACK")
@@ -115,8 +115,8 @@ def _seed(entropy: Entropy) -> bytes:
     return b"SET SEED TO %.15f" % part
 
 
-class _Conversation:
-    """Simple queries, each answered in its turn."""
+class Conversation:
+    """Simple queries of ours in a session without a client, each answered in its turn."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel

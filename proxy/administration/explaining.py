@@ -47,18 +47,24 @@ class Explained:
 
 
 def explain_source(asked: Asked, egress: EgressConfig) -> Verdict:
-    """Whether the source may be where it is. The addresses of a name are judged at each login."""
+    """Whether the source's hosts may be where they are. The addresses of a name are judged at
+    each login.
+    """
     source = asked.source
     policies = (asked.workspace, asked.narrower)
-    verdict = judge_upstream(policies, source.place, now=asked.now)
+    verdict = judge_upstream(policies, source.places, now=asked.now)
     if not verdict.is_allowed:
         return verdict
-    try:
-        address = ip_address(source.host)
-    except ValueError:
-        return verdict
     rules = EgressRules(allow_private=egress.allow_private, ports=egress.ports)
-    return judge_address(address, source.port, rules, *policies)
+    for one in source.endpoints:
+        try:
+            address = ip_address(one.host)
+        except ValueError:
+            continue
+        verdict = judge_address(address, one.port, rules, *policies)
+        if not verdict.is_allowed:
+            return verdict
+    return verdict
 
 
 def explain_client(

@@ -49,6 +49,6 @@ async def set_policy(
     found, narrowed = await find(place.store, workspace, source)
     concerned = await place.store.list_sources(found) if narrowed is None else [narrowed]
     for one in concerned:
-        refusal = check_upstream((found.policy, one.policy), one.place, now=utc_now())
+        refusal = check_upstream((found.policy, one.policy), one.places, now=utc_now())
         if refusal is not None:
             place.warn(f"{workspace}/{one.name} cannot be used any more: {refusal.public}")

@@ -50,7 +50,7 @@ async def probe_source(
         answer = await asyncio.to_thread(
             client.call, PROBE_VERB, {"workspace": workspace, "source": source}
         )
-        return ProbeResult(**answer)
+        return ProbeResult.from_fields(answer)
     except NotRunningError:
         pass
     vault = open_vault(config)

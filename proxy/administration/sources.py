@@ -64,6 +64,9 @@ async def add_source(
         "engine": draft.engine,
         "host": draft.host,
         "port": draft.port,
+        "hosts": [str(one) for one in draft.endpoints],
+        "target_session_attrs": draft.failover.target_session_attrs,
+        "load_balance_hosts": draft.failover.load_balance_hosts,
         "database": draft.database,
         "username": draft.username,
         "tls_mode": draft.tls.mode,
@@ -87,24 +90,25 @@ async def add_source(
 
 
 def check_place(workspace: Workspace, source: Source, egress: EgressConfig, now: datetime) -> None:
-    """Where a source is, by all that is known before its name is resolved.
+    """Where a source is, each of its hosts, by all that is known before a name is resolved.
 
     The addresses of a name are judged at each connect. Raises InvalidSetting.
     """
-    refusal = check_upstream((workspace.policy, source.policy), source.place, now=now)
+    refusal = check_upstream((workspace.policy, source.policy), source.places, now=now)
     if refusal is not None:
         raise InvalidSetting("source", refusal.public)
     rules = EgressRules(allow_private=egress.allow_private, ports=egress.ports)
     rules = narrowed(rules, workspace.policy, source.policy)
-    if not any(first <= source.port <= last for first, last in rules.ports):
-        raise InvalidSetting("port", "the configuration does not allow it (egress.ports)")
-    try:
-        address = ip_address(source.host)
-    except ValueError:
-        return
-    refusal = check_address(address, source.port, rules)
-    if refusal is not None:
-        raise InvalidSetting("host", refusal.private)
+    for one in source.endpoints:
+        if not any(first <= one.port <= last for first, last in rules.ports):
+            raise InvalidSetting("port", "the configuration does not allow it (egress.ports)")
+        try:
+            address = ip_address(one.host)
+        except ValueError:
+            continue
+        refusal = check_address(address, one.port, rules)
+        if refusal is not None:
+            raise InvalidSetting("host", refusal.private)
 
 
 async def rotate_source(

@@ -28,6 +28,8 @@ class SessionContext:
     ``started`` is wall-clock seconds and ``started_monotonic`` the monotonic seconds of
     the same moment: a statement's wall time is the first plus its distance from the
     second, so it never runs backwards within a session. ``upstream_user`` is a name.
+    ``upstream_host`` is the data source's host that the session is on, as it was named, and
+    ``upstream_ip`` and ``upstream_port`` its address; "" and 0 before there is one.
     """
 
     session_id: str
@@ -47,6 +49,9 @@ class SessionContext:
     upstream_leg: Leg = Leg()
     upstream_user: str = ""
     server_version: str = ""
+    upstream_host: str = ""
+    upstream_ip: str = ""
+    upstream_port: int = 0
 
     def to_bytes(self) -> bytes:
         """For the journal: enough to write this session's records after a crash."""
@@ -59,7 +64,7 @@ class SessionContext:
     def from_bytes(cls, data: bytes) -> SessionContext:
         """From the journal. Raises ValueError."""
         values = json.loads(data)
-        if not isinstance(values, list) or len(values) != len(fields(cls)):
+        if not isinstance(values, list) or not _OLDEST <= len(values) <= len(_NAMES):
             raise ValueError("not a journaled session")
         context = cls(*values)
         return replace(
@@ -80,7 +85,7 @@ class SessionContext:
                 "app_name": self.application_name,
             },
             "src_endpoint": {"ip": self.client_ip, "port": self.client_port},
-            "dst_endpoint": {"name": self.source, "uid": self.source_id},
+            "dst_endpoint": self._destination(),
             "database": {
                 "name": self.database,
                 "uid": self.source_id,
@@ -88,6 +93,14 @@ class SessionContext:
                 "type_id": 1,
             },
         }
+
+    def _destination(self) -> dict[str, object]:
+        found: dict[str, object] = {"name": self.source, "uid": self.source_id}
+        if self.upstream_host:
+            found["hostname"] = self.upstream_host
+            found["ip"] = self.upstream_ip
+            found["port"] = self.upstream_port
+        return found
 
     def extra(self) -> dict[str, object]:
         """What the schema has no attribute for."""
@@ -107,3 +120,5 @@ def _leg(leg: Leg) -> Mapping[str, str]:
 _NAMES = [field.name for field in fields(SessionContext)]
 _CLIENT_LEG = _NAMES.index("client_leg")
 _UPSTREAM_LEG = _NAMES.index("upstream_leg")
+# Journals from before the host was known end there.
+_OLDEST = _NAMES.index("upstream_host")

@@ -163,12 +163,13 @@ def check(
     verdicts = [place, visit, None if said is None else said.verdict]
     verdict = next((one for one in verdicts if one is not None and not one.is_allowed), ALLOWED)
     is_judged = said is None or said.is_judged or not verdict.is_allowed
+    hosts = ", ".join(f"{one.host} port {one.port}" for one in asked.source.endpoints)
     pairs = [
         ("Verdict", "allowed" if verdict.is_allowed else "refused"),
         ("Rule", verdict.rule or ("none" if is_judged else "nothing is judged: full access")),
         ("Object", verdict.object or "none"),
         ("Because", verdict.message or "no rule speaks against it"),
-        ("Source", f"{asked.source.host} port {asked.source.port}: {_in_short(place)}"),
+        ("Source", f"{hosts}: {_in_short(place)}"),
     ]
     if visit is not None:
         pairs.append(("Client", _in_short(visit)))

@@ -29,6 +29,7 @@ def list_(invocation: Invocation, workspace: str | None) -> None:
         "NUMBER": "number",
         "WORKSPACE": "workspace",
         "SOURCE": "source",
+        "HOST": "host",
         "TOKEN": "token_id",
         "CLIENT": "client",
         "APPLICATION": "application_name",

@@ -14,9 +14,11 @@ from proxy.commands import display
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
 from proxy.commands.secrets import read_password, read_private_file, read_public_file
 from proxy.commands.source_options import (
+    FailoverChoice,
     PoolChoice,
     TlsChoice,
     auth_methods_for,
+    failover_options,
     parse_url,
     password_options,
     pool_options,
@@ -41,6 +43,8 @@ def source() -> None:
         "    --password-file FILE --ca ca.pem",
         "accode-proxy source add finance ledger postgresql://10.0.0.7/ledger --username app \\",
         "    --password-file password.txt --tls verify-ca --ca company-ca.pem",
+        "accode-proxy source add finance books postgresql://db1:5432,db2:5432/books \\",
+        "    --target-session-attrs read-write --username app --password-file FILE --ca ca.pem",
         "accode-proxy source add finance old postgresql://old.example.com/db --username app \\",
         "    --password-stdin --tls-profile legacy --ca old-ca.pem \\",
         "    --owner 'DBA team' --reason 'PostgreSQL 9.3 until the move' --until 90d",
@@ -48,7 +52,7 @@ def source() -> None:
 )
 @click.argument("workspace")
 @click.argument("name")
-@click.argument("url", metavar="ENGINE://HOST:PORT/DATABASE")
+@click.argument("url", metavar="ENGINE://HOST:PORT[,HOST:PORT]/DATABASE")
 @click.option("--username", required=True, help="The user at the data source.")
 @password_options
 @click.option("--no-password", is_flag=True, help="Store no password: trust or a certificate.")
@@ -67,6 +71,7 @@ def source() -> None:
     show_default=True,
     help="MySQL: compress the connections to the data source; its server must offer it.",
 )
+@failover_options
 @pool_options
 @everywhere
 def add(
@@ -81,9 +86,10 @@ def add(
     tls: TlsChoice,
     methods: tuple[str, ...],
     compression: str,
+    hosts: FailoverChoice,
     pool: PoolChoice,
 ) -> None:
-    """Add a data source; its secrets are sealed to exactly this host, port, user and TLS."""
+    """Add a data source; its secrets are sealed to exactly these hosts, ports, user and TLS."""
     place_of_source = parse_url(url)
     config = invocation.config()
     settings = tls.settings()
@@ -114,6 +120,7 @@ def add(
                 auth_methods=auth_methods_for(place_of_source.engine, methods, secrets),
                 compression="" if compression == "none" else compression,
                 pooling=pool.settings(POOLED if compression == "none" else OFF),
+                failover=hosts.settings(place_of_source.failover),
             )
             return await sources.add_source(place, found, draft, secrets)
 
@@ -140,7 +147,7 @@ def list_(invocation: Invocation, workspace: str) -> None:
         (
             entry.name,
             entry.engine,
-            f"{entry.host}:{entry.port}",
+            display_hosts(entry),
             entry.database,
             entry.username,
             entry.tls.mode,
@@ -180,12 +187,14 @@ def show(invocation: Invocation, workspace: str, name: str) -> None:
         ("Name", found.name),
         ("Id", found.id),
         ("Engine", found.engine),
-        ("Address", f"{found.host}:{found.port}"),
+        ("Address", display_hosts(found)),
+        ("Sessions on", found.failover.target_session_attrs),
+        ("Load balancing", found.failover.load_balance_hosts),
         ("Database", found.database),
         ("User", found.username),
         ("TLS", f"{tls.mode}, profile {tls.profile}"),
         ("TLS begins", "at once" if tls.negotiation == "direct" else "on request"),
-        ("TLS server name", tls.server_name or found.host),
+        ("TLS server name", tls.server_name or ", ".join(one.host for one in found.endpoints)),
         ("CA", "its own" if tls.ca_pem else "the system's"),
         ("Revocation lists", "its own" if tls.crl_pem else "none"),
         ("Pins", ", ".join(tls.pins) or "none"),
@@ -219,14 +228,21 @@ def test(invocation: Invocation, workspace: str, name: str) -> None:
         "server_version": result.server_version,
         "tls_version": result.tls_version,
         "milliseconds": result.milliseconds,
+        "hosts": [asdict(one) for one in result.hosts],
     }
+    several = result.hosts if len(result.hosts) > 1 else ()
+    rows = [(one.host, one.role or "-", one.server_version or "-", one.sentence) for one in several]
+    table = display.table(("HOST", "ROLE", "SERVER", "RESULT"), rows) if rows else ""
     if not result.ok:
         if invocation.as_json:
             invocation.show(value, "")
+        elif table:
+            invocation.note(table)
         raise CommandError(result.sentence)
     invocation.show(
         value,
-        f"{result.sentence.capitalize()}: {result.method}, server {result.server_version}, "
+        (f"{table}\n" if table else "")
+        + f"{result.sentence.capitalize()}: {result.method}, server {result.server_version}, "
         f"{result.tls_version or 'no TLS'}, {result.milliseconds:.1f} ms.",
     )
 
@@ -332,6 +348,11 @@ def remove(invocation: Invocation, workspace: str, name: str, yes: bool) -> None
     invocation.show({"removed": gone.name, "id": gone.id}, f"Removed source {gone.name}.")
 
 
+def display_hosts(entry: Source) -> str:
+    """All hosts, as a DSN names them."""
+    return ",".join(str(one) for one in entry.endpoints)
+
+
 def display_pooling(settings: PoolSettings) -> str:
     """As a person reads it."""
     if settings.mode == "off":
@@ -352,6 +373,9 @@ def source_value(entry: Source) -> dict[str, object]:
         "engine": entry.engine,
         "host": entry.host,
         "port": entry.port,
+        "hosts": [{"host": one.host, "port": one.port} for one in entry.endpoints],
+        "target_session_attrs": entry.failover.target_session_attrs,
+        "load_balance_hosts": entry.failover.load_balance_hosts,
         "database": entry.database,
         "username": entry.username,
         "auth_methods": entry.auth_methods,

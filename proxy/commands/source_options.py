@@ -1,4 +1,4 @@
-"""The options of ``source add``: where a source is, and how it is reached by TLS."""
+"""The options of ``source add``: where a source is, and how it is reached."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, get_args
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import click
 
+from protocols.roles import TargetSession
 from proxy.administration.sources import NewSecrets
 from proxy.commands.secrets import read_public_file
 from proxy.config import parse_duration
 from proxy.store import PoolSettings, TlsSettings
 from proxy.store.engines import ENGINES
+from proxy.store.failover import SINGLE, Endpoint, Failover, LoadBalance
 from proxy.store.pooling import PoolMode
 from proxy.store.records import TlsMode, TlsNegotiation, TlsProfile
 from proxy.store.tls import CA_LIMIT, CHAIN_LIMIT, CRL_LIMIT, SERVER_KEY_LIMIT
@@ -28,17 +30,26 @@ _ENGINES = {
     "mysql": ("mysql", 3306),
     "mariadb": ("mysql", 3306),
 }
+_FAILOVER_WORDS: dict[str, tuple[str, ...]] = {
+    "target_session_attrs": get_args(TargetSession),
+    "load_balance_hosts": get_args(LoadBalance),
+}
+_NO_OPTIONS = (
+    "Behind a question mark the URL takes target_session_attrs and load_balance_hosts,"
+    " each once, and nothing else."
+)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True, slots=True)
 class SourcePlace:
-    """What ENGINE://HOST:PORT/DATABASE says."""
+    """What ENGINE://HOST:PORT,HOST:PORT/DATABASE says; ``failover`` with what stands behind it."""
 
     engine: str
     host: str
     port: int
     database: str
+    failover: Failover = SINGLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,8 @@ class TlsChoice:
 def parse_url(url: str) -> SourcePlace:
     """Read ENGINE://HOST:PORT/DATABASE. Raises UsageError, without repeating the text.
 
-    A user or password in it is refused: an argument is in the process list.
+    Several hosts stand behind each other with commas, and libpq's words for them behind a
+    question mark. A user or password in it is refused: an argument is in the process list.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _ENGINES:
@@ -109,18 +121,77 @@ def parse_url(url: str) -> SourcePlace:
             "Leave user and password out of the URL: use --username and --password-stdin "
             "(arguments are in the process list and in the shell's history)."
         )
-    if "?" in rest or "#" in rest:
-        raise click.UsageError("The URL takes no options behind a question mark.")
+    place, _, query = rest.partition("?")
+    if "#" in rest or ("?" in rest and not query):
+        raise click.UsageError(_NO_OPTIONS)
     engine, default_port = _ENGINES[scheme]
+    hosts, _, path = place.partition("/")
+    endpoints = [_endpoint(host, default_port) for host in hosts.split(",")]
+    database = unquote(path)
+    if not database:
+        raise click.UsageError("The URL must name a host and a database.")
+    first, *others = endpoints
+    return SourcePlace(engine, first.host, first.port, database, _failover(tuple(others), query))
+
+
+def _endpoint(text: str, default_port: int) -> Endpoint:
     try:
-        parts = urlsplit(f"//{rest}")
+        parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
     except ValueError:
         raise click.UsageError("The URL's host or port is malformed.") from None
-    database = unquote(parts.path.removeprefix("/"))
-    if not host or not database or re.search(r"[\s,]", parts.netloc):
-        raise click.UsageError("The URL must name one host and a database.")
-    return SourcePlace(engine, host, default_port if port is None else port, database)
+    if not host or re.search(r"\s", text):
+        raise click.UsageError("The URL must name a host and a database.")
+    return Endpoint(host, default_port if port is None else port)
+
+
+def _failover(others: tuple[Endpoint, ...], query: str) -> Failover:
+    """What the URL's options say, each once. What else there is may be a secret."""
+    given: dict[str, Any] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        words = _FAILOVER_WORDS.get(name)
+        if words is None or name in given:
+            raise click.UsageError(_NO_OPTIONS)
+        if value not in words:
+            raise click.UsageError(f"The URL's {name} is one of {', '.join(words)}.")
+        given[name] = value
+    return Failover(others, **given)
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverChoice:
+    """The options of several hosts as they were given; None: not given."""
+
+    target_session_attrs: TargetSession | None
+    load_balance_hosts: LoadBalance | None
+
+    def settings(self, before: Failover) -> Failover:
+        """``before``, with what was given in its place."""
+        given: dict[str, Any] = {
+            name: value for name in _FAILOVER_WORDS if (value := getattr(self, name)) is not None
+        }
+        return replace(before, **given)
+
+
+def failover_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Everything about several hosts, as one ``FailoverChoice``."""
+
+    @click.option(
+        "--target-session-attrs",
+        type=click.Choice(get_args(TargetSession)),
+        help="What a session's server must be (MySQL: any, read-write, read-only).  [default: any]",
+    )
+    @click.option(
+        "--load-balance-hosts",
+        type=click.Choice(get_args(LoadBalance)),
+        help="Try several hosts in a random order.  [default: disable]",
+    )
+    @functools.wraps(command)
+    def call(*args: Any, **kwargs: Any) -> None:
+        choice = FailoverChoice(**{name: kwargs.pop(name) for name in _FAILOVER_WORDS})
+        command(*args, hosts=choice, **kwargs)
+
+    return call
 
 
 def auth_methods_for(engine: str, given: tuple[str, ...], secrets: NewSecrets) -> frozenset[str]:

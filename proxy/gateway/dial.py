@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -101,11 +101,14 @@ async def dial(
     rules: EgressRules,
     resolve: Resolve = resolve_by_system,
     is_own: Callable[[Address], bool] = is_of_this_machine,
+    *,
+    until: float | None = None,
 ) -> socket.socket:
     """A connected, non-blocking socket.
 
     Raises Refusal (SOURCE_UNREACHABLE) with one and the same public answer whatever the
-    cause. The caller sets the deadline.
+    cause. The caller sets the deadline; ``until`` is when it is, by the loop's clock: an
+    address that is silent has its share of that, and the next one the rest.
     """
     refusal = check_host(host)
     if refusal is not None:
@@ -119,19 +122,35 @@ async def dial(
             raise _unreachable(f"the name does not resolve: {type(error).__name__}") from None
     if not addresses:
         raise _unreachable("the name has no address")
+    check_addresses(addresses, port, rules, is_own)
+    last = ""
+    loop = asyncio.get_running_loop()
+    for left in range(len(addresses), 0, -1):
+        address = addresses[-left]
+        share = None if until is None else (until - loop.time()) / left
+        try:
+            # The last one's share is the caller's own deadline.
+            async with asyncio.timeout(share if left > 1 else None):
+                return await connect_to(address, port)
+        except OSError as error:
+            # TimeoutError is one of them.
+            last = error.strerror or type(error).__name__
+    raise _unreachable(f"no address answered: {last}")
+
+
+def check_addresses(
+    addresses: Sequence[Address],
+    port: int,
+    rules: EgressRules,
+    is_own: Callable[[Address], bool] = is_of_this_machine,
+) -> None:
+    """Whether all of them may be dialled. Raises Refusal (SOURCE_UNREACHABLE)."""
     for address in addresses:
         refusal = check_address(address, port, rules)
         if refusal is not None:
             raise refusal
         if _is_open_everywhere(port, rules) and is_own(address):
             raise _unreachable("egress refused: it is a service of the proxy itself")
-    last = ""
-    for address in addresses:
-        try:
-            return await connect_to(address, port)
-        except OSError as error:
-            last = error.strerror or type(error).__name__
-    raise _unreachable(f"no address answered: {last}")
 
 
 def _is_open_everywhere(port: int, rules: EgressRules) -> bool:

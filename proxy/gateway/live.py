@@ -25,6 +25,7 @@ from proxy.gateway.deadline import Deadline
 from proxy.gateway.neighbours import NO_NEIGHBOURS, Neighbours
 from proxy.gateway.quotas import Meter
 from proxy.gateway.relay import CANCELLING, Relay
+from proxy.store.failover import Endpoint
 from proxy.store.records import Source
 from proxy.store.store import Clock, utc_now
 
@@ -52,6 +53,7 @@ class LiveSession:
     policy: EffectivePolicy
     workspace: str
     source: Source
+    endpoint: Endpoint
     application_name: str
     client: str
     started: float
@@ -88,6 +90,7 @@ class LiveSession:
             "number": self.key.number,
             "workspace": self.workspace,
             "source": self.source.name,
+            "host": str(self.endpoint),
             "token_id": self.grant.token_id,
             "application_name": self.application_name,
             "client": self.client,

@@ -21,7 +21,7 @@ from protocols.interface import Entropy
 from proxy.audit.context import SessionContext
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.lease import Connection, Lease, Wish
-from proxy.gateway.pool import Pool, QueueFull, Ticket
+from proxy.gateway.pool import Idle, Pool, QueueFull, Ticket
 from proxy.gateway.rotation import wait_for_newer
 from proxy.gateway.upstream import CredentialRejected, Opened, Upstreams
 from proxy.metrics import Metrics, PoolClose, PoolState
@@ -35,6 +35,9 @@ RESET_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
 ROTATIONS = 2
 """How many newer credentials one session tries."""
+ROLE_SECONDS = 1.0
+"""How old what a server has said of its role may be, where a source asks for one; and how long
+it may take to say it again."""
 YOUNGER = 0.1
 """The part of a connection's life time that is left out at random: those that were opened
 together are not closed together."""
@@ -141,7 +144,7 @@ class Pools:
                 break
             connection = ticket.found.connection
             connection.opened.channel.watch(None)
-            if _is_alive(connection):
+            if _is_alive(connection) and await self._has_role(pool, ticket.found):
                 self._move(connection, PoolState.ACTIVE)
                 self._metrics.pool_requests.add("hit")
                 return self._lease(pool, key, connection, is_reused=True)
@@ -157,6 +160,34 @@ class Pools:
         connection = self._connection(wish, opened)
         self._move(connection, PoolState.ACTIVE)
         return self._lease(pool, key, connection, is_reused=False)
+
+    async def _has_role(self, pool: Pool[Connection], found: Idle[Connection]) -> bool:
+        """Whether the server still is what the source asks for, where it asks.
+
+        A primary may have become read-only since the connection was last used, and says so
+        to who asks. Where it has, or does not say, nothing idle is trusted any more.
+        """
+        connection = found.connection
+        opened, wish = connection.opened, connection.wish
+        if opened.upstream.role is None:
+            return True
+        hosts = self._upstreams.hosts.of(wish.workspace, wish.source)
+        if not hosts.has_changed(opened.endpoint, opened.upstream.role):
+            if monotonic() - found.since < ROLE_SECONDS:
+                return True
+            try:
+                async with asyncio.timeout(ROLE_SECONDS):
+                    await self._reset_once(connection, is_in_transaction=False)
+                return True
+            except (UpstreamRefused, Refusal, PeerViolation, PeerClosed, OSError):
+                # TimeoutError is an OSError.
+                pass
+            except BaseException:
+                self._part(connection, PoolClose.UNCLEAN)
+                pool.leave()
+                raise
+        pool.clear(PoolClose.ROLE)
+        return False
 
     async def _place(
         self, pool: Pool[Connection], key: Hashable, seconds: float
@@ -301,19 +332,22 @@ class Pools:
                 return PoolClose.UNCLEAN
             if monotonic() >= connection.expires:
                 return PoolClose.AGE
-            opened, wish = connection.opened, connection.wish
-            opened.upstream = await wish.protocol.reset(
-                opened.channel,
-                opened.upstream,
-                wish.arrival,
-                wish.rules,
-                self._entropy,
-                is_in_transaction=is_in_transaction,
-            )
+            await self._reset_once(connection, is_in_transaction=is_in_transaction)
             is_current = await self._is_current(connection)
         if self._is_closed:
             return PoolClose.SHUTDOWN
         return PoolClose.IDLE if is_current else PoolClose.CHANGED
+
+    async def _reset_once(self, connection: Connection, *, is_in_transaction: bool) -> None:
+        opened, wish = connection.opened, connection.wish
+        opened.upstream = await wish.protocol.reset(
+            opened.channel,
+            opened.upstream,
+            wish.arrival,
+            wish.rules,
+            self._entropy,
+            is_in_transaction=is_in_transaction,
+        )
 
     async def _is_current(self, connection: Connection) -> bool:
         """Whether workspace and source are still what they were when it was opened."""

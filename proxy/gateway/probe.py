@@ -6,21 +6,42 @@ the log, and tells an administrator in one sentence how it went.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 from uuid import uuid4
 
 from protocols.errors import Refusal
 from protocols.interface import WireProtocol
+from protocols.roles import ServerRole
 from proxy.audit.context import SessionContext
 from proxy.gateway.upstream import Upstreams
+from proxy.store.failover import SINGLE, Endpoint
 from proxy.store.records import Source, Workspace
 from proxy.store.store import Clock, utc_now
 
 
 @dataclass(frozen=True, slots=True)
+class HostResult:
+    """How a test of one host went. ``role``: what its server says that it is."""
+
+    host: str
+    ok: bool
+    sentence: str
+    role: str = ""
+    method: str = ""
+    server_version: str = ""
+    tls_version: str = ""
+    milliseconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """How a test of a source went. ``sentence`` holds no secret and no server text."""
+    """How a test of a source went, of its first host that does. ``hosts``: of each of them.
+
+    ``sentence`` holds no secret and no server text.
+    """
 
     ok: bool
     sentence: str
@@ -28,6 +49,13 @@ class ProbeResult:
     server_version: str = ""
     tls_version: str = ""
     milliseconds: float = 0.0
+    hosts: tuple[HostResult, ...] = ()
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> ProbeResult:
+        """From ``dataclasses.asdict``, as JSON keeps it."""
+        hosts = tuple(HostResult(**one) for one in fields.pop("hosts", ()))
+        return cls(**fields, hosts=hosts)
 
 
 async def probe(
@@ -38,7 +66,49 @@ async def probe(
     *,
     clock: Clock = utc_now,
 ) -> ProbeResult:
-    """Open the source once and close it again."""
+    """Open each host of the source once and close it again."""
+    found = await asyncio.gather(
+        *(
+            _probe_host(protocol, upstreams, workspace, source, endpoint, clock)
+            for endpoint in source.endpoints
+        )
+    )
+    target = source.failover.target_session_attrs
+    hosts = tuple(result for result, _ in found)
+    fitting = [
+        result
+        for result, role in found
+        if result.ok and (role is None or target == "prefer-standby" or role.fits(target))
+    ]
+    if fitting:
+        best = fitting[0]
+        sentence = "the data source accepted the stored credential"
+        return ProbeResult(
+            True,
+            sentence,
+            best.method,
+            best.server_version,
+            best.tls_version,
+            best.milliseconds,
+            hosts,
+        )
+    if any(one.ok for one in hosts):
+        return ProbeResult(False, f"no host of the data source is {target}", hosts=hosts)
+    if len(hosts) == 1:
+        (one,) = hosts
+        return ProbeResult(False, one.sentence, milliseconds=one.milliseconds, hosts=hosts)
+    sentences = "; ".join(f"{one.host}: {one.sentence}" for one in hosts)
+    return ProbeResult(False, f"no host can be used: {sentences}", hosts=hosts)
+
+
+async def _probe_host(
+    protocol: WireProtocol,
+    upstreams: Upstreams,
+    workspace: Workspace,
+    source: Source,
+    endpoint: Endpoint,
+    clock: Clock,
+) -> tuple[HostResult, ServerRole | None]:
     started = monotonic()
     context = SessionContext(
         session_id=uuid4().hex,
@@ -56,21 +126,29 @@ async def probe(
         started_monotonic=started,
         upstream_user=source.username,
     )
+    name = str(endpoint)
     try:
-        opened = await upstreams.open(protocol, workspace, source, None, context)
+        # A single host whose role is nobody's concern is tested as a session is opened.
+        asks_role = source.failover != SINGLE
+        opened = await upstreams.open_at(
+            protocol, workspace, source, endpoint, context, asks_role=asks_role
+        )
     except Refusal as refusal:
         # Whoever tests a source administers it: the private reason is for them.
-        return ProbeResult(False, refusal.private, milliseconds=_since(started))
-    result = ProbeResult(
+        return HostResult(name, False, refusal.private, milliseconds=_since(started)), None
+    role = opened.upstream.role
+    result = HostResult(
+        name,
         True,
-        "the data source accepted the stored credential",
+        "the server accepted the stored credential",
+        "" if role is None else role.word,
         opened.upstream.method,
         opened.upstream.server_version,
         opened.channel.tls_version,
         _since(started),
     )
     await opened.channel.close()
-    return result
+    return result, role
 
 
 def _since(started: float) -> float:

@@ -30,7 +30,7 @@ from proxy.gateway.record import JudgedRecorder, LimitedRecorder, MeteredRecorde
 from proxy.gateway.relay import Relay
 from proxy.gateway.rooms import Door, Rooms
 from proxy.gateway.rotation import is_rotated
-from proxy.gateway.upstream import Opened
+from proxy.gateway.upstream import Opened, at_endpoint
 from proxy.metrics import SessionState
 from proxy.store.records import Source
 
@@ -105,7 +105,7 @@ class Serving:
             admitted = replace(admitted, source=source)
         try:
             context = replace(
-                context,
+                at_endpoint(context, opened.endpoint, opened.address),
                 upstream_leg=AuditLeg(opened.channel.tls_version, opened.channel.cipher),
                 server_version=opened.upstream.server_version,
             )
@@ -185,6 +185,7 @@ class Serving:
             policy=admitted.policy,
             workspace=arrival.workspace,
             source=source,
+            endpoint=opened.endpoint,
             application_name=arrival.application_name,
             client=f"{visitor.ip}:{visitor.port}",
             started=monotonic(),

@@ -2,7 +2,8 @@
 
 The one place of the program where a credential is used. The record of its use is
 durable before it is opened, and TLS is verified before the first byte that depends on
-it. Knows no protocol but through its interface.
+it, for the host that is really dialled. Which host that is, ``failover`` decides. Knows no
+protocol but through its interface.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import hashlib
 import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
+from time import monotonic
 
 from policies.egress import UNREACHABLE, EgressRules
 from policies.upstream import check_upstream, narrowed
@@ -28,14 +32,25 @@ from protocols.interface import (
     UpstreamLogin,
     WireProtocol,
 )
+from protocols.roles import TargetSession
 from proxy.audit.context import SessionContext
 from proxy.audit.events import credential_unsealed
 from proxy.audit.log import AuditLog
 from proxy.gateway.channel import SocketChannel
-from proxy.gateway.dial import Resolve, SharedResolver, connect_to, dial, resolve_by_system
+from proxy.gateway.dial import (
+    Resolve,
+    SharedResolver,
+    check_addresses,
+    connect_to,
+    dial,
+    resolve_by_system,
+)
+from proxy.gateway.failover import HostFailed, Search, is_not_ready
+from proxy.gateway.hosts import HostsOfSource, KnownHosts
 from proxy.gateway.poller import Poller
 from proxy.gateway.tls import NoTls, UpstreamTls, upstream_tls
-from proxy.metrics import Credential, Leg, Metrics
+from proxy.metrics import Connect, Credential, Leg, Metrics
+from proxy.store.failover import Endpoint
 from proxy.store.records import CredentialField, Source, Workspace
 from proxy.store.sources import open_credential
 from proxy.store.store import Clock, utc_now
@@ -59,13 +74,28 @@ class CredentialRejected(Refusal):
 class Opened:
     """A data source that let us in. ``address`` is where cancel requests go.
 
-    ``upstream`` is another one after each reset.
+    ``endpoint`` is its host as it was named. ``upstream`` is another one after each reset.
     """
 
     channel: SocketChannel
     upstream: Upstream
     address: tuple[str, int]
     tls: UpstreamTls | NoTls
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be opened, and for whom."""
+
+    protocol: WireProtocol
+    workspace: Workspace
+    source: Source
+    arrival: Arrival | None
+    context: SessionContext
+    rules: SessionRules | None
+    is_kept: bool
+    asks_role: bool
 
 
 class Upstreams:
@@ -93,6 +123,7 @@ class Upstreams:
         self._poller = poller
         self._resolve = SharedResolver(resolve)
         self._clock = clock
+        self.hosts = KnownHosts(self._look, metrics, entropy)
         self._contexts: OrderedDict[tuple[str, int, int], UpstreamTls | NoTls] = OrderedDict()
         self._derived: OrderedDict[tuple[str, int, bytes, int], bytes] = OrderedDict()
         self._accepted: OrderedDict[str, None] = OrderedDict()
@@ -111,7 +142,8 @@ class Upstreams:
             raise Refusal(
                 Reason.SOURCE_UNTRUSTED, "the data source's exception for old TLS has expired"
             )
-        refusal = check_upstream((workspace.policy, source.policy), source.place, now=self._clock())
+        policies = (workspace.policy, source.policy)
+        refusal = check_upstream(policies, source.places, now=self._clock())
         if refusal is not None:
             raise refusal
 
@@ -134,68 +166,100 @@ class Upstreams:
         Raises Refusal with a public sentence that tells no more than the tenant knows.
         """
         self.check(protocol, workspace, source)
-        egress = narrowed(self._rules, workspace.policy, source.policy)
-        try:
-            async with asyncio.timeout(self._timeout):
-                sock = await dial(source.host, source.port, egress, self._resolve)
-                return await self._log_in(
-                    sock, protocol, workspace, source, arrival, context, rules, is_kept
-                )
-        except TimeoutError:
-            raise Refusal(
-                Reason.SOURCE_UNREACHABLE, UNREACHABLE, "the data source did not answer in time"
-            ) from None
-        except PeerClosed:
-            raise Refusal(
-                Reason.SOURCE_UNREACHABLE, UNREACHABLE, "the data source closed the connection"
-            ) from None
-        except UpstreamRefused as error:
-            # SQLSTATE class 28, in every protocol: invalid authorization specification.
-            told = protocol.explain(error)
-            if error.code.startswith("28") and source.credential is not None:
-                self._metrics.credentials.add(Credential.REJECTED)
-                raise CredentialRejected(
-                    told.reason, told.public, told.private, code=told.code
-                ) from None
-            raise told from None
-        except PeerViolation as violation:
-            raise Refusal(
-                Reason.SOURCE_UNTRUSTED,
-                "the data source did not keep to its protocol during the login",
-                str(violation),
-            ) from None
-        except ssl.SSLCertVerificationError as error:
-            raise Refusal(
-                Reason.SOURCE_UNTRUSTED,
-                f"the data source's certificate was not accepted: {error.verify_message}",
-            ) from None
-        except ssl.SSLError as error:
-            raise Refusal(
-                Reason.SOURCE_UNTRUSTED,
-                "the TLS handshake with the data source failed",
-                f"TLS handshake: {error.reason}",
-            ) from None
-        except OSError as error:
-            raise Refusal(
-                Reason.SOURCE_UNREACHABLE, UNREACHABLE, f"{type(error).__name__} during the login"
-            ) from None
+        asks_role = source.failover.asks_role
+        wanted = _Wanted(protocol, workspace, source, arrival, context, rules, is_kept, asks_role)
+        hosts = self.hosts.of(workspace, source)
+        search = Search(source, hosts, self._metrics, self._entropy, monotonic, self._timeout)
+        return await search.run(partial(self._attempt, wanted, hosts))
 
-    async def _log_in(
+    async def open_at(
         self,
-        sock: socket.socket,
         protocol: WireProtocol,
         workspace: Workspace,
         source: Source,
-        arrival: Arrival | None,
+        endpoint: Endpoint,
         context: SessionContext,
-        rules: SessionRules | None,
-        is_kept: bool,
+        *,
+        address: tuple[str, int] | None = None,
+        asks_role: bool = False,
     ) -> Opened:
+        """Open one host of a source, for no client; ``address``: exactly there.
+
+        Raises Refusal.
+        """
+        self.check(protocol, workspace, source)
+        wanted = _Wanted(protocol, workspace, source, None, context, None, False, asks_role)
+        try:
+            with _blamed(protocol, source, self._metrics):
+                async with asyncio.timeout(self._timeout) as limit:
+                    if address is None:
+                        sock = await self._dial(workspace, source, endpoint, limit.when())
+                    else:
+                        sock = await self._dial_again(workspace, source, address)
+                    return await self._log_in(sock, wanted, endpoint)
+        except HostFailed as failed:
+            raise failed.refusal from None
+
+    async def _attempt(
+        self,
+        wanted: _Wanted,
+        hosts: HostsOfSource,
+        endpoint: Endpoint,
+        target: TargetSession,
+        seconds: float,
+    ) -> Opened:
+        """One host, in its share of the time: see ``failover.Search``."""
+        source = wanted.source
+        with _blamed(wanted.protocol, source, self._metrics):
+            async with asyncio.timeout(seconds) as limit:
+                sock = await self._dial(wanted.workspace, source, endpoint, limit.when())
+                opened = await self._log_in(sock, wanted, endpoint)
+        role = opened.upstream.role
+        if role is None:
+            return opened
+        hosts.is_as(endpoint, role)
+        if role.fits(target):
+            return opened
+        opened.channel.part(wanted.protocol.goodbye)
+        asked = source.failover.target_session_attrs
+        is_single = not source.failover.others
+        whose = "the data source is not" if is_single else "no host of the data source is"
+        raise HostFailed(
+            Connect.WRONG_ROLE,
+            Refusal(
+                Reason.SOURCE_UNREACHABLE,
+                f"{whose} {asked} (target_session_attrs)",
+                f"the server is {role.word}, not {asked}",
+            ),
+        )
+
+    async def _dial(
+        self, workspace: Workspace, source: Source, endpoint: Endpoint, until: float | None
+    ) -> socket.socket:
+        egress = narrowed(self._rules, workspace.policy, source.policy)
+        return await dial(endpoint.host, endpoint.port, egress, self._resolve, until=until)
+
+    async def _dial_again(
+        self, workspace: Workspace, source: Source, address: tuple[str, int]
+    ) -> socket.socket:
+        """Where a connection of the same session leads, whatever the name says now."""
+        pinned, port = ip_address(address[0]), address[1]
+        check_addresses([pinned], port, narrowed(self._rules, workspace.policy, source.policy))
+        return await connect_to(pinned, port)
+
+    async def _look(self, workspace: Workspace, source: Source, endpoint: Endpoint) -> None:
+        """See ``hosts.Look``."""
+        (await self._dial(workspace, source, endpoint, None)).close()
+
+    async def _log_in(self, sock: socket.socket, wanted: _Wanted, endpoint: Endpoint) -> Opened:
+        protocol, workspace, source = wanted.protocol, wanted.workspace, wanted.source
+        arrival = wanted.arrival
         channel: SocketChannel | None = None
         try:
             address = sock.getpeername()[:2]
+            context = at_endpoint(wanted.context, endpoint, address)
             password = await self._use(workspace, source, "password", context)
-            tls = await self._tls(protocol, workspace, source, context)
+            tls = await self._tls(protocol, workspace, source, endpoint, context)
             self._metrics.used_tls(Leg.SOURCE, tls.profile)
             channel = SocketChannel(sock, tls, self._poller, is_server=False)
             login = UpstreamLogin(
@@ -211,13 +275,14 @@ class Upstreams:
                 max_iterations=MAX_ITERATIONS,
                 server_public_key=_encoded(source.tls.server_key_pem),
                 detail=None if arrival is None else arrival.detail,
-                rules=rules,
+                rules=wanted.rules,
                 compression=source.compression,
-                is_kept=is_kept,
+                is_kept=wanted.is_kept,
+                asks_role=wanted.asks_role,
             )
             upstream = await protocol.connect(channel, login, self._derive(source), self._entropy)
             self._accept(source)
-            return Opened(channel, upstream, address, tls)
+            return Opened(channel, upstream, address, tls, endpoint)
         except BaseException:
             # Whatever ends it, a cancellation too: nobody else knows this connection.
             if channel is not None:
@@ -273,6 +338,20 @@ class Upstreams:
         protocol: WireProtocol,
         workspace: Workspace,
         source: Source,
+        endpoint: Endpoint,
+        context: SessionContext,
+    ) -> UpstreamTls | NoTls:
+        """The source's TLS, for a server of this name."""
+        made = await self._context(protocol, workspace, source, context)
+        if isinstance(made, NoTls):
+            return made
+        return replace(made, server_hostname=source.tls.server_name or endpoint.host)
+
+    async def _context(
+        self,
+        protocol: WireProtocol,
+        workspace: Workspace,
+        source: Source,
         context: SessionContext,
     ) -> UpstreamTls | NoTls:
         key = (source.id, source.version, source.client_key_version)
@@ -322,6 +401,8 @@ class Upstreams:
     ) -> Callable[[], Awaitable[None]]:
         """How to stop what a session runs: a connection of its own, same address and TLS.
 
+        Never another host's, whichever the source would give a session now.
+
         Where the protocol asks for a login, that is one more use of the credential, with
         its own record.
         """
@@ -329,7 +410,9 @@ class Upstreams:
         require_tls = source.tls.mode != "disable"
 
         async def stop_as_user() -> None:
-            second = await self.open(protocol, workspace, source, None, context)
+            second = await self.open_at(
+                protocol, workspace, source, opened.endpoint, context, address=opened.address
+            )
             try:
                 # What this connection has agreed on, for the session of that one.
                 there = replace(upstream, detail=second.upstream.detail)
@@ -351,6 +434,70 @@ class Upstreams:
                 channel.abandon()
 
         return stop_as_user if protocol.cancels_as_user else stop
+
+
+def at_endpoint(
+    context: SessionContext, endpoint: Endpoint, address: tuple[str, int]
+) -> SessionContext:
+    """A session's context, with the host that it is on."""
+    return replace(
+        context,
+        upstream_host=endpoint.host,
+        upstream_ip=address[0],
+        upstream_port=address[1],
+    )
+
+
+@contextmanager
+def _blamed(protocol: WireProtocol, source: Source, metrics: Metrics) -> Iterator[None]:
+    """What went wrong with one host, as a Refusal, or as HostFailed where another may do."""
+    try:
+        yield
+    except Refusal as refusal:
+        if refusal.reason is Reason.SOURCE_UNREACHABLE:
+            raise HostFailed(Connect.UNREACHABLE, refusal) from None
+        raise
+    except TimeoutError:
+        raise _unreachable("the data source did not answer in time") from None
+    except PeerClosed:
+        raise _unreachable("the data source closed the connection") from None
+    except UpstreamRefused as error:
+        told = protocol.explain(error)
+        if is_not_ready(error.code):
+            raise HostFailed(Connect.NOT_READY, told) from None
+        # SQLSTATE class 28, in every protocol: invalid authorization specification.
+        if error.code.startswith("28") and source.credential is not None:
+            metrics.credentials.add(Credential.REJECTED)
+            raise CredentialRejected(
+                told.reason, told.public, told.private, code=told.code
+            ) from None
+        raise told from None
+    except PeerViolation as violation:
+        raise Refusal(
+            Reason.SOURCE_UNTRUSTED,
+            "the data source did not keep to its protocol during the login",
+            str(violation),
+        ) from None
+    except ssl.SSLCertVerificationError as error:
+        raise Refusal(
+            Reason.SOURCE_UNTRUSTED,
+            f"the data source's certificate was not accepted: {error.verify_message}",
+        ) from None
+    except ssl.SSLEOFError:
+        # It hung up in the middle of the handshake, as a server that stops does.
+        raise _unreachable("the data source closed the connection") from None
+    except ssl.SSLError as error:
+        raise Refusal(
+            Reason.SOURCE_UNTRUSTED,
+            "the TLS handshake with the data source failed",
+            f"TLS handshake: {error.reason}",
+        ) from None
+    except OSError as error:
+        raise _unreachable(f"{type(error).__name__} during the login") from None
+
+
+def _unreachable(private: str) -> HostFailed:
+    return HostFailed(Connect.UNREACHABLE, Refusal(Reason.SOURCE_UNREACHABLE, UNREACHABLE, private))
 
 
 def _encoded(pem: str | None) -> bytes | None:

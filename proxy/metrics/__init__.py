@@ -8,6 +8,7 @@
 from proxy.metrics.exposition import new_registry
 from proxy.metrics.metrics import (
     AuditReading,
+    Connect,
     Credential,
     Direction,
     Leg,
@@ -21,6 +22,7 @@ from proxy.metrics.tallies import Histogram, Tally
 
 __all__ = [
     "AuditReading",
+    "Connect",
     "Credential",
     "Direction",
     "Histogram",

@@ -78,6 +78,27 @@ class _MetricsCollector(Collector):
             "From dialling a data source to its readiness, TLS and login included.",
             metrics.connect_seconds,
         )
+        yield _counter(
+            "source_connects",
+            "Tries to log in at a host of a data source.",
+            "outcome",
+            metrics.connects,
+        )
+        yield _total(
+            "source_failovers",
+            "Connections to a data source that another host got than the first one tried.",
+            metrics.failovers,
+        )
+        yield _total(
+            "source_breakers_opened",
+            "Hosts of data sources left alone because they did not answer.",
+            metrics.breakers_opened,
+        )
+        yield _gauge(
+            "source_breakers_open",
+            "Hosts of data sources that are left alone now.",
+            metrics.breakers_open,
+        )
         pooled = GaugeMetricFamily(
             _PREFIX + "pool_connections",
             "Pooled connections to data sources by state.",

@@ -5,6 +5,8 @@ cdef class Metrics:
     cdef public object sessions, sessions_ended, logins, refusals, policy_refusals, credentials, tls, cancels
     cdef public object pool_connections, pool_requests, pool_closes
     cdef public Histogram connect_seconds, pool_wait_seconds, setup_seconds, loop_lag_seconds
+    cdef public object connects
+    cdef public long long failovers, breakers_opened, breakers_open
     cdef public double loop_lag
     cdef public long long tasks
     cdef public long long bytes_from_client, bytes_from_source

@@ -64,6 +64,24 @@ class Credential(StrEnum):
     REJECTED = "rejected"
 
 
+class Connect(StrEnum):
+    """How one try to log in at one host of a data source ended.
+
+    UNREACHABLE: it did not answer, or hung up. NOT_READY: its server is full, starts or
+    stops. WRONG_ROLE: a primary where a standby is wanted, and the like. REFUSED: the server
+    took no login, or we gave none. UNTRUSTED: it is not who it should be. SKIPPED: it was left
+    alone after failures.
+    """
+
+    OPENED = "opened"
+    UNREACHABLE = "unreachable"
+    NOT_READY = "not_ready"
+    WRONG_ROLE = "wrong_role"
+    REFUSED = "refused"
+    UNTRUSTED = "untrusted"
+    SKIPPED = "skipped"
+
+
 class Leg(StrEnum):
     """The connection to the client, or the one to the data source."""
 
@@ -84,7 +102,8 @@ class PoolClose(StrEnum):
 
     EVICTED: for one with other settings. CHANGED: its source, its credential or its workspace
     was. LOST: the server closed it, or spoke unasked. UNCLEAN: the session left it in a state
-    that is not reset, or was ended. RESET_FAILED: the server did not reset it as it must.
+    that is not reset, or was ended. RESET_FAILED: the server did not reset it as it must. ROLE:
+    the server is, or may be, no longer what the source asks for.
     """
 
     IDLE = "idle"
@@ -94,6 +113,7 @@ class PoolClose(StrEnum):
     LOST = "lost"
     UNCLEAN = "unclean"
     RESET_FAILED = "reset_failed"
+    ROLE = "role"
     SHUTDOWN = "shutdown"
 
 
@@ -140,6 +160,10 @@ class Metrics:
         self.pool_requests: Tally[str] = Tally(("hit", "miss", "refused"))
         self.pool_closes = Tally(PoolClose)
         self.pool_wait_seconds = Histogram(LOGIN_EDGES)
+        self.connects = Tally(Connect)
+        self.failovers = 0
+        self.breakers_opened = 0
+        self.breakers_open = 0
         self.connect_seconds = Histogram(LOGIN_EDGES)
         self.setup_seconds = Histogram(LOGIN_EDGES)
         self.loop_lag_seconds = Histogram(LAG_EDGES)

@@ -5,7 +5,7 @@ The map of this package:
 ``store``       ``Store``: every question and every change, one transaction each
 ``records``     what the store holds, as frozen values
 ``errors``      what the store says when it says no
-``validate``, ``tls``  what values may be, and what goes together
+``validate``, ``tls``, ``pooling``, ``failover``  what values may be, and what goes together
 ``tokens``      a token's text: made, recognised, turned into verifiers
 ``sources``     a source's secrets: drafted, sealed, opened with the vault
 ``feed``        what changed, soon after, and how sure we are of it
@@ -28,6 +28,7 @@ from proxy.store.errors import (
     StoreUnavailable,
     StoreUnusable,
 )
+from proxy.store.failover import Endpoint, Failover
 from proxy.store.feed import ChangeFeed
 from proxy.store.pooling import PoolSettings
 from proxy.store.records import (
@@ -60,6 +61,8 @@ __all__ = [
     "Conflict",
     "CredentialField",
     "DeletionReceipt",
+    "Endpoint",
+    "Failover",
     "InvalidName",
     "InvalidSetting",
     "InvalidToken",

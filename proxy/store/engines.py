@@ -7,6 +7,9 @@ password. Whoever adds a protocol adds an entry.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
+
+from protocols.roles import TargetSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,7 @@ class Engine:
     nothing is chosen. ``cleartext``: the one that sends the password as it is.
     ``has_server_key``: whether a server's RSA key can be pinned. ``has_direct_tls``:
     whether TLS can be spoken without asking for it. ``compression``: what a session with it
-    can be compressed with.
+    can be compressed with. ``targets``: what of a server's role can be asked for.
     """
 
     password: frozenset[str]
@@ -23,6 +26,7 @@ class Engine:
     cleartext: str
     has_server_key: bool
     has_direct_tls: bool
+    targets: frozenset[TargetSession]
     compression: frozenset[str] = frozenset()
 
     @property
@@ -40,6 +44,7 @@ ENGINES: dict[str, Engine] = {
         cleartext="cleartext",
         has_server_key=False,
         has_direct_tls=True,
+        targets=frozenset(get_args(TargetSession)),
     ),
     # The whole password leaves by caching_sha2_password and sha256_password only inside
     # verified TLS or for a pinned key; mysql_native_password is what MariaDB's users have.
@@ -66,6 +71,7 @@ ENGINES: dict[str, Engine] = {
         cleartext="mysql_clear_password",
         has_server_key=True,
         has_direct_tls=False,
+        targets=frozenset({"any", "read-write", "read-only"}),
         compression=frozenset({"zlib", "zstd"}),
     ),
 }

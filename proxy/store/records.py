@@ -14,6 +14,7 @@ from typing import Literal
 from policies.document import Policy
 from policies.upstream import Destination
 from protocols.verifiers import TokenVerifier
+from proxy.store.failover import SINGLE, Endpoint, Failover
 from proxy.store.pooling import OFF, PoolSettings
 from vault import WrappedRootKey
 
@@ -142,7 +143,7 @@ class Source:
     more. ``version`` counts the edits of the source, from 1. ``policy`` narrows the
     workspace's for this source; None: it does not. ``compression``: the algorithm that
     sessions with it are compressed with; "": none. ``pooling``: how its connections are
-    kept for other sessions.
+    kept for other sessions. ``failover``: its hosts behind the first, which is ``host``.
     """
 
     id: str
@@ -162,12 +163,18 @@ class Source:
     policy: Policy | None = None
     compression: str = ""
     pooling: PoolSettings = OFF
+    failover: Failover = SINGLE
 
     @property
-    def place(self) -> Destination:
-        """Where it is, for a policy."""
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All its hosts, in the order in which they are tried."""
+        return (Endpoint(self.host, self.port), *self.failover.others)
+
+    @property
+    def places(self) -> tuple[Destination, ...]:
+        """Where it is, for a policy: each host."""
         profile = "none" if self.tls.mode == "disable" else self.tls.profile
-        return Destination(self.host, self.port, profile)
+        return tuple(Destination(one.host, one.port, profile) for one in self.endpoints)
 
     def highest_version(self, name: CredentialField) -> int:
         """The highest record version ever stored of that secret; 0 before the first."""

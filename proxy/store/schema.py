@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "v0004"
+HEAD: Final = "v0005"
 """The newest migration: what an opened store's schema must be."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -122,6 +122,7 @@ sources = Table(
     Column("policy", Text),
     Column("compression", String(16), nullable=False, server_default=""),
     Column("pooling", Text, nullable=False, server_default=""),
+    Column("failover", Text, nullable=False, server_default=""),
     UniqueConstraint("workspace_id", "name", name="sources_by_name"),
 )
 

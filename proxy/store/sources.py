@@ -9,6 +9,7 @@ import secrets
 
 from proxy.store import tls as tls_settings
 from proxy.store.engines import ENGINES
+from proxy.store.failover import SINGLE, Failover
 from proxy.store.pooling import OFF, PoolSettings
 from proxy.store.records import CredentialField, SealedField, Source, TlsSettings, Workspace
 from vault import Binding, Destination, SealedRecord, Secret, UnsealError, Vault
@@ -34,6 +35,7 @@ def draft_source(
     auth_methods: frozenset[str] | None = None,
     compression: str = "",
     pooling: PoolSettings = OFF,
+    failover: Failover = SINGLE,
 ) -> Source:
     """A source that is not stored yet, to seal secrets for; ``Store.add_source`` checks it.
 
@@ -54,6 +56,7 @@ def draft_source(
         auth_methods=auth_methods,
         compression=compression,
         pooling=pooling,
+        failover=failover,
     )
 
 
@@ -65,6 +68,7 @@ def destination(source: Source) -> Destination:
         port=source.port,
         username=source.username,
         tls_identity=tls_settings.identity(source.tls),
+        others=tuple((one.host, one.port) for one in source.failover.others),
     )
 
 

@@ -10,9 +10,9 @@ import re
 from datetime import datetime, timedelta
 from typing import get_args
 
-from policies.egress import check_host
 from proxy.store.engines import ENGINES
 from proxy.store.errors import InvalidName, InvalidSetting
+from proxy.store.failover import check as check_failover
 from proxy.store.pooling import check as check_pooling
 from proxy.store.records import CredentialField, Source
 from proxy.store.tls import check_tls
@@ -78,11 +78,7 @@ def check_source(source: Source, now: datetime) -> None:
     check_name(source.name)
     if source.engine not in ENGINES:
         raise InvalidSetting("engine", f"only {', '.join(sorted(ENGINES))} is known")
-    refusal = check_host(source.host)
-    if refusal is not None:
-        raise InvalidSetting("host", refusal.public)
-    if not 1 <= source.port <= 65_535:
-        raise InvalidSetting("port", "use a number from 1 to 65535")
+    check_failover(source.endpoints, source.failover, ENGINES[source.engine].targets)
     _check_upstream_name(source.database, "database")
     _check_upstream_name(source.username, "username")
     check_tls(source.tls, now)

@@ -26,6 +26,7 @@ from proxy.gateway.plain import Side
 from proxy.gateway.relay import Relay
 from proxy.metrics import Metrics
 from proxy.store.engines import ENGINES
+from proxy.store.failover import Endpoint
 from proxy.store.records import Source, TlsSettings
 
 CUT_REFUSAL = Refusal(Reason.SOURCE_UNTRUSTED, "no")
@@ -199,6 +200,7 @@ def session(
         "policy": EffectivePolicy.of(),
         "workspace": "finance",
         "source": source(),
+        "endpoint": Endpoint("db.example", 5432),
         "application_name": "test",
         "client": "127.0.0.1:1",
         "started": wire.relay.active,

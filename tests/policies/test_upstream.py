@@ -20,7 +20,7 @@ def policy(**upstream: Any) -> Policy:
 
 
 def rule(found: Policy | None, host: str = "db.example", port: int = 5432, tls: str = "modern"):
-    refusal = check_upstream((None, found), Destination(host, port, tls), now=NOW)
+    refusal = check_upstream((None, found), [Destination(host, port, tls)], now=NOW)
     return "" if refusal is None else refusal.public.rpartition("(")[2].rstrip(")")
 
 

@@ -27,6 +27,7 @@ from psycopg.conninfo import make_conninfo
 
 from proxy.audit.read import Filters, search
 from proxy.store import (
+    Failover,
     PoolSettings,
     SealedCredential,
     Source,
@@ -268,6 +269,7 @@ class ProxyServer:
         database: str | None = None,
         password: str | None = None,
         pooling: PoolSettings | None = None,
+        failover: Failover | None = None,
     ) -> Source:
         """Store a source and its password. ``tls`` None: verified where the server has TLS.
 
@@ -291,6 +293,7 @@ class ProxyServer:
                 tls=tls,
                 auth_methods=auth_methods,
                 pooling=pooling or PoolSettings(),
+                failover=failover or Failover(),
             )
             secret = Secret((password or role.password).encode())
             sealed = SealedCredential(seal_credential(self.vault, found, draft, secret))

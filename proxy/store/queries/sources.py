@@ -11,7 +11,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from proxy.store import pooling, tls
+from proxy.store import failover, pooling, tls
 from proxy.store.errors import AlreadyExists, Conflict, LimitReached, NotFound
 from proxy.store.queries.changes import append
 from proxy.store.queries.policies import parsed
@@ -174,6 +174,7 @@ def _columns(source: Source) -> dict[str, Any]:
         "version": source.version,
         "compression": source.compression,
         "pooling": pooling.to_json(source.pooling),
+        "failover": failover.to_json(source.failover),
     }
 
 
@@ -214,4 +215,5 @@ def _source(row: Row[Any], sealed: dict[str, SealedField], highest: dict[str, in
         policy=parsed(row.policy),
         compression=row.compression,
         pooling=pooling.from_json(row.pooling),
+        failover=failover.from_json(row.failover),
     )
