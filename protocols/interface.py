@@ -247,6 +247,13 @@ class WireProtocol(Protocol):
         """
         ...
 
+    async def knock(self, channel: Channel, *, is_tls_direct: bool) -> None:
+        """See whether a server answers at all, whatever it says; no secret is near.
+
+        Raises PeerClosed, and whatever the channel does.
+        """
+        ...
+
     def session_settings(self, arrival: Arrival) -> Hashable:
         """What a client has chosen for its session at the login, and no reset changes.
 

@@ -98,6 +98,10 @@ class MySQL:
         """See ``WireProtocol.connect``."""
         return await connect(channel, login, self._crypto, entropy, self._algorithms)
 
+    async def knock(self, channel: Channel, *, is_tls_direct: bool) -> None:
+        """See ``WireProtocol.knock``: the server speaks first."""
+        await channel.read_exactly(1)
+
     def session_settings(self, arrival: Arrival) -> Hashable:
         """See ``WireProtocol.session_settings``: what the login's first packet says."""
         wanted: ClientSettings = arrival.detail

@@ -23,6 +23,16 @@ async def begin_tls(channel: Channel, is_direct: bool) -> None:
         await request_tls(channel)
 
 
+async def knock(channel: Channel, is_direct: bool) -> None:
+    """See whether a server answers: SSLRequest is the one question that needs no name.
+
+    Where TLS comes at once the connection itself has to do. Raises PeerClosed.
+    """
+    if not is_direct:
+        channel.write(SSLRequest().encode())
+        await channel.read_exactly(1)
+
+
 async def request_tls(channel: Channel) -> None:
     """Ask for TLS and shake hands.
 

@@ -26,6 +26,7 @@ from protocols.postgres.bounded import BoundedScanner
 from protocols.postgres.cancel import cancel, cancel_number, match_cancel
 from protocols.postgres.connect import connect
 from protocols.postgres.direct_tls import ALPN
+from protocols.postgres.encrypt import knock
 from protocols.postgres.explain import explain
 from protocols.postgres.messages import Terminate
 from protocols.postgres.refuse import refusal_message
@@ -86,6 +87,10 @@ class Postgres:
     ) -> Upstream:
         """See ``WireProtocol.connect``."""
         return await connect(channel, login, derive, entropy)
+
+    async def knock(self, channel: Channel, *, is_tls_direct: bool) -> None:
+        """See ``WireProtocol.knock``."""
+        await knock(channel, is_tls_direct)
 
     def session_settings(self, arrival: Arrival) -> Hashable:
         """See ``WireProtocol.session_settings``: RESET leads back to what came at start-up."""

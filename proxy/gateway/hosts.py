@@ -1,9 +1,10 @@
 """What is known of the hosts of data sources: which do not answer, and which are back.
 
 Known from the connects of sessions, and of hosts that are known to be bad also from checks
-of ours: a bare connection, which needs no credential. A host is one of one source of one
-workspace: what one tenant's servers do is nobody else's affair, also where both have named
-the same server. Everything is bounded, and what nobody asks for is forgotten.
+of ours: a connection and a first word, which need no credential. A host is one of one
+source of one workspace: what one tenant's servers do is nobody else's affair, also where
+both have named the same server. Everything is bounded, and what nobody asks for is
+forgotten.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Protocol
 
 import structlog
 
-from protocols.errors import Refusal
+from protocols.errors import PeerClosed, Refusal
 from protocols.interface import Entropy
 from protocols.roles import ServerRole
 from proxy.gateway.breaker import Breaker
@@ -39,8 +40,9 @@ SHORTEST_PAUSE = 0.1
 """What is shown, and waited for, where somebody else is trying just now."""
 
 Key = tuple[str, str, str, int]
-Look = Callable[[Workspace, Source, Endpoint], Awaitable[None]]
-"""Connects to a host as a session would, and hangs up. Raises Refusal, OSError."""
+Look = Callable[[Endpoint], Awaitable[None]]
+"""Connects to a host as a session would, hears whether it answers, and hangs up. Raises
+Refusal, PeerClosed, OSError."""
 
 
 class Sleep(Protocol):
@@ -53,23 +55,22 @@ class Sleep(Protocol):
 
 @dataclass(slots=True)
 class Host:
-    """One host. ``workspace`` and ``source`` are as a client last asked for it, at ``wanted``."""
+    """One host. ``look`` is by the rules of the client who asked for it last, at ``wanted``."""
 
+    key: Key
     endpoint: Endpoint
     breaker: Breaker
-    workspace: Workspace
-    source: Source
+    look: Look
     wanted: float
     role: ServerRole | None = None
     check: asyncio.Task[None] | None = None
 
 
 class KnownHosts:
-    """All hosts of this process. ``look`` is called for those that are open, when it is time."""
+    """All hosts of this process."""
 
     def __init__(
         self,
-        look: Look,
         metrics: Metrics,
         entropy: Entropy,
         *,
@@ -78,15 +79,19 @@ class KnownHosts:
     ) -> None:
         self.metrics = metrics
         self.clock = clock
-        self._look = look
         self._entropy = entropy
         self._sleep = sleep
         self._hosts: OrderedDict[Key, Host] = OrderedDict()
         self._checks: Counter[str] = Counter()
 
-    def of(self, workspace: Workspace, source: Source) -> HostsOfSource:
-        """Those of one source."""
-        return HostsOfSource(self, workspace, source)
+    def of(self, workspace: Workspace, source: Source, look: Look) -> HostsOfSource:
+        """Those of one source. ``look`` is called for those that do not answer."""
+        return HostsOfSource(self, workspace, source, look)
+
+    def has_changed(self, source: Source, endpoint: Endpoint, role: ServerRole) -> bool:
+        """Whether a server has said since that it is another than ``role``."""
+        host = self._hosts.get(_key(source, endpoint))
+        return not (host is None or host.role is None or host.role == role)
 
     def changed(self, change: Change) -> None:
         """A source or a workspace was changed: what is known of its hosts may be of others."""
@@ -113,11 +118,11 @@ class KnownHosts:
         """What is known of a host."""
         return self._hosts.get(key)
 
-    def make(self, key: Key, workspace: Workspace, source: Source, endpoint: Endpoint) -> Host:
+    def make(self, key: Key, endpoint: Endpoint, look: Look) -> Host:
         """The same; from now on something is."""
         host = self._hosts.get(key)
         if host is None:
-            host = Host(endpoint, Breaker(self._jitter), workspace, source, self.clock())
+            host = Host(key, endpoint, Breaker(self._jitter), look, self.clock())
             self._hosts[key] = host
             if len(self._hosts) > HOSTS_KEPT:
                 self.forget(next(iter(self._hosts)))
@@ -134,7 +139,7 @@ class KnownHosts:
 
     def look_after(self, host: Host) -> None:
         """Find out when a host is back, where there is room for one more."""
-        workspace_id = host.workspace.id
+        workspace_id = host.key[0]
         if host.check is not None or self._checks[workspace_id] >= CHECKS_OF_WORKSPACE:
             return
         if self._checks.total() >= CHECKS:
@@ -164,8 +169,8 @@ class KnownHosts:
                 continue
             try:
                 async with asyncio.timeout(CHECK_SECONDS):
-                    await self._look(host.workspace, host.source, host.endpoint)
-            except (Refusal, OSError):
+                    await host.look(host.endpoint)
+            except (Refusal, PeerClosed, OSError):
                 # TimeoutError is one of them.
                 breaker.fail(self.clock())
             except BaseException:
@@ -182,26 +187,32 @@ class KnownHosts:
 class HostsOfSource:
     """See ``failover.Hosts``; and what each server said that it is."""
 
-    def __init__(self, known: KnownHosts, workspace: Workspace, source: Source) -> None:
+    def __init__(self, known: KnownHosts, workspace: Workspace, source: Source, look: Look) -> None:
         self._known = known
         self._workspace = workspace
         self._source = source
+        self._look = look
 
     def may_enter(self, endpoint: Endpoint) -> bool:
         """See ``failover.Hosts``."""
         host = self._find(endpoint)
-        return host is None or host.breaker.may_enter(self._known.clock())
+        if host is None:
+            return True
+        if host.breaker.is_open and host.check is not None:
+            # No client is to find out what the check will.
+            return False
+        return host.breaker.may_enter(self._known.clock())
 
     def enter(self, endpoint: Endpoint) -> bool:
         """See ``failover.Hosts``."""
         host = self._find(endpoint)
         if host is None:
             return True
-        host.workspace, host.source = self._workspace, self._source
-        host.wanted = self._known.clock()
+        host.look, host.wanted = self._look, self._known.clock()
+        has_entered = self.may_enter(endpoint) and host.breaker.enter(host.wanted)
         if host.breaker.is_open:
             self._known.look_after(host)
-        return host.breaker.enter(host.wanted)
+        return has_entered
 
     def pause(self) -> float:
         """See ``failover.Hosts``."""
@@ -220,7 +231,7 @@ class HostsOfSource:
             self._say("a data source's host answers again", endpoint)
         host.breaker.succeed()
         if host.role is None:
-            self._known.forget(self._key(endpoint))
+            self._known.forget(_key(self._source, endpoint))
 
     def fail(self, endpoint: Endpoint) -> None:
         """See ``failover.Hosts``."""
@@ -245,19 +256,11 @@ class HostsOfSource:
         """A server has just said what it is."""
         self._make(endpoint).role = role
 
-    def has_changed(self, endpoint: Endpoint, role: ServerRole | None) -> bool:
-        """Whether a server has said since that it is another than ``role``."""
-        host = self._find(endpoint)
-        return not (host is None or host.role is None or role is None or host.role == role)
-
-    def _key(self, endpoint: Endpoint) -> Key:
-        return (self._workspace.id, self._source.id, endpoint.host, endpoint.port)
-
     def _find(self, endpoint: Endpoint) -> Host | None:
-        return self._known.get(self._key(endpoint))
+        return self._known.get(_key(self._source, endpoint))
 
     def _make(self, endpoint: Endpoint) -> Host:
-        return self._known.make(self._key(endpoint), self._workspace, self._source, endpoint)
+        return self._known.make(_key(self._source, endpoint), endpoint, self._look)
 
     def _say(self, what: str, endpoint: Endpoint) -> None:
         log.warning(
@@ -267,3 +270,7 @@ class HostsOfSource:
             host=endpoint.host,
             port=endpoint.port,
         )
+
+
+def _key(source: Source, endpoint: Endpoint) -> Key:
+    return (source.workspace_id, source.id, endpoint.host, endpoint.port)

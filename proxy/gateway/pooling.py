@@ -171,8 +171,8 @@ class Pools:
         opened, wish = connection.opened, connection.wish
         if opened.upstream.role is None:
             return True
-        hosts = self._upstreams.hosts.of(wish.workspace, wish.source)
-        if not hosts.has_changed(opened.endpoint, opened.upstream.role):
+        hosts = self._upstreams.hosts
+        if not hosts.has_changed(wish.source, opened.endpoint, opened.upstream.role):
             if monotonic() - found.since < ROLE_SECONDS:
                 return True
             try:

@@ -123,7 +123,7 @@ class Upstreams:
         self._poller = poller
         self._resolve = SharedResolver(resolve)
         self._clock = clock
-        self.hosts = KnownHosts(self._look, metrics, entropy)
+        self.hosts = KnownHosts(metrics, entropy)
         self._contexts: OrderedDict[tuple[str, int, int], UpstreamTls | NoTls] = OrderedDict()
         self._derived: OrderedDict[tuple[str, int, bytes, int], bytes] = OrderedDict()
         self._accepted: OrderedDict[str, None] = OrderedDict()
@@ -168,7 +168,8 @@ class Upstreams:
         self.check(protocol, workspace, source)
         asks_role = source.failover.asks_role
         wanted = _Wanted(protocol, workspace, source, arrival, context, rules, is_kept, asks_role)
-        hosts = self.hosts.of(workspace, source)
+        look = partial(self._look, protocol, workspace, source)
+        hosts = self.hosts.of(workspace, source, look)
         search = Search(source, hosts, self._metrics, self._entropy, monotonic, self._timeout)
         return await search.run(partial(self._attempt, wanted, hosts))
 
@@ -247,9 +248,16 @@ class Upstreams:
         check_addresses([pinned], port, narrowed(self._rules, workspace.policy, source.policy))
         return await connect_to(pinned, port)
 
-    async def _look(self, workspace: Workspace, source: Source, endpoint: Endpoint) -> None:
+    async def _look(
+        self, protocol: WireProtocol, workspace: Workspace, source: Source, endpoint: Endpoint
+    ) -> None:
         """See ``hosts.Look``."""
-        (await self._dial(workspace, source, endpoint, None)).close()
+        sock = await self._dial(workspace, source, endpoint, None)
+        channel = SocketChannel(sock, NoTls(), self._poller, is_server=False)
+        try:
+            await protocol.knock(channel, is_tls_direct=source.tls.negotiation == "direct")
+        finally:
+            channel.abandon()
 
     async def _log_in(self, sock: socket.socket, wanted: _Wanted, endpoint: Endpoint) -> Opened:
         protocol, workspace, source = wanted.protocol, wanted.workspace, wanted.source

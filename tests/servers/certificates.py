@@ -28,6 +28,7 @@ NAMES = (
     "server-expired",
     "server-not-yet",
     "server-wrong-host",
+    "server-localhost-alone",
     "server-no-san",
     "server-weak",
     "server-sha1",
@@ -92,6 +93,7 @@ def make_certificates(folder: Path) -> Certificates:
     _server(made, "server-expired", ca, key, first=-400, last=-30)
     _server(made, "server-not-yet", ca, key, first=30, last=400)
     _server(made, "server-wrong-host", ca, key, hosts=("elsewhere.example",))
+    _server(made, "server-localhost-alone", ca, key, hosts=("localhost",))
     _server(made, "server-no-san", ca, key, hosts=())
     _server(made, "server-weak", ca, rsa.generate_private_key(65537, 1024))
     _server(made, "server-other-ca", other, key)

@@ -128,7 +128,8 @@ class PostgresServer:
         return self._is_ready() or not self.is_running
 
     def _is_ready(self) -> bool:
-        # postmaster.pid line 8 is the server's own status (miscadmin.h, LOCK_FILE_LINE_PM_STATUS);
+        # postmaster.pid line 8 is the server's own status (miscadmin.h, LOCK_FILE_LINE_PM_STATUS),
+        # "standby" where it serves readers in recovery;
         # line 1 its process id, which differs in a file left behind by a killed server.
         with suppress(FileNotFoundError):
             lines = (self.data / "postmaster.pid").read_text().splitlines()
@@ -136,7 +137,7 @@ class PostgresServer:
                 self.process is not None
                 and len(lines) >= 8
                 and lines[0].strip() == str(self.process.pid)
-                and lines[7].strip() == "ready"
+                and lines[7].strip() in ("ready", "standby")
             )
         return False
 
