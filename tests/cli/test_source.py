@@ -69,12 +69,76 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(finance: CommandLine)
 @pytest.mark.parametrize(
     "url",
     ["db.example.com", "oracle://db/orders", "postgresql://", "postgresql://db", "postgresql:///x",
-     "postgresql://db:x/orders", "postgresql://db/orders?sslmode=disable", "postgresql://a,b/c",
-     "postgresql://a b/c", "postgresql://[::1/c"],
+     "postgresql://db:x/orders", "postgresql://db/orders?sslmode=disable", "postgresql://a,/c",
+     "postgresql://a b/c", "postgresql://[::1/c", "postgresql://a,b:x/c", "postgresql://a,b/",
+     "postgresql://a/c?", "postgresql://a/c?target_session_attrs=master",
+     "postgresql://a/c?load_balance_hosts=random&load_balance_hosts=random"],
 )  # fmt: skip
 def test_a_wrong_url_is_a_usage_error(finance: CommandLine, url: str):
     result = finance.run("source", "add", "finance", "x", url, "--username", "u", "--no-password")
     assert result.exit_code == 2, result.output
+
+
+def test_several_hosts_are_understood_as_libpq_writes_them(finance: CommandLine):
+    finance.ok(
+        "source", "add", "finance", "books",
+        "postgresql://db1.example,[2001:db8::1]:5433/books"
+        "?target_session_attrs=read-write&load_balance_hosts=random",
+        "--username", "app", "--password-stdin", stdin="x\n",
+    )  # fmt: skip
+    value = finance.value("source", "show", "finance", "books")
+    assert value["hosts"] == [
+        {"host": "db1.example", "port": 5432},
+        {"host": "2001:db8::1", "port": 5433},
+    ]
+    assert (value["host"], value["port"]) == ("db1.example", 5432)
+    assert (value["target_session_attrs"], value["load_balance_hosts"]) == ("read-write", "random")
+    shown = finance.ok("source", "show", "finance", "books")
+    assert "db1.example:5432,[2001:db8::1]:5433" in shown
+    assert "db1.example:5432,[2001:db8::1]:5433" in finance.ok("source", "list", "finance")
+
+
+def test_an_option_stands_over_what_the_url_says(finance: CommandLine):
+    finance.ok(
+        "source", "add", "finance", "books",
+        "postgresql://db1.example,db2.example/books?target_session_attrs=read-write",
+        "--target-session-attrs", "standby", "--username", "app", "--password-stdin",
+        stdin="x\n",
+    )  # fmt: skip
+    value = finance.value("source", "show", "finance", "books")
+    assert value["target_session_attrs"] == "standby"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://a.example,b.example/x?target_session_attrs=standby",
+         "use one of any, read-write, read-only"),
+        ("mysql://a.example/x?target_session_attrs=prefer-standby",
+         "use one of any, read-write, read-only"),
+        ("postgresql://a.example,A.example/x", "each host is named once"),
+        ("postgresql://" + ",".join(f"h{n}.example" for n in range(9)) + "/x",
+         "at most 8 hosts"),
+        ("postgresql://a.example,127.1/x", "host"),
+        ("postgresql://a.example,169.254.169.254/x", "169.254.169.254"),
+    ],
+)  # fmt: skip
+def test_hosts_that_cannot_be_are_refused(finance: CommandLine, url: str, words: str):
+    said = finance.refused(
+        "source", "add", "finance", "books", url, "--username", "u", "--no-password",
+        "--tls", "disable",
+    )  # fmt: skip
+    assert words in said
+
+
+def test_a_policy_s_hosts_hold_for_each_of_them(finance: CommandLine):
+    policy = private(finance.folder, "policy", b'version = 1\n[upstream]\nhosts = ["*.internal"]\n')
+    finance.ok("policy", "set", "finance", policy)
+    said = finance.refused(
+        "source", "add", "finance", "books", "postgresql://a.internal,b.example/x",
+        "--username", "u", "--no-password", "--tls", "disable",
+    )  # fmt: skip
+    assert "upstream.hosts" in said
 
 
 def test_an_ipv6_address_and_the_default_port_are_understood(finance: CommandLine):

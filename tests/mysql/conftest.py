@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from proxy.store import (
+    Failover,
     PoolSettings,
     SealedCredential,
     Store,
@@ -120,6 +121,7 @@ def add_source(
     methods: frozenset[str] | None = None,
     compression: str = "",
     pooling: PoolSettings | None = None,
+    failover: Failover | None = None,
 ) -> None:
     """A source named after the account; what else is given stands in for what it says.
 
@@ -142,6 +144,7 @@ def add_source(
             auth_methods=methods or methods_of(entry),
             compression=compression,
             pooling=pooling or PoolSettings(),
+            failover=failover or Failover(),
         )
         secrets: dict[str, Any] = {}
         if password or entry.password:

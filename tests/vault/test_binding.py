@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,7 @@ def test_a_field_has_a_limit():
         {"username": "admin"},
         {"tls_identity": "require"},
         {"tunnel": "bastion"},
+        {"others": (("standby.example", 5432),)},
     ],
 )
 def test_every_field_of_a_destination_changes_its_digest(change: dict[str, str | int]):
@@ -46,6 +48,32 @@ def test_every_field_of_a_destination_changes_its_digest(change: dict[str, str |
 def test_a_destination_digest_has_32_bytes_and_is_stable():
     assert len(DESTINATION.digest()) == 32
     assert replace(DESTINATION).digest() == DESTINATION.digest()
+
+
+def test_a_single_host_s_digest_is_what_it_was_before_there_were_several():
+    fields = (b"accode-proxy destination 1", b"postgresql", b"db.example", b"\x15\x38", b"app")
+    whole = encode_fields([*fields, b"verify-full", b""])
+    assert DESTINATION.digest() == hashlib.sha256(whole).digest()
+
+
+HOST = st.tuples(st.sampled_from(["a", "b", "ab"]), st.integers(1, 3))
+
+
+@given(st.lists(HOST, min_size=1, max_size=3), st.lists(HOST, min_size=1, max_size=3))
+def test_two_lists_of_hosts_have_one_digest_only_where_they_are_the_same(
+    left: list[tuple[str, int]], right: list[tuple[str, int]]
+):
+    def digest(hosts: list[tuple[str, int]]) -> bytes:
+        (host, port), *others = hosts
+        return replace(DESTINATION, host=host, port=port, others=tuple(others)).digest()
+
+    assert (digest(left) == digest(right)) is (left == right)
+
+
+@pytest.mark.parametrize("port", [0, 65536])
+def test_another_host_s_port_out_of_range_is_refused(port: int):
+    with pytest.raises(ValueError, match="port"):
+        replace(DESTINATION, others=(("standby.example", port),))
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])

@@ -7,6 +7,8 @@ import pytest
 from proxy.store import (
     AlreadyExists,
     Conflict,
+    Endpoint,
+    Failover,
     InvalidName,
     InvalidSetting,
     LimitReached,
@@ -15,6 +17,7 @@ from proxy.store import (
     SealedCredential,
     Source,
     Store,
+    StoreCorrupt,
     TlsSettings,
     Workspace,
     draft_source,
@@ -64,6 +67,69 @@ async def test_a_source_is_found_as_it_was_added(store: Store, vault: Vault):
     assert found.version == found.password_version == 1
     assert await store.list_sources(workspace) == [added]
     assert open_credential(vault, workspace, found) == PASSWORD
+
+
+SEVERAL = Failover(
+    (Endpoint("standby.example", 5432), Endpoint("2001:db8::1", 5433)), "read-write", "random"
+)
+
+
+async def test_several_hosts_are_found_as_they_were_added(store: Store, vault: Vault):
+    workspace = await a_workspace(store, vault)
+    added = await a_source(store, vault, workspace, failover=SEVERAL)
+    found = await store.source(workspace, "orders")
+    assert found == added
+    assert found.failover == SEVERAL
+    assert [str(one) for one in found.endpoints] == [
+        "db.example:5432",
+        "standby.example:5432",
+        "[2001:db8::1]:5433",
+    ]
+    assert open_credential(vault, workspace, found) == PASSWORD
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        (),
+        SEVERAL.others[:1],
+        SEVERAL.others[::-1],
+        (*SEVERAL.others, Endpoint("evil.example", 5432)),
+        (Endpoint("evil.example", 5432), SEVERAL.others[1]),
+        (Endpoint("standby.example", 5433), SEVERAL.others[1]),
+    ],
+)
+async def test_other_hosts_need_the_secret_again(
+    store: Store, vault: Vault, others: tuple[Endpoint, ...]
+):
+    workspace = await a_workspace(store, vault)
+    source = await a_source(store, vault, workspace, failover=SEVERAL)
+    moved = replace(source, failover=replace(SEVERAL, others=others))
+    with pytest.raises(RoutingChangeNeedsSecret, match="give the password again"):
+        await store.edit_source(moved)
+    # And who edits the store past all this has a secret that does not open.
+    with pytest.raises(UnsealError):
+        open_credential(vault, workspace, moved)
+    edited = await store.edit_source(moved, sealed_for(vault, workspace, moved))
+    assert open_credential(vault, workspace, edited) == PASSWORD
+
+
+async def test_which_of_the_hosts_a_session_gets_is_no_routing_change(store: Store, vault: Vault):
+    workspace = await a_workspace(store, vault)
+    source = await a_source(store, vault, workspace, failover=SEVERAL)
+    edited = await store.edit_source(
+        replace(source, failover=Failover(SEVERAL.others, "standby", "disable"))
+    )
+    assert open_credential(vault, workspace, edited) == PASSWORD
+
+
+async def test_hosts_that_cannot_be_read_are_not_guessed(store: Store, vault: Vault, url: str):
+    workspace = await a_workspace(store, vault)
+    await a_source(store, vault, workspace, failover=SEVERAL)
+    for text in ("[]", "{}", '{"others": [["a", "x"]]}', '{"others": [["a b", 1]]}', "nonsense"):
+        await run_sql(url, f"UPDATE sources SET failover = '{text}'")
+        with pytest.raises(StoreCorrupt):
+            await store.source(workspace, "orders")
 
 
 async def test_a_name_is_taken_once_in_a_workspace_and_free_in_another(store: Store, vault: Vault):
