@@ -16,6 +16,7 @@ from proxy.audit.ocsf import Event
 from proxy.config import EgressConfig
 from proxy.store import (
     CredentialField,
+    Failover,
     PoolSettings,
     SealedCredential,
     SealedField,
@@ -158,6 +159,20 @@ async def pool_source(place: Workplace, source: Source, pooling: PoolSettings) -
     """Change how a source's connections are kept. Raises Conflict, NotFound, InvalidSetting."""
     event = _event(place, UPDATE, source, {"pooling": asdict(pooling)})
     edited = replace(source, pooling=pooling)
+    return await audited(place.trail, event, lambda: place.store.edit_source(edited), place.warn)
+
+
+async def choose_hosts(place: Workplace, source: Source, failover: Failover) -> Source:
+    """Change which of a source's hosts sessions get, not the hosts: secrets are sealed to those.
+
+    Raises Conflict, NotFound, InvalidSetting, RoutingChangeNeedsSecret.
+    """
+    changes: dict[str, object] = {
+        "target_session_attrs": failover.target_session_attrs,
+        "load_balance_hosts": failover.load_balance_hosts,
+    }
+    event = _event(place, UPDATE, source, changes)
+    edited = replace(source, failover=failover)
     return await audited(place.trail, event, lambda: place.store.edit_source(edited), place.warn)
 
 

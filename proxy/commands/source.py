@@ -13,6 +13,7 @@ from proxy.administration.workplace import open_reading, open_workplace
 from proxy.commands import display
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
 from proxy.commands.secrets import read_password, read_private_file, read_public_file
+from proxy.commands.source_display import display_hosts, display_pooling, source_value
 from proxy.commands.source_options import (
     FailoverChoice,
     PoolChoice,
@@ -25,14 +26,14 @@ from proxy.commands.source_options import (
     tls_options,
 )
 from proxy.gateway.probe import ProbeResult
-from proxy.store import PoolSettings, Source, draft_source
+from proxy.store import Source, draft_source
 from proxy.store.pooling import OFF, POOLED
 from proxy.store.tls import CHAIN_LIMIT
 
 
 @click.group(cls=Group)
 def source() -> None:
-    """Data sources: add, list, show, test, rotate, pool, remove."""
+    """Data sources: add, list, show, test, rotate, hosts, pool, remove."""
 
 
 @source.command(
@@ -326,6 +327,34 @@ def pool(invocation: Invocation, workspace: str, name: str, pool: PoolChoice) ->
 
 @source.command(
     examples=(
+        "accode-proxy source hosts finance books --target-session-attrs prefer-standby",
+        "accode-proxy source hosts finance books --load-balance-hosts random",
+    )
+)
+@click.argument("workspace")
+@click.argument("name")
+@failover_options
+@everywhere
+def hosts(invocation: Invocation, workspace: str, name: str, hosts: FailoverChoice) -> None:
+    """Change which of a data source's hosts sessions get; open sessions stay where they are."""
+    config = invocation.config()
+
+    async def work() -> Source:
+        async with open_workplace(config, invocation.note) as place:
+            stored = await place.store.source(await place.store.workspace(workspace), name)
+            return await sources.choose_hosts(place, stored, hosts.settings(stored.failover))
+
+    changed = asyncio.run(work())
+    failover = changed.failover
+    invocation.show(
+        source_value(changed),
+        f"Hosts of {changed.name}: {display_hosts(changed)}, sessions on"
+        f" {failover.target_session_attrs}, load balancing {failover.load_balance_hosts}.",
+    )
+
+
+@source.command(
+    examples=(
         "accode-proxy source remove finance orders",
         "accode-proxy source remove finance orders --yes",
     )
@@ -346,55 +375,3 @@ def remove(invocation: Invocation, workspace: str, name: str, yes: bool) -> None
 
     gone = asyncio.run(work())
     invocation.show({"removed": gone.name, "id": gone.id}, f"Removed source {gone.name}.")
-
-
-def display_hosts(entry: Source) -> str:
-    """All hosts, as a DSN names them."""
-    return ",".join(str(one) for one in entry.endpoints)
-
-
-def display_pooling(settings: PoolSettings) -> str:
-    """As a person reads it."""
-    if settings.mode == "off":
-        return "off"
-    return (
-        f"{settings.mode}, {settings.minimum} to {settings.maximum} connections,"
-        f" idle {settings.idle_seconds:g} s, life {settings.life_seconds:g} s,"
-        f" queue {settings.queue_seconds:g} s"
-    )
-
-
-def source_value(entry: Source) -> dict[str, object]:
-    """A source in JSON: whether secrets are stored, never the secrets."""
-    tls = entry.tls
-    return {
-        "name": entry.name,
-        "id": entry.id,
-        "engine": entry.engine,
-        "host": entry.host,
-        "port": entry.port,
-        "hosts": [{"host": one.host, "port": one.port} for one in entry.endpoints],
-        "target_session_attrs": entry.failover.target_session_attrs,
-        "load_balance_hosts": entry.failover.load_balance_hosts,
-        "database": entry.database,
-        "username": entry.username,
-        "auth_methods": entry.auth_methods,
-        "compression": entry.compression or None,
-        "pooling": asdict(entry.pooling),
-        "tls": {
-            "mode": tls.mode,
-            "profile": tls.profile,
-            "server_name": tls.server_name,
-            "has_own_ca": tls.ca_pem is not None,
-            "has_crl": tls.crl_pem is not None,
-            "negotiation": tls.negotiation,
-            "has_client_certificate": tls.client_cert_pem is not None,
-            "pins": list(tls.pins),
-            "owner": tls.owner,
-            "reason": tls.reason,
-            "expires_at": tls.expires_at,
-        },
-        "has_password": entry.has_secret("password"),
-        "has_client_key": entry.has_secret("client_key"),
-        "version": entry.version,
-    }

@@ -20,10 +20,11 @@ from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal, Upstrea
 from protocols.interface import Entropy
 from proxy.audit.context import SessionContext
 from proxy.gateway.authenticate import Authenticator
+from proxy.gateway.blame import CredentialRejected
 from proxy.gateway.lease import Connection, Lease, Wish
 from proxy.gateway.pool import Idle, Pool, QueueFull, Ticket
 from proxy.gateway.rotation import wait_for_newer
-from proxy.gateway.upstream import CredentialRejected, Opened, Upstreams
+from proxy.gateway.upstream import Opened, Upstreams
 from proxy.metrics import Metrics, PoolClose, PoolState
 from proxy.patience import Patience
 from proxy.store.records import Change, ChangeKind, Source

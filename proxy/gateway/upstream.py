@@ -11,18 +11,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-import ssl
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 from time import monotonic
 
-from policies.egress import UNREACHABLE, EgressRules
+from policies.egress import EgressRules
 from policies.upstream import check_upstream, narrowed
-from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal, UpstreamRefused
+from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal
 from protocols.interface import (
     Arrival,
     Derive,
@@ -36,6 +34,7 @@ from protocols.roles import TargetSession
 from proxy.audit.context import SessionContext
 from proxy.audit.events import credential_unsealed
 from proxy.audit.log import AuditLog
+from proxy.gateway.blame import blamed
 from proxy.gateway.channel import SocketChannel
 from proxy.gateway.dial import (
     Resolve,
@@ -45,7 +44,7 @@ from proxy.gateway.dial import (
     dial,
     resolve_by_system,
 )
-from proxy.gateway.failover import HostFailed, Search, is_not_ready
+from proxy.gateway.failover import HostFailed, Search
 from proxy.gateway.hosts import HostsOfSource, KnownHosts
 from proxy.gateway.poller import Poller
 from proxy.gateway.tls import NoTls, UpstreamTls, upstream_tls
@@ -64,10 +63,6 @@ DERIVED_LIMIT = 4_096
 ACCEPTED_LIMIT = 4_096
 # The largest PBKDF2 work a server may ask of us; PostgreSQL's default is 4,096.
 MAX_ITERATIONS = 100_000
-
-
-class CredentialRejected(Refusal):
-    """The data source's server did not accept the stored credential."""
 
 
 @dataclass(slots=True)
@@ -191,7 +186,7 @@ class Upstreams:
         self.check(protocol, workspace, source)
         wanted = _Wanted(protocol, workspace, source, None, context, None, False, asks_role)
         try:
-            with _blamed(protocol, source, self._metrics):
+            with blamed(protocol, source, self._metrics):
                 async with asyncio.timeout(self._timeout) as limit:
                     if address is None:
                         sock = await self._dial(workspace, source, endpoint, limit.when())
@@ -211,7 +206,7 @@ class Upstreams:
     ) -> Opened:
         """One host, in its share of the time: see ``failover.Search``."""
         source = wanted.source
-        with _blamed(wanted.protocol, source, self._metrics):
+        with blamed(wanted.protocol, source, self._metrics):
             async with asyncio.timeout(seconds) as limit:
                 sock = await self._dial(wanted.workspace, source, endpoint, limit.when())
                 opened = await self._log_in(sock, wanted, endpoint)
@@ -454,58 +449,6 @@ def at_endpoint(
         upstream_ip=address[0],
         upstream_port=address[1],
     )
-
-
-@contextmanager
-def _blamed(protocol: WireProtocol, source: Source, metrics: Metrics) -> Iterator[None]:
-    """What went wrong with one host, as a Refusal, or as HostFailed where another may do."""
-    try:
-        yield
-    except Refusal as refusal:
-        if refusal.reason is Reason.SOURCE_UNREACHABLE:
-            raise HostFailed(Connect.UNREACHABLE, refusal) from None
-        raise
-    except TimeoutError:
-        raise _unreachable("the data source did not answer in time") from None
-    except PeerClosed:
-        raise _unreachable("the data source closed the connection") from None
-    except UpstreamRefused as error:
-        told = protocol.explain(error)
-        if is_not_ready(error.code):
-            raise HostFailed(Connect.NOT_READY, told) from None
-        # SQLSTATE class 28, in every protocol: invalid authorization specification.
-        if error.code.startswith("28") and source.credential is not None:
-            metrics.credentials.add(Credential.REJECTED)
-            raise CredentialRejected(
-                told.reason, told.public, told.private, code=told.code
-            ) from None
-        raise told from None
-    except PeerViolation as violation:
-        raise Refusal(
-            Reason.SOURCE_UNTRUSTED,
-            "the data source did not keep to its protocol during the login",
-            str(violation),
-        ) from None
-    except ssl.SSLCertVerificationError as error:
-        raise Refusal(
-            Reason.SOURCE_UNTRUSTED,
-            f"the data source's certificate was not accepted: {error.verify_message}",
-        ) from None
-    except ssl.SSLEOFError:
-        # It hung up in the middle of the handshake, as a server that stops does.
-        raise _unreachable("the data source closed the connection") from None
-    except ssl.SSLError as error:
-        raise Refusal(
-            Reason.SOURCE_UNTRUSTED,
-            "the TLS handshake with the data source failed",
-            f"TLS handshake: {error.reason}",
-        ) from None
-    except OSError as error:
-        raise _unreachable(f"{type(error).__name__} during the login") from None
-
-
-def _unreachable(private: str) -> HostFailed:
-    return HostFailed(Connect.UNREACHABLE, Refusal(Reason.SOURCE_UNREACHABLE, UNREACHABLE, private))
 
 
 def _encoded(pem: str | None) -> bytes | None:

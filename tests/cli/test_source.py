@@ -109,6 +109,17 @@ def test_an_option_stands_over_what_the_url_says(finance: CommandLine):
     assert value["target_session_attrs"] == "standby"
 
 
+def test_which_host_sessions_get_is_changed_without_the_password(orders: CommandLine):
+    choice = ("--target-session-attrs", "read-write", "--load-balance-hosts", "random")
+    value = orders.value("source", "hosts", "finance", "orders", *choice)
+    assert (value["target_session_attrs"], value["load_balance_hosts"]) == ("read-write", "random")
+    shown = orders.ok("source", "hosts", "finance", "orders", "--load-balance-hosts", "disable")
+    assert "sessions on read-write, load balancing disable" in shown
+    records = orders.value("audit", "search")
+    changes = [one["unmapped"]["changes"] for one in records if one.get("message") == CHANGED]
+    assert {"target_session_attrs": "read-write", "load_balance_hosts": "random"} in changes
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

@@ -11,7 +11,7 @@ import psycopg
 
 from proxy.store import Endpoint, Failover, PoolSettings
 from tests.servers.postgres import PostgresServer
-from tests.servers.proxy import ProxyServer, Record
+from tests.servers.proxy import DataServer, ProxyServer, Record
 from tests.servers.tenant import Tenant
 
 _NUMBERS = count()
@@ -41,7 +41,7 @@ class Shop(Tenant):
     def __init__(
         self,
         proxy: ProxyServer,
-        server: PostgresServer,
+        server: DataServer,
         hosts: Sequence[Listening],
         target: Any = "any",
         balance: Any = "disable",

@@ -36,6 +36,14 @@ def black_hole() -> Iterator[Endpoint]:
         yield Endpoint("127.0.0.1", listener.getsockname()[1])
 
 
+class NoServer:
+    """What a source needs to know of a server that nobody reaches."""
+
+    engine, host, database = "postgresql", "127.0.0.1", "postgres"
+    port = 1
+    certificates = None
+
+
 @pytest.mark.parametrize(
     ("target", "is_standby"),
     [
@@ -235,6 +243,20 @@ def test_where_no_host_answers_a_client_waits_in_vain_only_at_first(
     wait_until(is_back, what="the proxy to find the server again")
     assert monotonic() - started < 5.0
     assert "a data source's host answers again" in office_proxy.log_text()
+
+
+def test_what_may_not_be_dialled_is_refused_as_what_does_not_answer(start_proxy: ProxyFactory):
+    """Else the sentences would tell which private addresses have something to hide."""
+    proxy = start_proxy(egress={"allow_private": False}, limits={"failure_floor": 0.0})
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        there = Endpoint("127.0.0.1", listener.getsockname()[1])
+        shop = Shop(proxy, NoServer(), [there, nobody()])
+        said = [shop.refusal().partition("FATAL:")[2].strip() for _ in range(THRESHOLD)]
+        assert said == [UNREACHABLE] * THRESHOLD
+        wait_until(lambda: f"{UNREACHABLE}; next try in " in shop.refusal(), what="the pause")
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_one_workspace_does_not_close_a_host_to_another(
