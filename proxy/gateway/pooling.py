@@ -145,12 +145,12 @@ class Pools:
                 break
             connection = ticket.found.connection
             connection.opened.channel.watch(None)
-            if _is_alive(connection) and await self._has_role(pool, ticket.found):
+            cause = await self._why_not(pool, ticket.found)
+            if cause is None:
                 self._move(connection, PoolState.ACTIVE)
                 self._metrics.pool_requests.add("hit")
                 return self._lease(pool, key, connection, is_reused=True)
-            # It was when it was granted; who has waited was told of that a moment later.
-            self._part(connection, PoolClose.LOST)
+            self._part(connection, cause)
             pool.leave()
         self._metrics.pool_requests.add("miss")
         try:
@@ -162,24 +162,28 @@ class Pools:
         self._move(connection, PoolState.ACTIVE)
         return self._lease(pool, key, connection, is_reused=False)
 
-    async def _has_role(self, pool: Pool[Connection], found: Idle[Connection]) -> bool:
-        """Whether the server still is what the source asks for, where it asks.
+    async def _why_not(self, pool: Pool[Connection], found: Idle[Connection]) -> PoolClose | None:
+        """Why a kept connection is not for its next client, or None.
 
-        A primary may have become read-only since the connection was last used, and says so
-        to who asks. Where it has, or does not say, nothing idle is trusted any more.
+        Where the source asks for a role, the server may have another since the connection was
+        last used, and says so to who asks. Where it has, or does not say, nothing idle is
+        trusted any more.
         """
         connection = found.connection
         opened, wish = connection.opened, connection.wish
+        if not _is_alive(connection):
+            # It was when it was granted; who has waited was told of that a moment later.
+            return PoolClose.LOST
         if opened.upstream.role is None:
-            return True
+            return None
         hosts = self._upstreams.hosts
         if not hosts.has_changed(wish.source, opened.endpoint, opened.upstream.role):
             if monotonic() - found.since < ROLE_SECONDS:
-                return True
+                return None
             try:
                 async with asyncio.timeout(ROLE_SECONDS):
                     await self._reset_once(connection, is_in_transaction=False)
-                return True
+                return None
             except (UpstreamRefused, Refusal, PeerViolation, PeerClosed, OSError):
                 # TimeoutError is an OSError.
                 pass
@@ -188,7 +192,7 @@ class Pools:
                 pool.leave()
                 raise
         pool.clear(PoolClose.ROLE)
-        return False
+        return PoolClose.ROLE
 
     async def _place(
         self, pool: Pool[Connection], key: Hashable, seconds: float

@@ -165,6 +165,27 @@ def test_a_host_that_says_nothing_costs_its_share_of_the_time_and_then_none(
     assert "is left alone" in office_proxy.log_text()
 
 
+def test_no_client_waits_for_a_frozen_host_and_it_is_used_again_when_it_thaws(
+    own_postgres: PostgresServer, postgres: PostgresServer, office_proxy: ProxyServer
+):
+    shop = Shop(office_proxy, postgres, [own_postgres, postgres])
+    own_postgres.freeze()
+    try:
+        for _ in range(THRESHOLD):
+            assert shop.port() == postgres.port
+        started, logins = monotonic(), 0
+        # Longer than several of the first looks at it: its kernel takes all of them.
+        while monotonic() - started < 1.5:
+            began = monotonic()
+            assert shop.port() == postgres.port
+            assert monotonic() - began < 1.0
+            logins += 1
+        assert logins > 1
+    finally:
+        own_postgres.thaw()
+    wait_until(lambda: shop.port() == own_postgres.port, what="the host to be used again")
+
+
 def test_a_refused_credential_is_not_tried_at_the_next_host(
     own_cluster: Cluster, office_proxy: ProxyServer
 ):

@@ -244,6 +244,22 @@ def test_each_host_comes_first_equally_often():
     assert all(800 < firsts.count(host) < 1_200 for host in HOSTS)
 
 
+@given(
+    st.lists(st.sampled_from([True, False]), min_size=1, max_size=4),
+    st.floats(0.0, 20.0),
+    st.sampled_from(["any", "prefer-standby"]),
+)
+def test_however_slow_the_hosts_are_the_time_is_never_exceeded(
+    answers: list[bool], takes: float, target: TargetSession
+):
+    servers = Servers(*(PRIMARY if one else unreachable() for one in answers), takes=takes)
+    try:
+        search(servers, target)
+    except Refusal:
+        assert not any(answers)
+    assert servers.now <= 8.0 + 1e-6
+
+
 ROLES = st.sampled_from([PRIMARY, READING_PRIMARY, STANDBY])
 TARGETS = st.sampled_from(["any", "read-write", "read-only", "primary", "standby"])
 
