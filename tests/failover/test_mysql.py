@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -116,14 +117,31 @@ def test_a_kill_goes_to_the_server_that_the_session_is_on(
 ):
     desk = Desk(mysql_proxy, replica, mariadb, "read-write")
     with desk.connect() as victim, desk.connect() as killer:
-        with victim.cursor() as cursor:
-            cursor.execute("SELECT CONNECTION_ID()")
-        logins = replica.status("Connections")
+        answers: list[Any] = []
+
+        def sleep() -> None:
+            with victim.cursor() as cursor:
+                try:
+                    cursor.execute("SELECT SLEEP(50), 'to be stopped'")
+                except pymysql.err.MySQLError as error:
+                    answers.append(error.args[0])
+
+        def is_running() -> bool:
+            running = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE"
+            ((found,),) = mariadb.administer(f"{running} 'SELECT SLEEP(50)%'")
+            return bool(found)
+
+        thread = threading.Thread(target=sleep)
+        thread.start()
+        wait_until(is_running, what="the statement to run")
+        connections = replica.status("Connections")
         with killer.cursor() as cursor:
             cursor.execute(f"KILL QUERY {victim.thread_id()}")
-        # Nobody asked the other server about it.
-        assert replica.status("Connections") <= logins + 1
-        assert port_of(victim) == mariadb.port
+        thread.join(20)
+        # ER_QUERY_INTERRUPTED
+        assert answers == [1317]
+        # Only this question has been one more: nobody looked for the session there.
+        assert replica.status("Connections") == connections + 1
 
 
 def test_a_kept_connection_of_a_server_that_became_read_only_is_not_handed_out(
