@@ -6,7 +6,8 @@ worded). Computations: ``native``, ``caching_sha2``, ``parsec``; ``crypto`` name
 public-key operations that the gateway brings.
 
 Conversations: ``accept`` (we play server; ``arrive`` reads what the client asks for),
-``connect`` and ``log_in`` (we play client), ``cancel`` (KILL QUERY).
+``connect`` and ``log_in`` (we play client), ``cancel`` (KILL QUERY), ``role`` (whether the
+server takes changes) by ``row`` (one question of ours).
 
 Scanner: ``scan``, with ``scan_client`` (``dispatch`` and ``prepared_commands`` know the
 commands, ``command`` the one at hand) and ``scan_server`` (``packets`` knows what each is,

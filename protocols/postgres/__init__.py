@@ -13,6 +13,7 @@ The map of this package, from the bytes up:
 ``direct_tls``     a connection that begins with a ClientHello
 ``accept``         we play server: greet, authenticate, welcome
 ``encrypt``, ``log_in``, ``connect``   we play client: TLS, the password, the whole login
+``role``           whether a server is a standby, and whether its sessions only read
 ``upstream``       what is kept of a server that let us in
 ``cancel``         cancel requests, both ends
 ``refuse``         how we say no

@@ -1,7 +1,7 @@
 """The command line's verbs, one file for each group.
 
 ``frame``       what every command has: --config, --json, examples, one-sentence errors
-``display``     tables, JSON, moments
+``display``     tables, JSON, moments; ``source_display`` a data source
 ``secrets``     how a secret comes in: standard input or a file, never an argument
 ``workplace``   the configuration, store and vault opened for one command
 ``init``, ``serve``, ``check``, ``completion``        one command each
