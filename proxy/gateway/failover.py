@@ -27,6 +27,11 @@ T = TypeVar("T")
 _NOT_READY = ("53", "57P", "08")
 """SQLSTATE classes and their beginnings by which a server says that another may do: it is
 full, starts, stops, or MySQL's 08004 (too many connections) and 08S01 (shutting down)."""
+SLOW_SECONDS = 1.0
+"""What a client notices. A source's only host is left alone where it costs that, or half of the
+time there is: one that says no at once is asked again by whoever comes, so that a server that
+was restarted is found by the first."""
+
 _ANSWERS = (Reason.SOURCE_REFUSED, Reason.SOURCE_UNTRUSTED)
 """Why a search ends, where it is the server's doing; else it is ours."""
 
@@ -148,14 +153,18 @@ class Search:
                 self._fail(endpoint, Connect.SKIPPED, None)
                 continue
             behind = sum(one in candidates for one in endpoints[place + 1 :])
-            share = max(self._end - self._clock(), 0.0) / (1 + behind + later)
+            began = self._clock()
+            share = max(self._end - began, 0.0) / (1 + behind + later)
             try:
                 found = await attempt(endpoint, target, share)
             except HostFailed as failed:
-                if failed.outcome is Connect.UNREACHABLE:
+                is_slow = self._clock() - began >= min(SLOW_SECONDS, share / 2)
+                if failed.outcome is not Connect.UNREACHABLE:
+                    hosts.succeed(endpoint)
+                elif is_slow or self._source.failover.others:
                     hosts.fail(endpoint)
                 else:
-                    hosts.succeed(endpoint)
+                    hosts.withdraw(endpoint)
                 self._fail(endpoint, failed.outcome, failed.refusal)
             except Refusal as refusal:
                 if refusal.reason in _ANSWERS:

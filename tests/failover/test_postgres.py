@@ -280,11 +280,34 @@ def test_what_may_not_be_dialled_is_refused_as_what_does_not_answer(start_proxy:
             listener.accept()
 
 
+def test_a_single_host_that_was_restarted_serves_the_first_who_comes(
+    own_postgres: PostgresServer, office_proxy: ProxyServer
+):
+    shop = Shop(office_proxy, own_postgres, [own_postgres])
+    own_postgres.stop()
+    for _ in range(2 * THRESHOLD):
+        assert shop.refusal().rstrip().endswith(UNREACHABLE)
+    own_postgres.start()
+    assert shop.port() == own_postgres.port
+
+
+def test_a_single_host_that_says_nothing_is_not_waited_for_by_everybody(
+    postgres: PostgresServer, office_proxy: ProxyServer, black_hole: Endpoint
+):
+    shop = Shop(office_proxy, postgres, [black_hole])
+    for _ in range(THRESHOLD):
+        assert shop.refusal().rstrip().endswith(UNREACHABLE)
+    began = monotonic()
+    assert f"{UNREACHABLE}; next try in " in shop.refusal()
+    assert monotonic() - began < 1.0
+
+
 def test_one_workspace_does_not_close_a_host_to_another(
     own_postgres: PostgresServer, office_proxy: ProxyServer
 ):
-    mine = Shop(office_proxy, own_postgres, [own_postgres])
-    others = Shop(office_proxy, own_postgres, [own_postgres])
+    gone = nobody()
+    mine = Shop(office_proxy, own_postgres, [own_postgres, gone])
+    others = Shop(office_proxy, own_postgres, [own_postgres, gone])
     own_postgres.stop()
     for _ in range(THRESHOLD):
         mine.refusal()

@@ -152,6 +152,19 @@ def test_what_cannot_be_reached_or_is_not_ready_gives_way_to_the_next():
 
 
 @pytest.mark.parametrize(
+    ("takes", "count", "word"),
+    [(0.0, 1, "withdraw"), (0.9, 1, "withdraw"), (1.0, 1, "fail"), (100.0, 1, "fail"),
+     (0.0, 2, "fail"), (100.0, 2, "fail")],
+)  # fmt: skip
+def test_a_single_host_that_says_no_at_once_is_asked_by_everybody(
+    takes: float, count: int, word: str
+):
+    known = Known()
+    refused(Servers(*[unreachable()] * count, takes=takes), known=known)
+    assert known.said[0] == (word, HOSTS[0])
+
+
+@pytest.mark.parametrize(
     ("reason", "word"),
     [
         (Reason.SOURCE_REFUSED, "succeed"),
