@@ -413,9 +413,12 @@ def test_silence_at_every_phase_ends_at_the_deadline(play: Play):
 
     play.fake.play(script)
 
+    # A source of its own: who is silent so often is left alone for a while.
+    play.stage.add_fake_source("alpha", "silent", play.fake.port)
+
     def attempt(_: int) -> Refused:
         with pytest.raises(Refused) as refused:
-            play.stage.log_in("alpha", "plain")
+            play.stage.log_in("alpha", "silent")
         return refused.value
 
     with ThreadPoolExecutor(5) as threads:
