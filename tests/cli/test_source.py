@@ -115,7 +115,7 @@ def test_which_host_sessions_get_is_changed_without_the_password(orders: Command
     assert (value["target_session_attrs"], value["load_balance_hosts"]) == ("read-write", "random")
     shown = orders.ok("source", "hosts", "finance", "orders", "--load-balance-hosts", "disable")
     assert "sessions on read-write, load balancing disable" in shown
-    records = orders.value("audit", "search")
+    records = orders.records()
     changes = [one["unmapped"]["changes"] for one in records if one.get("message") == CHANGED]
     assert {"target_session_attrs": "read-write", "load_balance_hosts": "random"} in changes
 
