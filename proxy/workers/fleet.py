@@ -361,9 +361,12 @@ class Fleet:
                 member.link.tell("accept", slots=sorted(slots))
 
     async def _watch(self) -> None:
+        looked = monotonic()
         while True:
             await asyncio.sleep(_PING_SECONDS)
             now = monotonic()
+            self._forgive(now - looked - _PING_SECONDS)
+            looked = now
             limit = self.orders.config.workers.answer_timeout
             for member in list(self.members):
                 if member.state is State.STARTING:
@@ -377,6 +380,15 @@ class Fleet:
                     member.is_asked = True
                     self.keep(self._ask(member, limit), "ask a worker")
             self.share_out()
+
+    def _forgive(self, absence: float) -> None:
+        """Hold nobody to the time in which this process did not run: it heard no answer then.
+
+        Stopped and continued, it would find every worker silent, and kill them all.
+        """
+        if absence > _PING_SECONDS:
+            for member in self.members:
+                member.excuse(absence)
 
     async def _ask(self, member: Member, timeout: float) -> None:
         try:

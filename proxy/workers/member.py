@@ -121,6 +121,13 @@ class Member:
         """Whether it serves and has answered lately."""
         return self.state is State.READY and monotonic() - self.answered <= within
 
+    def excuse(self, seconds: float) -> None:
+        """Give it so much more time, for what it has to answer and for what it has to do."""
+        self.began += seconds
+        self.answered += seconds
+        if self.deadline:
+            self.deadline += seconds
+
     def end(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send it a signal."""
         with suppress(ProcessLookupError):

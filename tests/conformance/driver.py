@@ -82,6 +82,10 @@ class Session(ABC):
         """How long any one wait from now on may take."""
 
     @abstractmethod
+    def may_be_lost(self) -> None:
+        """From now on an answer may be a last word that was said before the statement was read."""
+
+    @abstractmethod
     def close(self) -> None:
         """Leave at once, without a word."""
 

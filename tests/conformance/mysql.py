@@ -187,6 +187,9 @@ class MysqlSession(Session):
     def wait_at_most(self, seconds: float) -> None:
         self._client.socket.settimeout(seconds)
 
+    def may_be_lost(self) -> None:
+        self._client.may_be_lost = True
+
     def close(self) -> None:
         self._client.close()
 

@@ -142,6 +142,9 @@ class PostgresSession(Session):
     def wait_at_most(self, seconds: float) -> None:
         self._client.socket.settimeout(seconds)
 
+    def may_be_lost(self) -> None:
+        """Its messages have no numbers: nothing tells one from the other."""
+
     def close(self) -> None:
         self._client.close()
 

@@ -10,7 +10,7 @@ import pytest
 from protocols.errors import Reason
 from protocols.postgres.refuse import SQLSTATES
 from tests.faults.office import Office, fatal
-from tests.faults.tcp_relay import TcpRelay
+from tests.faults.relay import Relay, Way
 from tests.hostile.raw import message, query, send_cancel
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
@@ -125,18 +125,18 @@ def test_cancel_and_kill_are_answered_while_the_server_is_frozen(office: Office)
 
 
 @pytest.fixture
-def relayed(office: Office) -> Iterator[TcpRelay]:
-    with TcpRelay(office.server.port) as relay:
+def relayed(office: Office) -> Iterator[Relay]:
+    with Relay(office.server.port) as relay:
         office.proxy.add_source(office.name, f"relayed{relay.port}", office.server, port=relay.port)
         yield relay
 
 
-def test_a_reset_in_the_middle_of_copy_out_ends_the_session(office: Office, relayed: TcpRelay):
+def test_a_reset_in_the_middle_of_copy_out_ends_the_session(office: Office, relayed: Relay):
     sql = "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 1000000)) TO STDOUT"
     with office.session(f"relayed{relayed.port}") as client:
         client.send(query(sql))
         client.until(b"d")
-        wait_until(lambda: relayed.bytes_down > 2_000_000 or client.read(100_000) == b"")
+        wait_until(lambda: relayed.passed[Way.DOWN] > 2_000_000 or client.read(100_000) == b"")
         relayed.reset()
         # The reset may come inside a message; then it cannot be told in words.
         client.read_to_end()
@@ -145,7 +145,7 @@ def test_a_reset_in_the_middle_of_copy_out_ends_the_session(office: Office, rela
     office.wait_until_not_running("COPY (SELECT repeat")
 
 
-def test_a_reset_in_the_middle_of_copy_in_ends_the_session(office: Office, relayed: TcpRelay):
+def test_a_reset_in_the_middle_of_copy_in_ends_the_session(office: Office, relayed: Relay):
     office.server.execute("CREATE TABLE taken (text text)")
     office.server.execute("GRANT ALL ON taken TO scram_user")
     with office.session(f"relayed{relayed.port}") as client:
@@ -153,7 +153,7 @@ def test_a_reset_in_the_middle_of_copy_in_ends_the_session(office: Office, relay
         client.until(b"G")
         for _ in range(10):
             client.send(message(b"d", b"x" * 10_000 + b"\n"))
-        wait_until(lambda: relayed.bytes_up > 100_000, what="rows to be on their way")
+        wait_until(lambda: relayed.passed[Way.UP] > 100_000, what="rows to be on their way")
         relayed.reset()
         refused = fatal(client)
     assert refused.code == LOST
