@@ -394,6 +394,7 @@ def _door(config: ListenerConfig, crypto: ThreadedCrypto) -> Door:
 async def _end_sessions(app: App) -> None:
     for listener in app.listeners:
         listener.stop()
+    app.live.drain_refusal = _STOPPING
     app.live.cut_where(lambda session: True, _STOPPING)
     await app.live.settle(SETTLE_SECONDS)
     for listener in app.listeners:

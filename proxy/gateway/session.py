@@ -73,7 +73,7 @@ class Session:
             self._rooms.metrics.logins.add(Login.ABANDONED)
             await visitor.channel.close()
         except asyncio.CancelledError:
-            visitor.channel.abandon()
+            await self._stop()
             raise
         except Exception:
             # The session is a boundary: a bug of ours ends it, not the proxy.
@@ -173,9 +173,18 @@ class Session:
             if wait > 0:
                 await asyncio.sleep(wait)
         except asyncio.CancelledError:
-            visitor.channel.abandon()
+            await self._stop()
             raise
         await visitor.channel.close(b"" if is_told else visitor.leg.refusal(refusal))
+
+    async def _stop(self) -> None:
+        """The proxy ends: who is still in a login is told so. Bounded by the channel's close."""
+        channel, refusal = self._visitor.channel, self._rooms.live.drain_refusal
+        if refusal is None or self._state is SessionState.OPEN:
+            channel.abandon()
+            return
+        self._rooms.metrics.refused(refusal.reason)
+        await channel.close(self._visitor.leg.refusal(refusal))
 
     def _move(self, state: SessionState | None) -> None:
         self._rooms.metrics.move_session(self._state, state)
