@@ -157,7 +157,7 @@ class Enquiries:
     async def metrics(self) -> list[Metric]:
         """Those of all workers, with what is last known of one that does not answer."""
         members = self._serving
-        await asyncio.gather(*map(_refresh, members))
+        await asyncio.gather(*(one.count(_SCRAPE_SECONDS) for one in members))
         merged = self._tally.merged([*(one.metrics for one in members), dump(self._own)])
         states = GaugeMetricFamily(_PREFIX + "workers", "Workers by state.", labels=["state"])
         for state in State:
@@ -182,14 +182,6 @@ async def _control(member: Member, verb: str, arguments: dict[str, Any], timeout
         raise ControlError(str(error)) from None
     except LinkError as error:
         raise _SilentError(f"A worker of the proxy gave no answer: {error}.") from None
-
-
-async def _refresh(member: Member) -> None:
-    try:
-        member.metrics = await member.link.call("metrics", _SCRAPE_SECONDS)
-    except LinkError:
-        # Its counters stay what they were, so that none goes back.
-        return
 
 
 class _AllWorkers(Collector):

@@ -19,7 +19,7 @@ from time import monotonic
 
 import proxy
 from proxy.control import Handler
-from proxy.workers.link import Link
+from proxy.workers.link import Link, LinkError
 from proxy.workers.tally import Dump
 
 _ROOT = Path(proxy.__file__).resolve().parents[1]
@@ -61,6 +61,9 @@ class Member:
         self.accepting: frozenset[int] = frozenset()
         """The slots it was last told to take connections of."""
         self.metrics: Dump = []
+        """What it last said that it had counted: all that is left of it where it is killed."""
+        self.counted = 0.0
+        """When it said so, on the monotonic clock."""
         self.drain_seconds = 0.0
         """How long it may drain, by its own configuration."""
         self.deadline = 0.0
@@ -127,6 +130,14 @@ class Member:
         self.answered += seconds
         if self.deadline:
             self.deadline += seconds
+
+    async def count(self, timeout: float) -> None:
+        """Ask what it has counted. Where there is no answer its counters stay what they were,
+        so that none goes back.
+        """
+        with suppress(LinkError):
+            self.metrics = await self.link.call("metrics", timeout)
+            self.counted = monotonic()
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send it a signal."""

@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -79,6 +80,23 @@ def test_a_killed_worker_costs_its_own_sessions_and_not_one_more(start_office: O
     record = office.record_of("ran when its worker was killed")
     assert record["unmapped"]["outcome"] == "interrupted"
     assert stands(office)
+
+
+def test_a_killed_worker_costs_the_metrics_no_more_than_its_last_second(
+    start_office: OfficeFactory,
+):
+    office = start_office()
+    with sessions_at_both(office) as (dies, lives):
+        for _ in range(20):
+            dies.value("SELECT 'counted'")
+        # Nobody scrapes meanwhile: the supervisor asks by itself, once a second.
+        done = monotonic()
+        wait_until(lambda: monotonic() - done > 3.0, what="the supervisor to have asked")
+        signal_worker(office.proxy, seat_of(dies), signal.SIGKILL)
+        wait_until(lambda: is_lost(dies), what="the worker to be gone")
+        wait_until(lambda: restarts(office) == 1, what="the worker to be replaced")
+        assert office.proxy.metrics()["statements_total{kind=select,outcome=succeeded}"] >= 20
+        assert lives.value("SELECT 'goes on'") == "goes on"
 
 
 def test_who_waits_at_a_stopped_worker_is_taken_by_another(start_office: OfficeFactory):
