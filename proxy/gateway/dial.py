@@ -7,6 +7,7 @@ its address (DNS rebinding) gains nothing. Knows no protocol and no credential.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,8 @@ Resolve = Callable[[str, int], Awaitable[list[Address]]]
 
 # A name with more addresses than this is tried no further.
 ADDRESS_LIMIT = 8
-
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""What a call fails with where this process or machine has no room: nobody else's fault."""
 
 RESOLVER_THREADS = 32
 """Threads in which names are looked up. A name whose servers are silent holds one for many
@@ -159,9 +161,21 @@ def _is_open_everywhere(port: int, rules: EgressRules) -> bool:
 
 
 async def connect_to(address: Address, port: int) -> socket.socket:
-    """A connection to an address that was checked before. Raises OSError."""
+    """A connection to an address that was checked before.
+
+    Raises OSError; Refusal where no descriptor is free, which is not the address's fault.
+    """
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        if error.errno not in EXHAUSTED:
+            raise
+        raise Refusal(
+            Reason.TOO_MANY_SESSIONS,
+            "the proxy has too many connections",
+            f"no descriptor is free: {error.strerror}",
+        ) from None
     try:
         sock.setblocking(False)
         tune(sock)

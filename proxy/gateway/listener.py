@@ -7,7 +7,6 @@ says nothing costs a descriptor until its deadline. Knows no protocol.
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import Sequence
 
@@ -15,7 +14,7 @@ import structlog
 
 from protocols.errors import Reason, Refusal
 from proxy.gateway.counting import OwnPlaces, Places
-from proxy.gateway.dial import tune
+from proxy.gateway.dial import EXHAUSTED, tune
 from proxy.gateway.rooms import Door, Rooms
 from proxy.gateway.session import Session
 
@@ -143,7 +142,7 @@ class Listener:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                if error.errno in EXHAUSTED:
                     self._pause(error)
                     return
                 log.warning("accept failed", error=error.strerror)

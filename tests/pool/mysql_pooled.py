@@ -24,10 +24,11 @@ class MysqlPooled(Pooled):
         name: str,
         account: str,
         pooling: PoolSettings = POOLED,
+        **source: Any,
     ) -> None:
         super().__init__(proxy, name)
         self.server = server
-        add_source(proxy, name, server, account, name=SOURCE, pooling=pooling)
+        add_source(proxy, name, server, account, name=SOURCE, pooling=pooling, **source)
         self.catch_up()
 
     def connect(self, **options: Any) -> Any:

@@ -9,11 +9,12 @@ from typing import Any
 
 import psycopg
 
-from proxy.store import PoolSettings
+from proxy.store import PoolSettings, SealedCredential, Store, Workspace, seal_credential
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
 from tests.servers.tenant import Tenant
 from tests.servers.waiting import wait_until
+from vault import Secret
 
 SOURCE = "orders"
 POOLED = PoolSettings(mode="session")
@@ -36,6 +37,26 @@ class Pooled(Tenant, ABC):
         self.token = self.proxy.create_token(self.name)
         wait_until(self.can_connect, what="the proxy to see the changes")
         self.settle()
+
+    def rotate(self, password: str) -> None:
+        """Store another password for the source."""
+
+        async def work(store: Store, workspace: Workspace) -> None:
+            stored = await store.source(workspace, SOURCE)
+            secret = Secret(password.encode())
+            sealed = seal_credential(self.proxy.vault, workspace, stored, secret)
+            await store.rotate_credential(stored, SealedCredential(sealed))
+
+        self.change(work)
+
+    def versions_used(self, source_id: str) -> list[int]:
+        """Which versions of the credential have opened connections, in their order."""
+        return [
+            record["unmapped"]["credential_version"]
+            for record in self.proxy.audit_events()
+            if record.get("message") == "Credential use"
+            and record["dst_endpoint"]["uid"] == source_id
+        ]
 
     def settle(self) -> None:
         """Until every session is over, and its connection idle or closed."""

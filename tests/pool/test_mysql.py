@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pymysql
 import pytest
+from pymysql.constants import COMMAND
 
 from policies.document import read_policy
 from proxy.store import PoolSettings, Store, Workspace
+from tests.mysql.conftest import add_source
+from tests.pool.load import Load
 from tests.pool.mysql_pooled import MysqlPooled
+from tests.pool.pooled import SOURCE
 from tests.servers.certificates import Certificates
 from tests.servers.proxy import ProxyServer
-from tests.servers.sql import SqlServer
+from tests.servers.sql import NUMBERS, SqlServer
 from tests.servers.waiting import wait_until
 
 SERVERS = {"mariadb": "native", "mysql": "sha2"}
 ONE = PoolSettings("session", maximum=1, queue_seconds=20.0)
+FEW = PoolSettings("session", maximum=3, life_seconds=60.0)
 _NUMBERS = count()
 
 
@@ -45,9 +50,9 @@ class Place:
             "ssl_ca": str(self.proxy.certificates.ca),
         }
 
-    def source(self, pooling: PoolSettings = ONE) -> MysqlPooled:
+    def source(self, pooling: PoolSettings = ONE, **source: Any) -> MysqlPooled:
         name = f"place{next(_NUMBERS)}"
-        return MysqlPooled(self.proxy, self.server, name, self.account, pooling)
+        return MysqlPooled(self.proxy, self.server, name, self.account, pooling, **source)
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -150,6 +155,76 @@ def test_a_client_that_hangs_up_has_its_statement_stopped_and_leaves_the_connect
     thread.join(20)
     wait_until(lambda: not running(place, "hung up"), what="the statement to stop")
     assert number_of(pooled) == number
+
+
+def test_a_late_kill_stops_nothing_of_the_next_client(place: Place):
+    """KILL QUERY of the first client's statement, up to its end, beside a second client."""
+    pooled = place.source()
+    add_source(place.proxy, pooled.name, place.server, place.account, name="beside")
+    pooled.catch_up()
+
+    def kill(killer: Any, number: int) -> None:
+        # The session may be over, or its statement.
+        with suppress(pymysql.err.MySQLError), killer.cursor() as cursor:
+            cursor.execute(f"KILL QUERY {number}")
+
+    with ExitStack() as stack:
+        killers = [
+            stack.enter_context(closing(pooled.connect(database="beside"))) for _ in range(3)
+        ]
+        connections = set()
+        for _ in range(15):
+            first = pooled.connect()
+            connections.add(value(first, "SELECT CONNECTION_ID()"))
+            first._execute_command(COMMAND.COM_QUERY, "SELECT SLEEP(0.002)")
+            threads = [
+                threading.Thread(target=kill, args=(killer, first.thread_id()))
+                for killer in killers
+            ]
+            for thread in threads:
+                thread.start()
+            # Without waiting for an answer: all of them are under way.
+            first.close()
+            with closing(pooled.connect()) as second:
+                many = "SELECT COUNT(*) FROM numbers a JOIN numbers b ON b.seq <= 20"
+                assert value(second, many) == 20 * NUMBERS
+            for thread in threads:
+                thread.join(20)
+    # It was the same connection that went from one to the next, or nothing was shown.
+    assert len(connections) < 15
+
+
+def test_no_session_fails_while_the_password_changes(place: Place):
+    user, first = f"rotated{next(_NUMBERS)}", "First-9f2c"
+    place.server.administer(
+        f"CREATE USER {user}@'%' IDENTIFIED BY '{first}'",
+        f"GRANT SELECT ON {place.server.database}.* TO {user}@'%'",
+    )
+    pooled = place.source(FEW, username=user, password=first)
+
+    def visit() -> None:
+        with closing(pooled.connect()) as client:
+            value(client, "SELECT 1")
+
+    load = Load(visit, threads=4)
+    with load.running():
+        load.wait_for(15)
+        for password in ("Second-3b1f", "Third-77aa"):
+            place.server.administer(f"ALTER USER {user}@'%' IDENTIFIED BY '{password}'")
+            pooled.rotate(password)
+            load.wait_for(15)
+        load.wait_for(20)
+    assert load.failures == []
+    versions = pooled.versions_used(source_id(pooled))
+    assert set(versions) == {1, 2, 3}
+    assert versions[-1] == 3
+
+
+def source_id(pooled: MysqlPooled) -> str:
+    async def work(store: Store, workspace: Workspace) -> str:
+        return (await store.source(workspace, SOURCE)).id
+
+    return pooled.change(work)
 
 
 def test_a_client_waits_for_the_only_connection_and_is_told_when_it_waits_too_long(place: Place):

@@ -94,6 +94,8 @@ class ProxyServer:
         self.store_url = overrides.get("store", {}).get("url", f"sqlite:///{folder / 'store.db'}")
         self.key_file = folder / "local.key"
         self.log = folder / "proxy.log"
+        self.environment: dict[str, str] = {}
+        """Variables that its process has besides what it needs; for the next ``start``."""
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.metrics_port = 0
@@ -144,7 +146,8 @@ class ProxyServer:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
-                env={name: value for name, value in os.environ.items() if name in _KEPT},
+                env={name: value for name, value in os.environ.items() if name in _KEPT}
+                | self.environment,
                 start_new_session=True,
             )
         try:
