@@ -54,6 +54,12 @@ class WorkspaceEntry:
     tokens: Mapping[str, Token] = field(repr=False)
     expires_at: datetime | None
     """When the first of these tokens expires, and the entry with it."""
+    loaded_at: datetime
+    """Before then, by a clock that was set back, others may not have expired yet."""
+
+    def holds_at(self, now: datetime) -> bool:
+        """Whether the tokens that are live now are these."""
+        return self.loaded_at <= now and (self.expires_at is None or now < self.expires_at)
 
     @property
     def root_key(self) -> WrappedRootKey:
@@ -178,10 +184,9 @@ class Directory:
         if not validate.is_name(name):
             return None
         entry = await self._workspaces.get(name)
-        if entry is not None and entry.expires_at is not None:
-            if entry.expires_at <= self._clock():
-                self._workspaces.forget(name)
-                entry = await self._workspaces.get(name)
+        if entry is not None and not entry.holds_at(self._clock()):
+            self._workspaces.forget(name)
+            entry = await self._workspaces.get(name)
         self._check_current()
         return entry
 
@@ -204,8 +209,9 @@ class Directory:
             raise StoreUnavailable(_NOT_CURRENT)
 
     async def _load_workspace(self, name: str) -> WorkspaceEntry | None:
+        now = self._clock()
         found = await self._store.find_login(name)
-        return None if found is None else _entry(found)
+        return None if found is None else _entry(found, now)
 
     async def _load_source(self, key: tuple[str, str]) -> Source | None:
         return await self._store.find_source(*key)
@@ -261,7 +267,7 @@ class Directory:
             raise
 
 
-def _entry(found: LoginRecord) -> WorkspaceEntry:
+def _entry(found: LoginRecord, loaded_at: datetime) -> WorkspaceEntry:
     workspace = found.workspace
     entries = tuple(token.verifier for token in found.tokens)
     if not entries:
@@ -277,6 +283,7 @@ def _entry(found: LoginRecord) -> WorkspaceEntry:
         verifiers=TokenVerifiers(workspace.scram_salt, workspace.scram_iterations, entries),
         tokens={token.id: token for token in found.tokens},
         expires_at=min(expiries, default=None),
+        loaded_at=loaded_at,
     )
 
 

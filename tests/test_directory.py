@@ -269,6 +269,21 @@ async def test_a_token_that_expires_leaves_without_a_change(
     assert set(entry.tokens) == {lasting.id}
 
 
+async def test_a_token_that_had_expired_by_a_clock_that_was_wrong_is_back(
+    store: Store, directory: Directory, vault: Vault, clock: SettableClock
+):
+    workspace = await a_workspace(store, vault)
+    short = await a_token(store, workspace, expires_at=clock.now + timedelta(minutes=5))
+    clock.advance(hours=1)
+    entry = await directory.workspace("finance")
+    assert entry is not None
+    assert entry.tokens == {}
+    clock.advance(hours=-1)
+    entry = await directory.workspace("finance")
+    assert entry is not None
+    assert set(entry.tokens) == {short.id}
+
+
 async def test_a_listener_that_fails_stops_neither_the_others_nor_the_feed(
     elsewhere: Store, directory: Directory, vault: Vault
 ):
