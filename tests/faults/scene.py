@@ -21,7 +21,7 @@ from tests.conformance.fixtures import new_name
 from tests.faults.load import Load, Writer
 from tests.faults.relay import Relay
 from tests.servers.certificates import Certificates
-from tests.servers.proxy import ProxyServer
+from tests.servers.proxy import DataServer, ProxyServer
 from tests.servers.tenant import Tenant
 from tests.servers.waiting import wait_until
 
@@ -48,9 +48,19 @@ _ERROR = '"level": "error"'
 
 
 class Scene:
-    """One protocol's. ``clients`` and ``source`` are the relays of the two legs."""
+    """One protocol's. ``clients`` and ``source`` are the relays of the two legs.
 
-    def __init__(self, proxy: ProxyServer, driver: Driver, clients: Relay, source: Relay) -> None:
+    ``beside`` is the bystander's server.
+    """
+
+    def __init__(
+        self,
+        proxy: ProxyServer,
+        driver: Driver,
+        clients: Relay,
+        source: Relay,
+        beside: DataServer,
+    ) -> None:
         self.proxy = proxy
         self.driver = driver
         self.clients = clients
@@ -60,7 +70,7 @@ class Scene:
         server, account = driver.server, driver.account
         proxy.add_source(self.tenant.name, KEPT, server, account, port=source.port, pooling=POOL)
         proxy.add_source(self.tenant.name, DIRECT, server, account, port=source.port)
-        proxy.add_source(self.others.name, DIRECT, server, account)
+        proxy.add_source(self.others.name, DIRECT, beside, account)
         self.table = f"ledger_{self.tenant.name}"
         driver.execute(f"CREATE TABLE {self.table} (line VARCHAR(80))")
         driver.execute(f"GRANT ALL ON {self.table} TO {account.name}")
@@ -197,8 +207,13 @@ class Scene:
 
 
 @contextmanager
-def raised(folder: Path, certificates: Certificates, driver: Driver) -> Iterator[Scene]:
-    """A scene; at its end the log verifies, no task is left, and no error was logged."""
+def raised(
+    folder: Path, certificates: Certificates, driver: Driver, beside: DataServer | None = None
+) -> Iterator[Scene]:
+    """A scene; at its end the log verifies, no task is left, and no error was logged.
+
+    ``beside``: the bystander's server, where that is another one.
+    """
     proxy = ProxyServer(
         folder,
         certificates,
@@ -210,7 +225,7 @@ def raised(folder: Path, certificates: Certificates, driver: Driver) -> Iterator
         with ExitStack() as stack:
             clients = stack.enter_context(Relay(proxy.port))
             source = stack.enter_context(Relay(driver.server.port))
-            scene = Scene(proxy, driver, clients, source)
+            scene = Scene(proxy, driver, clients, source, beside or driver.server)
             scene.settle()
             tasks = tasks_of(proxy)
             yield scene
