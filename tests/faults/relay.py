@@ -101,6 +101,7 @@ class Relay:
         self._connections: set[_Connection] = set()
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
+        self._over = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay")
 
     def __enter__(self) -> Relay:
@@ -154,6 +155,7 @@ class Relay:
         self._accepting = asyncio.create_task(self._accept(), name="relay: accept")
 
     async def _end(self) -> None:
+        self._over.set()
         self._accepting.cancel()
         self._listener.close()
         tasks = [task for one in self._connections for task in one.tasks.values()]
@@ -222,7 +224,7 @@ class Relay:
                 if fault is not begun:
                     begun, count = fault, 0
                 if isinstance(fault, Delay):
-                    await asyncio.sleep(fault.seconds)
+                    await self._delay(fault.seconds)
                 if isinstance(fault, Flip):
                     data = _flipped(data, fault.after - count)
                 count += len(data)
@@ -238,6 +240,12 @@ class Relay:
                 self._connections.discard(connection)
                 connection.tasks[Way.DOWN if way is Way.UP else Way.UP].cancel()
                 connection.close(is_reset=True)
+
+    async def _delay(self, seconds: float) -> None:
+        """Let time pass: that is the fault. The relay's end cuts it short."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
 
     async def _let_through(self, way: Way) -> Fault:
         """Wait as long as this way is held; what fails then."""

@@ -33,8 +33,7 @@ CLIENTS = 3
 LIMITS: Mapping[str, Any] = {
     "connect_timeout": 1.0,
     "login_deadline": 1.0,
-    "idle_timeout": 2.0,
-    "transaction_idle_timeout": 2.0,
+    "idle_timeout": 1.5,
 }
 """Short, so that what they bound is seen to end."""
 
@@ -126,13 +125,13 @@ class Scene:
             self.session(source).close()
         self._log_in(self.others, self.proxy.port, DIRECT).close()
         self.proxy.wait_until_quiet()
-        self.wait_for_pools()
+        self._wait_for_pools()
         self._rest = self._descriptors()
 
     def nothing_is_left(self) -> None:
         """No session, no connection but those that are kept, no place taken, no descriptor."""
         self.proxy.wait_until_quiet()
-        self.wait_for_pools()
+        self._wait_for_pools()
 
         def is_even() -> bool:
             kept = self.kept()
@@ -156,7 +155,7 @@ class Scene:
         """How many connections the pool holds idle."""
         return int(self.proxy.metrics()["pool_connections{state=idle}"])
 
-    def wait_for_pools(self) -> None:
+    def _wait_for_pools(self) -> None:
         def is_settled() -> bool:
             samples = self.proxy.metrics()
             return not any(

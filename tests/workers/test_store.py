@@ -12,7 +12,13 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.roles import MD5
 from tests.servers.waiting import wait_until
 from tests.workers.conftest import ONE_PROTOCOL, WORKERS, OfficeFactory
-from tests.workers.spread import pids, sessions_at_both, signal_worker, wait_for_workers
+from tests.workers.spread import (
+    pids,
+    seat_of,
+    sessions_at_both,
+    signal_worker,
+    wait_for_workers,
+)
 
 pytestmark = ONE_PROTOCOL
 
@@ -61,7 +67,7 @@ def test_a_killed_store_costs_new_sessions_until_it_is_back_and_a_dead_worker_wa
         nobody_is_let_in(office, monotonic())
         assert first.value("SELECT 'goes on'") == "goes on"
         # Nobody can be started without the store; who has sessions keeps them.
-        seat = second.number & 0xFF
+        seat = seat_of(second)
         signal_worker(office.proxy, seat, signal.SIGKILL)
         dead = pids(office.proxy)[seat]
         assert first.value("SELECT 'goes on alone'") == "goes on alone"
