@@ -23,7 +23,13 @@ from benchmarks.servers import (
     write_certificate,
 )
 from benchmarks.sessions import Endpoint
-from benchmarks.subjects import MAX_SESSIONS, OneProcess
+from benchmarks.subjects import (
+    MAX_SESSIONS,
+    MAX_SHARING,
+    SHARED_CONNECTIONS,
+    SHARED_SUFFIX,
+    OneProcess,
+)
 
 SOURCE = "bench"
 """The name of each workspace's one source."""
@@ -41,11 +47,21 @@ class AccodeProgram(OneProcess, ABC):
     settings: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
-        self, build: Build, certificate: Certificate, scratch: Path, *, has_policy: bool
+        self,
+        build: Build,
+        certificate: Certificate,
+        scratch: Path,
+        *,
+        has_policy: bool,
+        is_shared: bool = False,
     ) -> None:
         self.has_policy: bool | None = has_policy
+        self.is_shared = is_shared
         self.name = build.name + (POLICY_SUFFIX if has_policy else "")
         self.title = build.title + (", read-only policy" if has_policy else "")
+        if is_shared:
+            self.name += SHARED_SUFFIX
+            self.title += ", transaction pooling"
         super().__init__(scratch / self.name)
         self._folder.mkdir()
         self._certificate = write_certificate(certificate, self._folder, "listener", None)
@@ -109,6 +125,8 @@ class AccodeProgram(OneProcess, ABC):
 
     def _pool_options(self) -> tuple[str, ...]:
         """A pool that holds every session of a case; a build from before pools knows none."""
+        if self.is_shared:
+            return ("--pooling", "transaction", "--pool-max", str(SHARED_CONNECTIONS))
         knows_pools = "--pool-max" in self._command("source", "add", "--help")
         return ("--pool-max", str(MAX_SESSIONS)) if knows_pools else ()
 
@@ -122,13 +140,14 @@ class AccodeProgram(OneProcess, ABC):
         )
 
     def _environment(self) -> dict[str, str]:
+        most = MAX_SHARING if self.is_shared else MAX_SESSIONS
         settings = {
             "LISTENERS__0__PORT": self._port,
             # Every client comes from one address, and connects as fast as it can.
-            "LIMITS__PENDING_LOGINS_PER_ADDRESS": MAX_SESSIONS,
-            "LIMITS__PENDING_LOGINS": MAX_SESSIONS,
-            "LIMITS__SESSIONS": MAX_SESSIONS,
-            "LIMITS__SESSIONS_PER_WORKSPACE": MAX_SESSIONS,
+            "LIMITS__PENDING_LOGINS_PER_ADDRESS": most,
+            "LIMITS__PENDING_LOGINS": most,
+            "LIMITS__SESSIONS": most,
+            "LIMITS__SESSIONS_PER_WORKSPACE": most,
             "LOGS__FORMAT": "json",
             "LOGS__LEVEL": "warning",
             **self.settings,
@@ -147,8 +166,9 @@ class PostgresAccode(AccodeProgram):
         scratch: Path,
         *,
         has_policy: bool = False,
+        is_shared: bool = False,
     ) -> None:
-        super().__init__(build, certificate, scratch, has_policy=has_policy)
+        super().__init__(build, certificate, scratch, has_policy=has_policy, is_shared=is_shared)
         self._server = server
         self._tokens: dict[int, str] = {}
 

@@ -30,6 +30,7 @@ class Sizes:
     idle_sessions: int = 1000
     stalled_rows: int = 600_000
     stall_seconds: float = 4.0
+    crowd: int = 10_000
 
     @property
     def sysbench_rows(self) -> int:
@@ -47,6 +48,7 @@ QUICK = Sizes(
     idle_sessions=100,
     stalled_rows=100_000,
     stall_seconds=1.0,
+    crowd=200,
 )
 
 
@@ -103,6 +105,8 @@ class Subject(Protocol):
     ends_tls: bool
     # Whether statements are judged by a policy; None: not an Accode Proxy.
     has_policy: bool | None
+    # Whether its clients share a few server connections, one transaction each.
+    is_shared: bool
 
     @property
     def pid(self) -> int | None:
@@ -139,9 +143,13 @@ class Audience(enum.Enum):
     PROXIES = "proxies"
     # Accode Proxy with and without a policy.
     POLICIES = "policies"
+    # What pools by transaction.
+    SHARING = "sharing"
 
     def includes(self, subject: Subject) -> bool:
         """Whether the subject takes part. Raises BenchmarkError if its process has died."""
+        if self is Audience.SHARING or subject.is_shared:
+            return self is Audience.SHARING and subject.is_shared
         if self is Audience.POLICIES:
             return subject.has_policy is not None
         if subject.has_policy:
@@ -162,7 +170,9 @@ class Case(Protocol):
 
     @property
     def group(self) -> str:
-        """The table it belongs to: queries, policies, connects, bulk, idle, stalled."""
+        """The table it belongs to: queries, policies, sharing, crowd, connects, bulk, idle,
+        stalled.
+        """
 
     @property
     def tls(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.bench import Audience, Case
+from benchmarks.crowd import crowd
 from benchmarks.memory import IdleCase, StalledCase
 from benchmarks.pgbench import PgbenchCase
 from benchmarks.rows import RowsCase
@@ -76,6 +77,14 @@ POSTGRES_CASES: tuple[Case, ...] = (
         )
         for script, words in _POLICIES
     ),
+    *(
+        PgbenchCase(
+            f"shared-{mode}-32", f"pgbench -S -M {mode}, 32 clients on 20 connections", "select",
+            32, mode=mode, group="sharing", audience=Audience.SHARING, rounds=3,
+        )
+        for mode in ("simple", "prepared")
+    ),
+    crowd(8),
     *(_connect(iterations, tls=tls) for iterations in (4096, 1) for tls in (False, True)),
     RowsCase("select-rows", "SELECT", "select"),
     RowsCase("copy-out", "COPY to the client", "copy-out"),

@@ -37,6 +37,9 @@ class Setting(Protocol):
     def accode(self, build: Build, *, has_policy: bool) -> Subject:
         """Ours."""
 
+    def sharing(self, builds: Sequence[Build]) -> list[Subject]:
+        """A peer and ours, pooling by transaction. Raises BenchmarkError."""
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -76,6 +79,14 @@ class PostgresSetting:
             build, self.server, self._certificate, self._scratch, has_policy=has_policy
         )
 
+    def sharing(self, builds: Sequence[Build]) -> list[Subject]:
+        """PgBouncer and ours."""
+        place = self.server, self._certificate, self._scratch
+        return [
+            PgBouncer(find_pgbouncer(self._announce), *place, is_shared=True),
+            *(PostgresAccode(build, *place, is_shared=True) for build in builds),
+        ]
+
 
 class MysqlSetting:
     """MariaDB. See ``Setting``."""
@@ -101,6 +112,10 @@ class MysqlSetting:
             build, self.server, self._certificate, self._scratch, has_policy=has_policy
         )
 
+    def sharing(self, builds: Sequence[Build]) -> list[Subject]:
+        """MySQL's connections are pooled by session."""
+        return []
+
 
 def make_subjects(
     setting: Setting,
@@ -112,11 +127,13 @@ def make_subjects(
     """The subjects that the cases need, in order; a peer that is not to be had is left out.
 
     Of Accode Proxy there is one for each build, and where a case compares policies one more
-    with a policy.
+    with a policy; where one is about sharing connections, PgBouncer and each of ours once more.
     """
     judging = [case.audience is Audience.POLICIES for case in cases]
+    sharing = [case.audience is Audience.SHARING for case in cases]
+    is_plain = not all(one or other for one, other in zip(judging, sharing, strict=True))
     found: list[Subject] = []
-    if not all(judging):
+    if is_plain:
         for name in names:
             if name == OURS:
                 continue
@@ -128,9 +145,15 @@ def make_subjects(
                 announce(f"Without {name}: {error}")
     if OURS in names:
         for build in builds:
-            found.append(setting.accode(build, has_policy=False))
+            if is_plain or any(judging):
+                found.append(setting.accode(build, has_policy=False))
             if any(judging):
                 found.append(setting.accode(build, has_policy=True))
+        if any(sharing):
+            try:
+                found += setting.sharing(builds)
+            except BenchmarkError as error:
+                announce(f"Without pooling by transaction: {error}")
     return found
 
 

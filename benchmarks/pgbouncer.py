@@ -1,4 +1,4 @@
-"""PgBouncer as a subject, configured for its best session-pooling figures."""
+"""PgBouncer as a subject, configured for its best figures, by session or by transaction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from benchmarks.peers import Program
 from benchmarks.processes import Server, free_port, give, owned_folder
 from benchmarks.servers import DATABASE, Certificate, PostgresServer, write_certificate
 from benchmarks.sessions import Endpoint
-from benchmarks.subjects import MAX_SESSIONS, OneProcess
+from benchmarks.subjects import (
+    MAX_SESSIONS,
+    MAX_SHARING,
+    SHARED_CONNECTIONS,
+    SHARED_SUFFIX,
+    OneProcess,
+)
 
 
 class PgBouncer(OneProcess):
@@ -24,8 +30,14 @@ class PgBouncer(OneProcess):
         server: PostgresServer,
         certificate: Certificate,
         scratch: Path,
+        *,
+        is_shared: bool = False,
     ) -> None:
         account = server.account
+        self.is_shared = is_shared
+        if is_shared:
+            self.name += SHARED_SUFFIX
+            self.title += ", transaction pooling"
         super().__init__(owned_folder(scratch / self.name, account))
         self._program = program
         self._server = server
@@ -33,7 +45,8 @@ class PgBouncer(OneProcess):
         self._certificate = write_certificate(certificate, self._folder, "client", account)
         self.version = program.version
         self.notes = (
-            f"{program.origin}; pool_mode=session, server_tls_sslmode=disable, SCRAM verifiers "
+            f"{program.origin}; pool_mode={'transaction' if is_shared else 'session'}, "
+            "server_tls_sslmode=disable, SCRAM verifiers "
             "in auth_file (no password stretching in the proxy), pkt_buf=16384, logging off"
         )
 
@@ -49,9 +62,11 @@ class PgBouncer(OneProcess):
             "unix_socket_dir": "",
             "auth_type": "scram-sha-256",
             "auth_file": users,
-            "pool_mode": "session",
-            "max_client_conn": MAX_SESSIONS,
-            "default_pool_size": MAX_SESSIONS,
+            "pool_mode": "transaction" if self.is_shared else "session",
+            "max_client_conn": MAX_SHARING if self.is_shared else MAX_SESSIONS,
+            "default_pool_size": SHARED_CONNECTIONS if self.is_shared else MAX_SESSIONS,
+            # Its default since 1.24, and ours.
+            "max_prepared_statements": 200,
             "server_tls_sslmode": "disable",
             # One instance for both: plaintext clients stay plaintext.
             "client_tls_sslmode": "allow",

@@ -10,6 +10,7 @@ from benchmarks.comparison import compare, rows
 from benchmarks.method import describe_method
 from benchmarks.record import CaseFacts, Run
 from benchmarks.requirements import DIRECT, Verdict
+from benchmarks.subjects import SHARED_SUFFIX
 from benchmarks.summary import Results, Spread
 
 # Above this the machine was not ours alone, and the report says so.
@@ -57,6 +58,27 @@ def _groups(peer: str, title: str) -> dict[str, _Group]:
                 _Column(
                     "more than no policy", "cpu_us", 1, OURS, is_difference=True, shows_spread=True
                 ),
+            ),
+        ),
+        "sharing": (
+            "Transaction pooling",
+            (
+                _Column("per second", "tps", 0, shows_spread=True),
+                _Column(f"to {title}", "tps", 2, against=peer + SHARED_SUFFIX),
+                _Column("p50 us", "p50_us", 0),
+                _Column("p99 us", "p99_us", 0, shows_spread=True),
+                *_cpu("us", 1, peer + SHARED_SUFFIX, title),
+            ),
+        ),
+        "crowd": (
+            "{crowd:,} idle sessions on 20 connections, transaction pooling",
+            (
+                _Column("per second", "tps", 0, shows_spread=True),
+                _Column("p99 us", "p99_us", 0, shows_spread=True),
+                _Column("p99 us without them", "p99_alone_us", 0, shows_spread=True),
+                _Column("ratio", "p99_to_alone", 2),
+                _Column("RSS KB each", "rss_per_session_kb", 1, shows_spread=True),
+                _Column("RSS KB", "rss_after_kb", 0),
             ),
         ),
         "connects": (
@@ -197,6 +219,7 @@ def _case_tables(run: Run) -> list[str]:
             + heading.format(
                 rows=run.sizes.rows,
                 idle_sessions=run.sizes.idle_sessions,
+                crowd=run.sizes.crowd,
                 stall_seconds=run.sizes.stall_seconds,
                 stalled_mb=run.sizes.stalled_rows / 1000,
             )

@@ -17,6 +17,11 @@ from benchmarks.sessions import Endpoint
 
 # More than any case opens at once.
 MAX_SESSIONS = 2000
+# The same where they share connections, and how many of these there are.
+MAX_SHARING = 12_000
+SHARED_CONNECTIONS = 20
+SHARED_SUFFIX = "-transaction"
+"""What the name of a subject ends with that pools by transaction."""
 
 
 class Direct:
@@ -26,6 +31,7 @@ class Direct:
     title = "direct"
     ends_tls = True
     has_policy: bool | None = None
+    is_shared = False
     pid: int | None = None
 
     def __init__(self, server: DatabaseServer) -> None:
@@ -50,6 +56,7 @@ class OneProcess:
     name: str
     ends_tls = True
     has_policy: bool | None = None
+    is_shared = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

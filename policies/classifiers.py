@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from policies.facts import Classifier
+from protocols.remains import Remains
 
 
 @cache
@@ -21,4 +22,14 @@ def classifier_for(engine: str) -> Classifier | None:
         from policies.mysql import MySqlClassifier
 
         return MySqlClassifier()
+    return None
+
+
+@cache
+def remains_for(engine: str) -> Remains | None:
+    """What tells what an engine's statements leave behind, or None where nobody can."""
+    if engine == "postgresql":
+        from policies.postgres.remains import remains
+
+        return remains
     return None

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from protocols.channel import Channel
 from protocols.errors import Refusal, UpstreamRefused
 from protocols.metering import ResultMeter
+from protocols.remains import Remains
 from protocols.roles import ServerRole
 from protocols.scanner import Scanner
 from protocols.statements import StatementSink
@@ -213,13 +214,46 @@ class ClientLeg(Protocol):
         ...
 
 
+class Sharing(Protocol):
+    """How sessions of a protocol have a data source's connections for one transaction each.
+
+    ``texts`` belongs to a pool, ``memory`` to one of its connections; both are opaque.
+    """
+
+    def texts(self) -> object:
+        """What is known of the statements of one pool."""
+        ...
+
+    def memory(self, upstream: Upstream) -> object:
+        """What is known of a connection that has just logged in, or was just reset."""
+        ...
+
+    def scanner(
+        self,
+        upstream: Upstream,
+        sink: StatementSink,
+        limits: ScanLimits,
+        texts: object,
+        remains: Remains,
+        on_pin: Callable[[str], None],
+        meter: ResultMeter | None = None,
+    ) -> Scanner:
+        """As ``WireProtocol.scanner``, of a session that is given connections by ``attach``.
+
+        ``upstream`` is what its client is welcomed with. ``on_pin`` is called once, with the
+        cause, where it does not give its connection back any more.
+        """
+        ...
+
+
 class WireProtocol(Protocol):
     """One protocol, complete: both ends of a login, the scanner, and how to say no.
 
     ``upstream_version`` is asked of every data source. ``cancels_as_user``: a cancel
     request is a session of its own, logged in as the first one was. ``default_schema``:
     where its server looks for a table without a schema; "" for the session's database.
-    ``goodbye``: what a client says before it closes.
+    ``goodbye``: what a client says before it closes. ``sharing``: None where a session has its
+    connection from its login to its end in any case.
     """
 
     name: str
@@ -232,6 +266,7 @@ class WireProtocol(Protocol):
     cancels_as_user: bool
     default_schema: str
     goodbye: bytes
+    sharing: Sharing | None
 
     def client_leg(self, key: SessionKey, entropy: Entropy) -> ClientLeg:
         """For a connection just accepted, whose session would have this key."""

@@ -15,11 +15,16 @@ class Scanner:
     ``is_crowded``: the client must not be read until the server has answered more.
     ``has_said_goodbye``: the client has asked to end (Terminate, COM_QUIT). Both are kept
     true by ``from_client`` and ``from_server``.
+
+    A scanner whose session has the data source's connection for a transaction only is told
+    which one it has (``attach``, ``detach``), and says when it may go: ``is_releasable``,
+    kept true by the same two.
     """
 
     def __init__(self) -> None:
         self.is_crowded = False
         self.has_said_goodbye = False
+        self.is_releasable = False
 
     def from_client(self, data: bytes, now: float) -> bytes:
         """What of the client's bytes (and those held) goes upstream now.
@@ -31,6 +36,23 @@ class Scanner:
     def from_server(self, data: bytes, now: float) -> bytes:
         """What goes to the client now. Raises PeerViolation for a broken upstream."""
         return data
+
+    def needs_server(self, data: bytes) -> int:
+        """Whether a server is needed for what the client has sent, between two transactions.
+
+        0: not yet, the first message is not whole. 1: yes. -1: no, and none will be.
+        """
+        return 1
+
+    def attach(self, memory: object) -> bytes:
+        """The session has this connection from now on; what its client is to be told first.
+
+        ``memory`` is the protocol's, of what this connection holds.
+        """
+        return b""
+
+    def detach(self) -> None:
+        """The session has no connection from now on."""
 
     def refusal(self, refusal: Refusal) -> bytes:
         """The last message to the client, in its place: why its session ends."""

@@ -174,7 +174,8 @@ def test_protocols_use_the_standard_library_alone():
 STANDARD_LIBRARY = {
     "__future__", "abc", "base64", "binascii", "collections", "dataclasses", "enum",
     "functools", "hashlib", "hmac", "itertools", "math", "re", "secrets", "string",
-    "stringprep", "struct", "types", "typing", "unicodedata", "zlib",
+    "stringprep", "struct", "types", "typing", "unicodedata", "weakref",
+    "zlib",
 }  # fmt: skip
 
 

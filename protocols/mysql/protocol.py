@@ -17,6 +17,7 @@ from protocols.interface import (
     ScanLimits,
     SessionKey,
     SessionRules,
+    Sharing,
     Upstream,
     UpstreamLogin,
     Wrapping,
@@ -80,6 +81,8 @@ class MySQL:
             self._algorithms["zstd"] = zstd
         self._server_version = server_version
         self._local_infile = local_infile
+
+    sharing: Sharing | None = None
 
     def client_leg(self, key: SessionKey, entropy: Entropy) -> ClientLeg:
         """See ``WireProtocol.client_leg``."""

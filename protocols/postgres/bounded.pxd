@@ -34,4 +34,8 @@ cdef class BoundedScanner(Scanner):
     cdef _cut(self, Py_ssize_t total)
     cdef bytes _said(self)
     cdef bytes _give_up(self)
+    cdef _look_if_releasable(self)
+    cpdef int needs_server(self, bytes data) except -2
+    cpdef bytes attach(self, memory)
+    cpdef detach(self)
     cpdef close(self, double now)

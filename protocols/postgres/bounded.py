@@ -72,6 +72,7 @@ class BoundedScanner(Scanner):
         sent = self._scanner.from_client(data, now)
         self.is_crowded = self._scanner.is_crowded
         self.has_said_goodbye = self._scanner.has_said_goodbye
+        self._look_if_releasable()
         return sent
 
     def from_server(self, data: bytes, now: float) -> bytes:
@@ -91,6 +92,7 @@ class BoundedScanner(Scanner):
                 )
             )
         self.is_crowded = self._scanner.is_crowded
+        self._look_if_releasable()
         return sent[0] if len(sent) == 1 else b"".join(sent)
 
     def _read(self, data: bytes, now: float, sent: list[bytes]) -> None:
@@ -261,7 +263,27 @@ class BoundedScanner(Scanner):
         self._meter.give_up(self._refusal)
         return b""
 
+    def _look_if_releasable(self) -> None:
+        self.is_releasable = (
+            self._scanner.is_releasable
+            and self._state == _FLOWING
+            and not (self._held or self._drop or self._pass)
+        )
+
     # -- the scanner's own -------------------------------------------------------------
+
+    def needs_server(self, data: bytes) -> int:
+        """Whether a server is needed for what the client has sent."""
+        return self._scanner.needs_server(data)
+
+    def attach(self, memory: object) -> bytes:
+        """The session has this connection from now on."""
+        return self._scanner.attach(memory)
+
+    def detach(self) -> None:
+        """The session has no connection from now on."""
+        self._scanner.detach()
+        self.is_releasable = False
 
     def refusal(self, refusal: Refusal) -> bytes:
         """A fatal ErrorResponse."""

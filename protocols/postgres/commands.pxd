@@ -16,6 +16,7 @@ cdef class Commands:
     cdef Py_ssize_t _bind_bytes
 
     cdef _skip(self, Statement statement, refusal, double now)
+    cdef _object(self, int code, bytes name, Prepared prepared)
     @cython.locals(start=Py_ssize_t, end=Py_ssize_t, text=bytes, p="const char *")
     cdef _take_query(self, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
     @cython.locals(need=Py_ssize_t, stop=Py_ssize_t, name_end=Py_ssize_t, start=Py_ssize_t,

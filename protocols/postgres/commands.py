@@ -85,6 +85,12 @@ class Commands:
         self._sink.end(statement)
         return None if refusal is None else b""
 
+    def _object(self, code: int, name: bytes, prepared: Prepared | None) -> Refusal | None:
+        """What the server would say about this name, where it cannot know it: no server's error
+        here, where the names are its own. ``code`` is PARSE, BIND or DESCRIBE.
+        """
+        return None
+
     def _take_query(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
         start = at + 5
         end = find_nul(data, start, at + min(total, 5 + self._text_limit))
@@ -156,6 +162,8 @@ class Commands:
             refusal = Refusal(
                 Reason.LIMIT_EXCEEDED, "this session holds too many prepared statements"
             )
+        if refusal is None:
+            refusal = self._object(_PARSE, name, self._statements.to_be_named(name))
         entry = ledger.push(_PARSE, name, b"", prepared, statement, refusal, len(text))
         self._statements.send_statement(entry)
         if refusal is None:
@@ -184,6 +192,8 @@ class Commands:
         refusal: Refusal | None = None
         if portal and not self._statements.has_portal_room():
             refusal = Refusal(Reason.LIMIT_EXCEEDED, "this session holds too many portals")
+        else:
+            refusal = self._object(_BIND, name, prepared)
         entry = ledger.push(_BIND, portal, name, prepared, None, refusal, 0)
         self._statements.send_portal(entry)
         if self._values_limit > 0 and prepared is not None:
@@ -252,10 +262,13 @@ class Commands:
         ledger = self._ledger
         if ledger.is_skipping:
             return None
-        if code == 0x44:
-            ledger.push(_DESCRIBE, b"", b"", None, None, None, 0)
-            return None
         name = data[at + 6 : min(at + total - 1, at + 6 + _NAME_LENGTH)]
+        if code == 0x44:
+            refusal = None
+            if target == 0x53:
+                refusal = self._object(_DESCRIBE, name, self._statements.to_be_named(name))
+            ledger.push(_DESCRIBE, b"", b"", None, None, refusal, 0)
+            return None if refusal is None else in_place.PARSE
         if target == 0x53:
             entry = ledger.push(_CLOSE_STATEMENT, name, b"", None, None, None, 0)
             self._statements.send_statement(entry)

@@ -1,7 +1,7 @@
 """The kinds of expected answers, each number named once. See ``ledger``.
 
 They are the message codes of the client's messages ("Message Formats" in the
-PostgreSQL manual) and three marks of ours; and the transaction's state in ReadyForQuery,
+PostgreSQL manual) and marks of ours; and the transaction's state in ReadyForQuery,
 for which the client waits at the end of each. Kept apart from the compiled files, which
 copy them into C integers.
 """
@@ -20,6 +20,10 @@ CLOSE_STATEMENT = 0x43  # 'C': by CloseComplete
 CLOSE_PORTAL = 0x63  # the same for a portal
 COPY_END = 0x64  # CopyDone or CopyFail went by: answered by nothing
 MAYBE = 0x3F  # a Sync that the server may have swallowed in copy-in
+# Ours, not the client's, and so are their answers: see ``shared_client``.
+OUR_PARSE = 0x01
+OUR_CLOSE = 0x02
+OUR_QUERY = 0x03
 
 IDLE = 0x49  # 'I': no transaction is open
 IN_TRANSACTION = 0x54  # 'T'

@@ -7,6 +7,32 @@ error is then rewritten into the refusal.
 
 from __future__ import annotations
 
+from protocols.errors import Reason, Refusal
+
+
+class ServerError(Refusal):
+    """An error that the server itself would have given, had it the client's names."""
+
+    def __init__(self, public: str, code: str) -> None:
+        super().__init__(Reason.UNSUPPORTED, public, code=code)
+
+
+def no_such_statement(name: bytes) -> ServerError:
+    """As PostgreSQL words it (FetchPreparedStatement, exec_bind_message)."""
+    if not name:
+        return ServerError("unnamed prepared statement does not exist", "26000")
+    return ServerError(
+        f'prepared statement "{name.decode("utf-8", "replace")}" does not exist', "26000"
+    )
+
+
+def statement_exists(name: bytes) -> ServerError:
+    """As PostgreSQL words it (StorePreparedStatement)."""
+    return ServerError(
+        f'prepared statement "{name.decode("utf-8", "replace")}" already exists', "42P05"
+    )
+
+
 _TEXT = b"accode proxy refused this statement\0"
 _NAME = b"accode_proxy_refused\0"
 

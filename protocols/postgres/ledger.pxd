@@ -2,7 +2,7 @@
 cimport cython
 
 cdef Py_ssize_t _FORGOTTEN
-cdef int _NOTHING, _QUERY, _FUNCTION, _SYNC, _COPY_END, _MAYBE
+cdef int _NOTHING, _QUERY, _FUNCTION, _SYNC, _COPY_END, _MAYBE, _OUR_QUERY
 
 @cython.freelist(256)
 cdef class Expected:
@@ -15,6 +15,7 @@ cdef class Expected:
     cdef public Py_ssize_t weight
     cdef public Py_ssize_t segment
     cdef public object values
+    cdef public bint is_stood_in
 
     cdef _fill(
         self, int code, bytes name, bytes source, prepared, statement, refusal, Py_ssize_t weight,
@@ -45,6 +46,7 @@ cdef class Ledger:
     cpdef add_weight(self, Expected entry, Py_ssize_t weight)
     @cython.locals(entry=Expected)
     cpdef Expected first(self)
+    cpdef Expected newest(self)
     @cython.locals(start=Py_ssize_t, entry=Expected)
     cdef Expected _pop(self)
     @cython.locals(entry=Expected)

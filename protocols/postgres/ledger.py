@@ -28,6 +28,7 @@ _FUNCTION = expected.FUNCTION
 _SYNC = expected.SYNC
 _COPY_END = expected.COPY_END
 _MAYBE = expected.MAYBE
+_OUR_QUERY = expected.OUR_QUERY
 
 _FORGOTTEN = 64
 """Answered entries whose places are given back together."""
@@ -43,6 +44,8 @@ class Expected:
     in this place is rewritten into the refusal. ``weight`` is how many bytes of text it
     keeps. ``segment`` counts the Syncs before it: an error takes along what stands in
     the same segment, and nothing else. ``values`` are a Bind's, where they are kept.
+    ``is_stood_in``: something else was sent in the place of a Parse that the server need not
+    see again; its answer stands for the Parse's.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Expected:
         self.weight = weight
         self.segment = segment
         self.values: BoundValues | None = None
+        self.is_stood_in = False
 
 
 class Ledger:
@@ -133,7 +137,9 @@ class Ledger:
             self.maybes += 1
         elif code != _COPY_END:
             self._sure += 1
-            self.is_unsynced = code != _SYNC and code != _QUERY and code != _FUNCTION
+            self.is_unsynced = (
+                code != _SYNC and code != _QUERY and code != _FUNCTION and code != _OUR_QUERY
+            )
             if code == _SYNC:
                 self.segment += 1
             if self._is_uncertain:
@@ -151,6 +157,10 @@ class Ledger:
     def first(self) -> Expected:
         """The entry whose answer comes next; there must be one."""
         return self._at(self._start)
+
+    def newest(self) -> Expected:
+        """The entry that was pushed last; there must be one."""
+        return self._at(len(self._entries) - 1)
 
     def take(self) -> Expected:
         """Take the entry that has been answered."""

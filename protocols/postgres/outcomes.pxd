@@ -31,6 +31,7 @@ cdef class Outcomes:
                    statement=Statement)
     cdef _fail(self, str sqlstate, double now)
     @cython.locals(prepared=Prepared)
+    cdef _dropped(self, list dropped, str sqlstate, double now)
     cdef _confirm_parse(self, Expected entry, double now)
     cdef _confirm_bind(self, Expected entry, double now)
     cdef forget(self, bytes name, double now)

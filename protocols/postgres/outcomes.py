@@ -13,6 +13,7 @@ from protocols.errors import PeerViolation, Refusal
 from protocols.interface import ScanLimits
 from protocols.postgres import expected
 from protocols.postgres.answers import deallocated_names, error_fields, followed_setting
+from protocols.postgres.in_place import ServerError
 from protocols.postgres.ledger import Expected, Ledger
 from protocols.postgres.prepared import PreparedStatements, retell
 from protocols.postgres.records import Records
@@ -204,7 +205,10 @@ class Outcomes:
         ledger = self._ledger
         dropped = ledger.fail()
         first = dropped[0]
+        self._dropped(dropped, sqlstate, now)
         failed = _FAILED if first.refusal is None else _REFUSED
+        if isinstance(first.refusal, ServerError):
+            failed = _FAILED
         is_told = False
         for entry in dropped:
             statement = entry.statement
@@ -232,6 +236,9 @@ class Outcomes:
                 if entry.code == _PARSE:
                     prepared = entry.prepared
                     prepared.pending = None
+
+    def _dropped(self, dropped: list[Expected], sqlstate: str, now: float) -> None:
+        """These are not answered any more: the first has failed, the others are skipped."""
 
     def _confirm_parse(self, entry: Expected, now: float) -> None:
         if entry.refusal is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from protocols.postgres import expected
 from protocols.postgres.ledger import Expected
+from protocols.postgres.pooled import Text
 from protocols.statements import Kind, Statement
 from protocols.values import BoundValues
 
@@ -36,6 +37,8 @@ class Prepared:
     sent, ``is_confirmed`` says that the server has made it. ``holders`` counts what
     keeps its text: its name, portals, unanswered Executes. ``has_values_shown``: the log
     may have the values bound to it, of ``types``; never where its text is redacted or cut.
+    ``body`` is the rest of its Parse behind the name, where it can be sent again, and
+    ``shared`` what the server has under another name than its client's (``pooled``).
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class Prepared:
         self.pending: Statement | None = None
         self.has_values_shown = False
         self.types: tuple[int, ...] = ()
+        self.body: bytes | None = None
+        self.shared: Text | None = None
 
 
 class PreparedStatements:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from protocols.channel import Channel
 from protocols.errors import Refusal, UpstreamRefused
@@ -16,6 +16,7 @@ from protocols.interface import (
     ScanLimits,
     SessionKey,
     SessionRules,
+    Sharing,
     Upstream,
     UpstreamLogin,
     Wrapping,
@@ -29,10 +30,13 @@ from protocols.postgres.direct_tls import ALPN
 from protocols.postgres.encrypt import knock
 from protocols.postgres.explain import explain
 from protocols.postgres.messages import Terminate
+from protocols.postgres.pooled import ServerMemory, Texts
 from protocols.postgres.refuse import refusal_message
 from protocols.postgres.reset import reset
 from protocols.postgres.role import check_role
 from protocols.postgres.scan import PostgresScanner
+from protocols.postgres.shared_scan import SharedScanner
+from protocols.remains import Remains
 from protocols.scanner import Scanner
 from protocols.statements import StatementSink
 from protocols.verifiers import TokenVerifiers
@@ -63,6 +67,34 @@ class PostgresClientLeg:
         return refusal_message(refusal)
 
 
+class PostgresSharing:
+    """See ``Sharing``: each text has one name at all servers of a pool."""
+
+    def texts(self) -> Texts:
+        """See ``Sharing.texts``."""
+        return Texts()
+
+    def memory(self, upstream: Upstream) -> ServerMemory:
+        """See ``Sharing.memory``."""
+        return ServerMemory(upstream.detail.parameters)
+
+    def scanner(
+        self,
+        upstream: Upstream,
+        sink: StatementSink,
+        limits: ScanLimits,
+        texts: object,
+        remains: Remains,
+        on_pin: Callable[[str], None],
+        meter: ResultMeter | None = None,
+    ) -> Scanner:
+        """See ``Sharing.scanner``."""
+        assert isinstance(texts, Texts), "texts() makes them"
+        told = upstream.detail.parameters
+        scanner = SharedScanner(sink, limits, texts, remains, told, on_pin)
+        return scanner if meter is None else BoundedScanner(scanner, meter)
+
+
 class Postgres:
     """PostgreSQL's frontend/backend protocol, 3.0 and 3.2."""
 
@@ -77,6 +109,7 @@ class Postgres:
     default_schema = "public"
     cancels_as_user = False
     goodbye = Terminate().encode()
+    sharing: Sharing | None = PostgresSharing()
 
     def client_leg(self, key: SessionKey, entropy: Entropy) -> ClientLeg:
         """See ``WireProtocol.client_leg``."""

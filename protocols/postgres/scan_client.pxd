@@ -10,7 +10,7 @@ cdef class ClientScan(Commands):
     cdef Py_ssize_t _message_limit, _outstanding_limit
     cdef bint _goodbye
     cdef object _held
-    cdef Py_ssize_t _held_need, _pass, _drop
+    cdef Py_ssize_t _held_need, _pass, _drop, _replaced
 
     cpdef bint is_between(self) except -1
     cpdef bint has_said_goodbye(self)

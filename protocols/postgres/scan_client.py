@@ -52,6 +52,8 @@ class ClientScan(Commands):
         self._held_need = 0
         self._pass = 0
         self._drop = 0
+        # How much of a message its replacement stands for; 0: for all of it.
+        self._replaced = 0
 
     def is_between(self) -> bool:
         """Whether the client is not in the middle of a message."""
@@ -138,6 +140,15 @@ class ClientScan(Commands):
                 if copied < at:
                     pieces.append(data[copied:at])
                 pieces.append(replacement)
+                if self._replaced > 0:
+                    copied = at + self._replaced
+                    self._replaced = 0
+                    if left < total:
+                        self._pass = total - left
+                        at = size
+                        break
+                    at += total
+                    continue
                 if left < total:
                     self._drop = total - left
                     copied = size

@@ -20,7 +20,7 @@ from proxy.config import parse_duration
 from proxy.store import PoolSettings, TlsSettings
 from proxy.store.engines import ENGINES
 from proxy.store.failover import SINGLE, Endpoint, Failover, LoadBalance
-from proxy.store.pooling import PoolMode
+from proxy.store.pooling import POOL_MODES, PoolMode
 from proxy.store.records import TlsMode, TlsNegotiation, TlsProfile
 from proxy.store.tls import CA_LIMIT, CHAIN_LIMIT, CRL_LIMIT, SERVER_KEY_LIMIT
 
@@ -251,8 +251,9 @@ def pool_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @click.option(
         "--pooling",
-        type=click.Choice(["session", "off"]),
-        help="Keep connections to the data source for the sessions to come, or open one for each.",
+        type=click.Choice(POOL_MODES),
+        help="Keep connections to the data source for the sessions or transactions to come, or"
+        " open one for each session.",
     )
     @click.option("--pool-max", "maximum", type=int, help="Connections of a proxy at the most.")
     @click.option("--pool-min", "minimum", type=int, help="Idle ones that are kept in any case.")

@@ -15,6 +15,7 @@ The map of this room, in the order of a session's life:
 ``pool``          who gets which connection of a source, and when: decisions alone
 ``lease``         one connection, and a session's hold on it
 ``pooling``       connections kept, reset, watched and handed on
+``turns``         a session that has a connection for one transaction at a time
 ``rotation``      a credential that changes while sessions are being opened
 ``session``       a connection's life as a script: greet, authenticate, serve, refuse
 ``rooms``         what sessions work with
@@ -23,6 +24,7 @@ The map of this room, in the order of a session's life:
 ``judge``         a statement held against the session's policy, remembered
 ``record``        a session's statements, judged, to the audit log and the metrics
 ``relay``         bytes both ways, through the scanner
+``ends``          how a session ends, whoever ends it
 ``live``          the sessions there are: time-outs, revocation, kill, drain
 ``cancel``        a client's wish to stop a statement
 ``probe``         the same way to a data source, for ``source test``

@@ -85,6 +85,17 @@ class Authenticator:
         except StoreUnavailable as error:
             raise _unavailable(error) from None
 
+    async def place(self, workspace: Workspace, name: str) -> tuple[Workspace, Source] | None:
+        """A workspace and its source as the store has them now; None where one is gone.
+
+        Raises Refusal (STORE_UNAVAILABLE).
+        """
+        entry = await self._entry(workspace.name)
+        if entry is None or entry.workspace.id != workspace.id or not entry.workspace.is_active:
+            return None
+        source = await self.stored(workspace.id, name)
+        return None if source is None else (entry.workspace, source)
+
     async def source(self, authenticated: Authenticated, name: str) -> Source | None:
         """The workspace's source of that name; only for who has proved a token."""
         return await self.stored(authenticated.entry.workspace.id, name)

@@ -232,6 +232,11 @@ class SocketChannel:
         side.connection_made(plain)
         return plain, b""
 
+    @property
+    def is_lent(self) -> bool:
+        """Whether it was handed over, and not taken back."""
+        return self._lent is not None
+
     def take_back(self) -> None:
         """Have the connection again after its relay has let go of it."""
         transport = self._lent
@@ -242,7 +247,8 @@ class SocketChannel:
         inbox.connection_made(transport)
         transport.set_protocol(cast(asyncio.BaseProtocol, inbox))
         # The relay may have held it for a client that did not take.
-        transport.resume_reading()
+        if not transport.is_closing():
+            transport.resume_reading()
 
     def watch(self, on_stir: Callable[[], None] | None) -> None:
         """While nobody uses it: tell of whatever the peer does. None: no longer."""

@@ -8,12 +8,17 @@ its interface.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
-from protocols.interface import Arrival, SessionRules, WireProtocol
+from protocols.errors import PeerClosed, Reason, Refusal
+from protocols.interface import Arrival, SessionRules, Upstream, WireProtocol
+from proxy.gateway.layer import Layer
+from proxy.gateway.relay import Relay, SourceSide
 from proxy.gateway.upstream import Opened
 from proxy.metrics import PoolState
+from proxy.store.failover import Endpoint
 from proxy.store.records import Source, Workspace
 
 
@@ -40,6 +45,54 @@ class Wish:
         )
 
 
+class Loan:
+    """A connection that sessions have for a transaction each, while it is in the relays' hands.
+
+    ``key`` is its pool's, ``generation`` the pool's when it was opened, ``memory`` the
+    protocol's. ``was_stopped``: a request to stop a statement has gone there since its reset.
+    """
+
+    def __init__(
+        self,
+        key: Hashable,
+        generation: int,
+        memory: object,
+        side: SourceSide,
+        transport: asyncio.Transport,
+    ) -> None:
+        self.key = key
+        self.generation = generation
+        self.memory = memory
+        self.side = side
+        self.was_stopped = False
+        self.transport = transport
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def is_quiet(self) -> bool:
+        """Whether the connection stands and its server has said nothing."""
+        return not self.transport.is_closing() and not self._poll.poll(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What a connection's login has told: its client, and the log."""
+
+    upstream: Upstream
+    tls_version: str
+    cipher: str
+    endpoint: Endpoint
+    address: tuple[str, int]
+
+    @classmethod
+    def of(cls, opened: Opened) -> Welcome:
+        """This connection's."""
+        channel = opened.channel
+        return cls(
+            opened.upstream, channel.tls_version, channel.cipher, opened.endpoint, opened.address
+        )
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """An open connection to a data source, whoever uses it. ``id`` is its name in the log."""
@@ -54,6 +107,29 @@ class Connection:
     is_in_doubt: bool = False
     """One of them ended without an answer: it may still arrive."""
     are_stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    loan: Loan | None = None
+    """Where sessions have it for a transaction each: what that needs."""
+
+    def is_quiet(self) -> bool:
+        """Whether it stands while nobody uses it, and its server has said nothing."""
+        return self.opened.channel.is_quiet if self.loan is None else self.loan.is_quiet()
+
+
+async def stop_on(connection: Connection, stop: Callable[[], Awaitable[None]]) -> None:
+    """Have what runs there stopped. Until it is known that this has arrived, the connection is
+    nobody else's.
+    """
+    connection.stops += 1
+    connection.are_stopped.clear()
+    is_answered = False
+    try:
+        await stop()
+        is_answered = True
+    finally:
+        connection.stops -= 1
+        connection.is_in_doubt |= not is_answered
+        if connection.stops == 0:
+            connection.are_stopped.set()
 
 
 class Lease:
@@ -87,14 +163,20 @@ class Lease:
         return self._connection.wish.source
 
     @property
-    def opened(self) -> Opened:
-        """The connection."""
-        return self._connection.opened
+    def welcome(self) -> Welcome:
+        """What its client is told, and the log."""
+        return Welcome.of(self._connection.opened)
 
-    @property
-    def keep(self) -> Callable[[bool], None] | None:
-        """Takes the connection from the relay, for others; None where it is not kept."""
-        return None if self._give is None else self._keep
+    async def connect(self, relay: Relay, layer: Layer | None) -> None:
+        """Give the connection to the relay, which waits for its client. Raises Refusal."""
+        relay.keep = None if self._give is None else self._keep
+        try:
+            _, early = await self._connection.opened.channel.hand_over(relay.source_side, layer)
+        except PeerClosed:
+            raise Refusal(Reason.SOURCE_LOST, "the data source closed the connection") from None
+        relay.wait_for_client()
+        if early:
+            relay.from_source(early)
 
     def _keep(self, is_in_transaction: bool) -> None:
         if self._is_over or self._give is None:
@@ -102,30 +184,25 @@ class Lease:
         self._is_over = True
         self._give(self._connection, is_in_transaction)
 
-    def end(self) -> None:
+    def over(self) -> None:
         """The session is over; what was not kept is closed."""
         if not self._is_over:
             self._is_over = True
             self._connection.opened.channel.abandon()
             self._lose(self._connection)
 
-    def guarded(self, stop: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """``stop`` stops what this session runs, and nothing of whoever comes after it."""
+    def stopper(
+        self, make: Callable[[Opened], Callable[[], Awaitable[None]]]
+    ) -> Callable[[], Awaitable[None]]:
+        """What stops what this session runs, and nothing of whoever comes after it.
+
+        ``make`` makes it for a connection.
+        """
         connection = self._connection
+        stop = make(connection.opened)
 
         async def stop_this() -> None:
-            if self._is_over:
-                return
-            connection.stops += 1
-            connection.are_stopped.clear()
-            is_answered = False
-            try:
-                await stop()
-                is_answered = True
-            finally:
-                connection.stops -= 1
-                connection.is_in_doubt |= not is_answered
-                if connection.stops == 0:
-                    connection.are_stopped.set()
+            if not self._is_over:
+                await stop_on(connection, stop)
 
         return stop_this

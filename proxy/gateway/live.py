@@ -81,6 +81,8 @@ class LiveSession:
         scanner = self.scanner
         if scanner.has_outstanding:
             state = "active"
+        elif self.relay.is_waiting:
+            state = "waiting"
         elif scanner.is_in_transaction:
             state = "idle in transaction"
         else:

@@ -91,14 +91,30 @@ class Pool(Generic[C]):
         """Whether there is nothing in it."""
         return not (self.taken or self._idle or self._waiting)
 
-    def ask(self, key: Hashable, wake: Callable[[], None]) -> Ticket[C]:
-        """A connection for this key, now or later. Raises QueueFull."""
+    def ask(self, key: Hashable, wake: Callable[[], None], limit: int = QUEUE_LIMIT) -> Ticket[C]:
+        """A connection for this key, now or later. Raises QueueFull where so many wait."""
         ticket: Ticket[C] = Ticket(key, wake)
         if self._waiting or not self._grant(ticket):
-            if len(self._waiting) >= QUEUE_LIMIT:
+            if len(self._waiting) >= limit:
                 raise QueueFull
             self._waiting.append(ticket)
         return ticket
+
+    def take(self, key: Hashable) -> C | None:
+        """An idle connection of this key, at once and without a ticket; None where there is none,
+        or others wait.
+        """
+        if self._waiting:
+            return None
+        for at in range(len(self._idle) - 1, -1, -1):
+            idle = self._idle[at]
+            if idle.key == key:
+                if self._is_alive(idle.connection):
+                    del self._idle[at]
+                    self.taken += 1
+                    return idle.connection
+                self._end(at, PoolClose.LOST)
+        return None
 
     def withdraw(self, ticket: Ticket[C], now: float) -> None:
         """The client has gone; what it was granted meanwhile goes to the next one."""

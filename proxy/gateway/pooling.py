@@ -9,9 +9,10 @@ protocol but through its interface, and no credential.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
 from time import monotonic
+from typing import TypeVar
 from uuid import uuid4
 
 import structlog
@@ -21,13 +22,17 @@ from protocols.interface import Entropy
 from proxy.audit.context import SessionContext
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.blame import CredentialRejected
-from proxy.gateway.lease import Connection, Lease, Wish
+from proxy.gateway.channel import WRITE_HIGH, WRITE_LOW
+from proxy.gateway.lease import Connection, Lease, Loan, Welcome, Wish
 from proxy.gateway.pool import Idle, Pool, QueueFull, Ticket
+from proxy.gateway.relay import SourceSide
 from proxy.gateway.rotation import wait_for_newer
+from proxy.gateway.turns import FULL, SessionTurns, Shared
 from proxy.gateway.upstream import Opened, Upstreams
 from proxy.metrics import Metrics, PoolClose, PoolState
 from proxy.patience import Patience
 from proxy.store.records import Change, ChangeKind, Source
+from proxy.store.sources import destination
 
 log = structlog.get_logger("pool")
 
@@ -43,7 +48,7 @@ YOUNGER = 0.1
 """The part of a connection's life time that is left out at random: those that were opened
 together are not closed together."""
 
-_FULL = "all connections to the data source are in use; try again"
+T = TypeVar("T")
 
 
 class Pools:
@@ -63,6 +68,8 @@ class Pools:
         self._entropy = entropy
         self._workers = workers
         self._pools: dict[tuple[str, str], Pool[Connection]] = {}
+        # Of those whose connections are had for a transaction each.
+        self._shared: dict[tuple[str, str], Shared] = {}
         self._resets: set[asyncio.Task[None]] = set()
         self._reset_patience = Patience(RESET_SECONDS)
         self._sweeper: asyncio.Task[None] | None = None
@@ -90,8 +97,10 @@ class Pools:
             now = monotonic()
             for place, pool in list(self._pools.items()):
                 pool.sweep(now)
-                if pool.is_unused:
+                shared = self._shared.get(place)
+                if pool.is_unused and (shared is None or not shared.sessions):
                     del self._pools[place]
+                    self._shared.pop(place, None)
 
     def changed(self, change: Change) -> None:
         """A change has happened; what it may concern is closed, and what is in use will be.
@@ -101,13 +110,15 @@ class Pools:
         if change.kind is ChangeKind.TOKEN:
             # Nothing of a connection is its first client's token's.
             return
-        for (workspace_id, source_id), pool in self._pools.items():
+        for (workspace_id, source_id), pool in list(self._pools.items()):
             if change.kind is not ChangeKind.EVERYTHING:
                 if workspace_id != change.workspace_id:
                     continue
                 is_of_source = change.kind in (ChangeKind.SOURCE, ChangeKind.CREDENTIAL)
                 if is_of_source and change.object_id != source_id:
                     continue
+            if (workspace_id, source_id) in self._shared:
+                self._shared[workspace_id, source_id].outdate()
             pool.clear(PoolClose.CHANGED)
 
     # -- a session's ------------------------------------------------------------------
@@ -119,10 +130,13 @@ class Pools:
         waited for. Raises Refusal.
         """
         self._upstreams.check(wish.protocol, wish.workspace, wish.source)
+        return await self._with_newer(wish, lambda wish: self._acquire(wish, context))
+
+    async def _with_newer(self, wish: Wish, work: Callable[[Wish], Awaitable[T]]) -> T:
         left = ROTATIONS
         while True:
             try:
-                return await self._acquire(wish, context)
+                return await work(wish)
             except CredentialRejected:
                 if left == 0 or not self._upstreams.has_accepted(wish.source):
                     raise
@@ -209,7 +223,7 @@ class Pools:
         except QueueFull:
             self._metrics.pool_requests.add("refused")
             raise Refusal(
-                Reason.TOO_MANY_SESSIONS, _FULL, "too many clients wait for the data source"
+                Reason.TOO_MANY_SESSIONS, FULL, "too many clients wait for the data source"
             ) from None
         if not ticket.is_granted:
             try:
@@ -221,7 +235,7 @@ class Pools:
                     pool.withdraw(ticket, monotonic())
                     self._metrics.pool_requests.add("refused")
                     raise Refusal(
-                        Reason.TOO_MANY_SESSIONS, _FULL, "no connection became free in time"
+                        Reason.TOO_MANY_SESSIONS, FULL, "no connection became free in time"
                     ) from None
             except BaseException:
                 pool.withdraw(ticket, monotonic())
@@ -270,6 +284,127 @@ class Pools:
             pool = self._pools[place] = Pool(settings, _is_alive, self._part)
         pool.settings = settings
         return pool
+
+    # -- a session's that has them for a transaction each ------------------------------
+
+    async def enter(self, wish: Wish, context: SessionContext) -> SessionTurns:
+        """A session's turns at the connections of a source that was granted.
+
+        Nothing is opened where it is known what a login to it tells. Raises Refusal.
+        """
+        self._upstreams.check(wish.protocol, wish.workspace, wish.source)
+        shared = self._shared_of(wish)
+        welcome = shared.welcomes.get(wish.key())
+        shared.sessions += 1
+        try:
+            while welcome is None:
+                ticket = await self._place(
+                    shared.pool, wish.key(), wish.source.pooling.queue_seconds
+                )
+                if ticket.found is not None:
+                    shared.remember(ticket.found.key, Welcome.of(ticket.found.connection.opened))
+                    shared.pool.withdraw(ticket, monotonic())
+                else:
+                    wish = await self._learn(shared, wish, context)
+                welcome = shared.welcomes.get(wish.key())
+            return SessionTurns(self, shared, wish, context, welcome, self._metrics)
+        finally:
+            shared.sessions -= 1
+
+    async def _learn(self, shared: Shared, wish: Wish, context: SessionContext) -> Wish:
+        """Open a connection for what its login tells, and leave it to whoever is next."""
+        self._metrics.pool_requests.add("miss")
+        try:
+            connection = await self.open_shared(shared, wish, context)
+        except BaseException:
+            shared.pool.leave()
+            raise
+        self._put(shared.pool, connection)
+        return connection.wish
+
+    def _shared_of(self, wish: Wish) -> Shared:
+        source = wish.source
+        place = (source.workspace_id, source.id)
+        pool = self._pool(source)
+        shared = self._shared.get(place)
+        if shared is None:
+            sharing = wish.protocol.sharing
+            assert sharing is not None, "the store refuses the setting for other engines"
+            shared = self._shared[place] = Shared(pool, sharing.texts())
+        return shared
+
+    async def open_shared(self, shared: Shared, wish: Wish, context: SessionContext) -> Connection:
+        """See ``Lender.open_shared``."""
+        generation = shared.generation
+
+        async def work(wish: Wish) -> Connection:
+            opened = await self._open(wish, context, is_kept=True)
+            return self._connection(wish, opened)
+
+        connection = await self._with_newer(wish, work)
+        key = connection.wish.key()
+        try:
+            await self._lend(shared.pool, connection, key, generation)
+        except BaseException as error:
+            connection.opened.channel.abandon()
+            if isinstance(error, PeerClosed):
+                raise Refusal(Reason.SOURCE_LOST, "the data source closed the connection") from None
+            raise
+        if generation == shared.generation:
+            shared.remember(key, Welcome.of(connection.opened))
+        self._move(connection, PoolState.ACTIVE)
+        return connection
+
+    async def _lend(
+        self, pool: Pool[Connection], connection: Connection, key: Hashable, generation: int
+    ) -> None:
+        """Give a connection into the relays' hands. Raises PeerClosed."""
+        sharing = connection.wish.protocol.sharing
+        assert sharing is not None, "only such connections are lent"
+        opened = connection.opened
+        side = SourceSide(None)
+        side.on_stir = lambda: self._stirred(pool, connection)
+        transport, early = await opened.channel.hand_over(side)
+        transport.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
+        connection.loan = Loan(key, generation, sharing.memory(opened.upstream), side, transport)
+        if early:
+            opened.channel.take_back()
+            raise PeerClosed("the data source spoke unasked")
+
+    async def renewed(self, wish: Wish) -> Wish:
+        """See ``Lender.renewed``."""
+        place = await self._authenticator.place(wish.workspace, wish.source.name)
+        if place is None or destination(place[1]) != destination(wish.source):
+            raise Refusal(
+                Reason.SESSION_ENDED, "the session's rights have just changed; log in again"
+            )
+        return replace(wish, workspace=place[0], source=place[1])
+
+    def clean(self, connection: Connection, is_in_transaction: bool) -> None:
+        """See ``Lender.clean``."""
+        loan, source = connection.loan, connection.wish.source
+        assert loan is not None, "only what is lent is cleaned"
+        pool = self._shared[source.workspace_id, source.id].pool
+        self._take_back(pool, loan.key, connection, is_in_transaction)
+
+    def part(self, connection: Connection, cause: PoolClose) -> None:
+        """See ``Lender.part``."""
+        self._part(connection, cause)
+
+    def lost(self, connection: Connection) -> None:
+        """See ``Lender.lost``."""
+        self._closed(connection, PoolClose.UNCLEAN)
+
+    def move(self, connection: Connection, state: PoolState) -> None:
+        """See ``Lender.move``."""
+        self._move(connection, state)
+
+    def _put(self, pool: Pool[Connection], connection: Connection) -> None:
+        """A lent connection that nothing was done with."""
+        loan = connection.loan
+        assert loan is not None, "only what is lent is put there"
+        self._move(connection, PoolState.IDLE)
+        pool.put(loan.key, connection, connection.expires, monotonic())
 
     # -- what comes back ---------------------------------------------------------------
 
@@ -320,12 +455,28 @@ class Pools:
             raise
         channel = connection.opened.channel
         if cause is PoolClose.IDLE and channel.is_quiet:
+            if connection.loan is not None:
+                await self._lend_again(pool, key, connection)
+                return
             self._move(connection, PoolState.IDLE)
             channel.watch(lambda: self._stirred(pool, connection))
             pool.put(key, connection, connection.expires, monotonic())
             return
         self._part(connection, PoolClose.LOST if cause is PoolClose.IDLE else cause)
         pool.leave()
+
+    async def _lend_again(
+        self, pool: Pool[Connection], key: Hashable, connection: Connection
+    ) -> None:
+        source = connection.wish.source
+        shared = self._shared[source.workspace_id, source.id]
+        try:
+            await self._lend(pool, connection, key, shared.generation)
+        except PeerClosed:
+            self._part(connection, PoolClose.LOST)
+            pool.leave()
+        else:
+            self._put(pool, connection)
 
     async def _reset(self, connection: Connection, is_in_transaction: bool) -> PoolClose:
         """Why it is to be closed; IDLE where it is fit for the next client."""
@@ -361,12 +512,15 @@ class Pools:
 
     def _stirred(self, pool: Pool[Connection], connection: Connection) -> None:
         """An idle connection's server has said something, or gone."""
-        connection.opened.channel.watch(None)
+        if connection.loan is None:
+            connection.opened.channel.watch(None)
         pool.remove(connection, PoolClose.LOST)
 
     # -- ends --------------------------------------------------------------------------
 
     def _part(self, connection: Connection, cause: PoolClose) -> None:
+        if connection.opened.channel.is_lent:
+            connection.opened.channel.take_back()
         connection.opened.channel.watch(None)
         connection.opened.channel.part(connection.wish.protocol.goodbye)
         self._closed(connection, cause)
@@ -390,7 +544,7 @@ def _why(error: Exception) -> str:
 
 
 def _is_alive(connection: Connection) -> bool:
-    return connection.opened.channel.is_quiet
+    return connection.is_quiet()
 
 
 def _nothing(connection: Connection) -> None:

@@ -2,35 +2,32 @@
 cimport cython
 from protocols.scanner cimport Scanner
 from proxy.audit.pressure cimport Pressure
+from proxy.gateway.ends cimport Ends
 from proxy.gateway.plain cimport PlainTransport, Side
-from proxy.metrics.metrics cimport Metrics
 
 cdef class ClientSide(Side):
     cdef Relay _relay
 
 cdef class SourceSide(Side):
-    cdef Relay _relay
+    cdef public Relay relay
+    cdef public object on_stir
 
-cdef class Relay:
-    cdef public Scanner scanner
-    cdef public object client_side, source_side, finished, reason, on_broken, keep
+cdef class Relay(Ends):
+    cdef public object client_side, source_side
     cdef public double active
-    cdef public long long bytes_from_client, bytes_from_source
     cdef Pressure _congestion
-    cdef Metrics _metrics
-    cdef PlainTransport _plain_client, _plain_source
-    cdef object _client, _source, _cutting, _timer, __weakref__
     cdef bytes _early
-    cdef str _word
     cdef int _held
-    cdef bint _is_closing, _is_draining, _is_leaving
-    cdef Py_ssize_t _cut_remaining
 
-    @cython.locals(now=double, size=Py_ssize_t, scanner=Scanner)
+    @cython.locals(now=double)
     cpdef from_client(self, bytes data)
+    @cython.locals(need=int)
+    cdef bytes _begin_turn(self, bytes data)
+    cdef bint _has_turn(self) except -1
+    cdef _end_turn(self, double now)
+    @cython.locals(size=Py_ssize_t, scanner=Scanner)
+    cdef _send(self, bytes data, double now)
     @cython.locals(now=double, size=Py_ssize_t, scanner=Scanner)
     cpdef from_source(self, bytes data)
-    cpdef client_is_full(self)
-    cpdef client_has_room(self)
     cpdef hold(self, int cause)
     cpdef release(self, int cause)

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from policies.classifiers import classifier_for
+from policies.classifiers import classifier_for, remains_for
 from policies.egress import Address
-from protocols.errors import PeerClosed, Reason, Refusal
+from protocols.errors import Reason, Refusal
 from protocols.interface import Arrival, ClientLeg, SessionKey
+from protocols.scanner import Scanner
 from proxy.audit.context import Leg as AuditLeg
 from proxy.audit.context import SessionContext
 from proxy.audit.events import session_failed, session_opened
@@ -30,7 +31,8 @@ from proxy.gateway.record import JudgedRecorder, LimitedRecorder, MeteredRecorde
 from proxy.gateway.relay import Relay
 from proxy.gateway.rooms import Door, Rooms
 from proxy.gateway.rotation import is_rotated
-from proxy.gateway.upstream import Opened, at_endpoint
+from proxy.gateway.turns import SessionTurns
+from proxy.gateway.upstream import at_endpoint
 from proxy.metrics import SessionState
 from proxy.store.records import Source
 
@@ -89,7 +91,11 @@ class Serving:
                 self._arrival,
                 admitted.rules,
             )
-            lease = await rooms.pools.acquire(wish, context)
+            hold: Lease | SessionTurns
+            if source.pooling.mode == "transaction":
+                hold = await rooms.pools.enter(wish, context)
+            else:
+                hold = await rooms.pools.acquire(wish, context)
         except Refusal as refusal:
             rooms.audit.record(
                 session_failed(
@@ -100,56 +106,44 @@ class Serving:
                 )
             )
             raise
-        source, opened = lease.source, lease.opened
+        source, welcome = hold.source, hold.welcome
         if source is not admitted.source:
             admitted = replace(admitted, source=source)
         try:
             context = replace(
-                at_endpoint(context, opened.endpoint, opened.address),
-                upstream_leg=AuditLeg(opened.channel.tls_version, opened.channel.cipher),
-                server_version=opened.upstream.server_version,
+                at_endpoint(context, welcome.endpoint, welcome.address),
+                upstream_leg=AuditLeg(welcome.tls_version, welcome.cipher),
+                server_version=welcome.upstream.server_version,
             )
             event = session_opened(
                 context,
-                auth_method=opened.upstream.method,
-                connection=lease.id,
-                is_reused=lease.is_reused,
+                auth_method=welcome.upstream.method,
+                connection=hold.id,
+                is_reused=hold.is_reused,
             )
-            if source.credential is None or lease.is_reused:
+            if source.credential is None or hold.is_reused:
                 # No record of the credential's use has been waited for.
                 await rooms.audit.record_durably(event)
             else:
                 rooms.audit.record(event)
             recorder = self._recorder(admitted, context)
-            await self._serve(admitted, lease, recorder, context)
+            await self._serve(admitted, hold, recorder, context)
         finally:
-            lease.end()
+            hold.over()
 
     async def _serve(
         self,
         admitted: Admitted,
-        lease: Lease,
+        hold: Lease | SessionTurns,
         recorder: MeteredRecorder,
         context: SessionContext,
     ) -> None:
         """The relay's life, and the session's last record."""
-        rooms, source = self._rooms, admitted.source
+        rooms = self._rooms
         word = "not started"
-        relay = Relay(
-            self._door.protocol.scanner(
-                self._arrival,
-                lease.opened.upstream,
-                recorder,
-                rooms.scan_limits,
-                rooms.live.killer(source.workspace_id, source.id),
-                admitted.meter,
-            ),
-            rooms.audit,
-            rooms.metrics,
-        )
-        relay.keep = lease.keep
+        relay = Relay(self._scanner(admitted, hold, recorder), rooms.audit, rooms.metrics)
         try:
-            word = await self._relay(admitted, lease, relay, context)
+            word = await self._relay(admitted, hold, relay, context)
         except asyncio.CancelledError:
             word = "the proxy stopped"
             raise
@@ -166,33 +160,55 @@ class Serving:
                 "closed" if relay.reason is None else relay.reason.reason
             )
 
+    def _scanner(
+        self, admitted: Admitted, hold: Lease | SessionTurns, recorder: MeteredRecorder
+    ) -> Scanner:
+        rooms, source, protocol = self._rooms, admitted.source, self._door.protocol
+        upstream = hold.welcome.upstream
+        if isinstance(hold, SessionTurns):
+            sharing, remains = protocol.sharing, remains_for(source.engine)
+            assert sharing is not None, "the store allows no other"
+            assert remains is not None, "the store allows no other"
+            pinned = rooms.metrics.pool_pins.add
+            return sharing.scanner(
+                upstream, recorder, rooms.scan_limits, hold.texts, remains, pinned, admitted.meter
+            )
+        return protocol.scanner(
+            self._arrival,
+            upstream,
+            recorder,
+            rooms.scan_limits,
+            rooms.live.killer(source.workspace_id, source.id),
+            admitted.meter,
+        )
+
     async def _relay(
         self,
         admitted: Admitted,
-        lease: Lease,
+        hold: Lease | SessionTurns,
         relay: Relay,
         context: SessionContext,
     ) -> str:
         """From the welcome to the end; returns why it ended."""
         rooms, arrival, visitor = self._rooms, self._arrival, self._visitor
-        protocol, source, opened = self._door.protocol, admitted.source, lease.opened
+        protocol, source, upstream = self._door.protocol, admitted.source, hold.welcome.upstream
         live = LiveSession(
             id=visitor.id,
             key=visitor.key,
-            upstream_number=opened.upstream.number,
+            upstream_number=upstream.number,
             version=arrival.version,
             grant=admitted.grant,
             policy=admitted.policy,
             workspace=arrival.workspace,
             source=source,
-            endpoint=opened.endpoint,
+            endpoint=hold.welcome.endpoint,
             application_name=arrival.application_name,
             client=f"{visitor.ip}:{visitor.port}",
             started=monotonic(),
             started_at=rooms.clock(),
             relay=relay,
-            stop_statement=lease.guarded(
-                rooms.upstreams.stopper(
+            stop_statement=hold.stopper(
+                lambda opened: rooms.upstreams.stopper(
                     protocol, self._proved.entry.workspace, source, opened, context
                 )
             ),
@@ -206,10 +222,10 @@ class Serving:
             rooms.live.add(live)
             # A change between the login and this line found no session to cut.
             await self._still_granted(source)
-            welcome = visitor.leg.welcome(arrival, opened.upstream)
-            wrappings = protocol.wrappings(arrival, opened.upstream, relay.scanner)
+            welcome = visitor.leg.welcome(arrival, upstream)
+            wrappings = protocol.wrappings(arrival, upstream, relay.scanner)
             legs = layers(wrappings, relay.cut)
-            early = await self._connect_relay(opened, relay, welcome, legs)
+            early = await self._connect_relay(hold, relay, welcome, legs)
             rooms.metrics.setup_seconds.observe(monotonic() - visitor.began)
             self._move(SessionState.OPEN)
             if early:
@@ -223,7 +239,7 @@ class Serving:
 
     async def _connect_relay(
         self,
-        opened: Opened,
+        hold: Lease | SessionTurns,
         relay: Relay,
         welcome: bytes,
         legs: tuple[Layer | None, Layer | None],
@@ -233,13 +249,7 @@ class Serving:
         Raises Refusal where the session was cut, or the source has gone, meanwhile.
         """
         client, source = legs
-        try:
-            _, early = await opened.channel.hand_over(relay.source_side, source)
-        except PeerClosed:
-            raise Refusal(Reason.SOURCE_LOST, "the data source closed the connection") from None
-        relay.wait_for_client()
-        if early:
-            relay.from_source(early)
+        await hold.connect(relay, source)
         if relay.is_closing:
             raise relay.reason or Refusal(
                 Reason.SOURCE_LOST, "the data source closed the connection"

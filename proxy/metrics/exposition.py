@@ -109,9 +109,15 @@ class _MetricsCollector(Collector):
         yield pooled
         yield _counter(
             "pool_requests",
-            "Sessions of pooled sources: a kept connection, a new one, or none.",
+            "Sessions, or transactions, of pooled sources: a kept connection, a new one, or none.",
             "outcome",
             metrics.pool_requests,
+        )
+        yield _counter(
+            "pool_pins",
+            "Connections that stay with a client beyond its transaction.",
+            "cause",
+            metrics.pool_pins,
         )
         yield _counter("pool_closes", "Pooled connections closed.", "cause", metrics.pool_closes)
         yield _histogram(

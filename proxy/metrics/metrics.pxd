@@ -3,7 +3,7 @@ from proxy.metrics.tallies cimport Histogram
 
 cdef class Metrics:
     cdef public object sessions, sessions_ended, logins, refusals, policy_refusals, credentials, tls, cancels
-    cdef public object pool_connections, pool_requests, pool_closes
+    cdef public object pool_connections, pool_requests, pool_closes, pool_pins
     cdef public Histogram connect_seconds, pool_wait_seconds, setup_seconds, loop_lag_seconds
     cdef public object connects
     cdef public long long failovers, breakers_opened, breakers_open

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from protocols.errors import Reason
+from protocols.remains import CAUSES
 from protocols.statements import Kind, Outcome
 from proxy.metrics.tallies import Histogram, Tally
 
@@ -159,6 +160,7 @@ class Metrics:
         self.pool_connections = Tally(PoolState)
         self.pool_requests: Tally[str] = Tally(("hit", "miss", "refused"))
         self.pool_closes = Tally(PoolClose)
+        self.pool_pins: Tally[str] = Tally(CAUSES)
         self.pool_wait_seconds = Histogram(LOGIN_EDGES)
         self.connects = Tally(Connect)
         self.failovers = 0

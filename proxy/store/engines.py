@@ -19,6 +19,8 @@ class Engine:
     ``has_server_key``: whether a server's RSA key can be pinned. ``has_direct_tls``:
     whether TLS can be spoken without asking for it. ``compression``: what a session with it
     can be compressed with. ``targets``: what of a server's role can be asked for.
+    ``has_transaction_pooling``: whether what a transaction leaves in
+    its session is known well enough.
     """
 
     password: frozenset[str]
@@ -28,6 +30,7 @@ class Engine:
     has_direct_tls: bool
     targets: frozenset[TargetSession]
     compression: frozenset[str] = frozenset()
+    has_transaction_pooling: bool = False
 
     @property
     def methods(self) -> frozenset[str]:
@@ -45,6 +48,7 @@ ENGINES: dict[str, Engine] = {
         has_server_key=False,
         has_direct_tls=True,
         targets=frozenset(get_args(TargetSession)),
+        has_transaction_pooling=True,
     ),
     # The whole password leaves by caching_sha2_password and sha256_password only inside
     # verified TLS or for a pinned key; mysql_native_password is what MariaDB's users have.

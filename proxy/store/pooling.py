@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from proxy.store.errors import InvalidSetting, StoreCorrupt
 
-PoolMode = Literal["off", "session"]
+PoolMode = Literal["off", "session", "transaction"]
+POOL_MODES: Final[tuple[PoolMode, ...]] = get_args(PoolMode)
+"""As they are written everywhere."""
 
 MOST_CONNECTIONS = 10_000
 """The largest ``maximum``: a server process each, at PostgreSQL's."""
@@ -22,6 +24,7 @@ LONGEST_QUEUE_SECONDS = 300.0
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
     """``session``: a client has a connection from its login to its end, then another client.
+    ``transaction``: from a transaction's first byte to its end, then whoever is next.
 
     ``minimum``: so many idle ones are kept whatever ``idle_seconds`` says. ``maximum``:
     connections of one proxy to the source, in use or not, its workers' together; beyond it
@@ -53,8 +56,8 @@ POOLED = PoolSettings("session")
 
 def check(settings: PoolSettings) -> None:
     """Raise InvalidSetting for what cannot be."""
-    if settings.mode not in ("off", "session"):
-        raise InvalidSetting("pooling", "must be off or session")
+    if settings.mode not in POOL_MODES:
+        raise InvalidSetting("pooling", f"must be one of {', '.join(POOL_MODES)}")
     if not 1 <= settings.maximum <= MOST_CONNECTIONS:
         raise InvalidSetting("pool maximum", f"must be 1 to {MOST_CONNECTIONS}")
     if not 0 <= settings.minimum <= settings.maximum:

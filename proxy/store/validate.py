@@ -126,6 +126,13 @@ def _check_pooling(source: Source) -> None:
     if source.compression and source.pooling.mode != "off":
         # The two ends of a compressed connection count packets across its commands.
         raise InvalidSetting("pooling", "a compressed connection is not pooled")
+    if source.pooling.mode == "transaction" and not ENGINES[source.engine].has_transaction_pooling:
+        raise InvalidSetting("pooling", f"{source.engine} is not pooled by transaction")
+    if source.pooling.mode == "transaction" and source.failover.asks_role:
+        # A kept connection is asked for its server's role again; between transactions nobody is.
+        raise InvalidSetting(
+            "pooling", "a source that asks for its server's role is not pooled by transaction"
+        )
 
 
 def _check_methods(source: Source) -> None:

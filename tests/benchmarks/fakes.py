@@ -23,6 +23,7 @@ class FakeSubject:
     notes: str = ""
     ends_tls: bool = True
     starts: int = 0
+    is_shared: bool = False
 
     def start(self) -> None:
         """Count."""

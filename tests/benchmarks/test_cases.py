@@ -8,6 +8,7 @@ from benchmarks.engines import MYSQL, POSTGRES, Engine
 from benchmarks.requirements import JUDGED, judge
 from benchmarks.rows import copy_chunk
 from benchmarks.schedule import Forecast, plan
+from benchmarks.subjects import SHARED_SUFFIX
 from benchmarks.summary import Results, Round
 from tests.benchmarks.fakes import FakeSubject
 
@@ -25,6 +26,10 @@ def subjects_of(engine: Engine) -> list[FakeSubject]:
             for name in engine.subjects
         ),
         FakeSubject(JUDGED, 1, has_policy=True),
+        *(
+            FakeSubject(name + SHARED_SUFFIX, 1, is_shared=True)
+            for name in (("pgbouncer", "accode") if engine is POSTGRES else ())
+        ),
     ]
 
 
@@ -48,6 +53,13 @@ def test_a_full_run_takes_about_25_minutes_and_a_quick_one_under_3(engine: Engin
     for sizes, minutes in ((Sizes(), 25), (QUICK, 3)):
         turns = plan(engine.cases, subjects_of(engine), sizes.rounds)
         assert Forecast(turns, sizes).seconds() < minutes * 60
+
+
+@ENGINES
+def test_connections_are_shared_in_cases_about_that_alone(engine: Engine):
+    for turn in plan(engine.cases, subjects_of(engine), 1):
+        is_about_that = turn.case.audience is Audience.SHARING
+        assert turn.subject.name.endswith(SHARED_SUFFIX) == is_about_that
 
 
 @ENGINES

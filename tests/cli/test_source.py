@@ -363,3 +363,19 @@ def test_a_compressed_source_is_not_pooled(finance: CommandLine):
     assert finance.value("source", "show", "finance", "shop")["pooling"]["mode"] == "off"
     refused = finance.refused("source", "pool", "finance", "shop", "--pooling", "session")
     assert "a compressed connection is not pooled" in refused
+
+
+def test_connections_are_pooled_by_transaction_where_it_is_asked_for(finance: CommandLine):
+    options = ("--pooling", "transaction", "--pool-max", "20")
+    finance.ok(*ADD, "--no-password", "--tls", "disable", *options)
+    assert finance.value("source", "show", "finance", "orders")["pooling"]["mode"] == "transaction"
+    assert "transaction, 0 to 20 connections" in finance.ok("source", "show", "finance", "orders")
+    finance.ok("source", "pool", "finance", "orders", "--pooling", "session")
+    value = finance.value("source", "pool", "finance", "orders", "--pooling", "transaction")
+    assert value["pooling"]["mode"] == "transaction"
+
+
+def test_mysql_is_not_pooled_by_transaction(finance: CommandLine):
+    shop = ("source", "add", "finance", "shop", "mysql://10.0.0.7/shop", "--username", "app")
+    words = finance.refused(*shop, "--no-password", "--tls", "disable", "--pooling", "transaction")
+    assert "mysql is not pooled by transaction" in words

@@ -11,11 +11,17 @@ from tests.servers.proxy import ProxyServer
 
 WORKSPACE = "drivers"
 CLIENT_MODES = {"plain": "disable", "tls": "require"}
-SOURCES = {"plain": "over-plaintext", "verified": "over-verified-tls", "pooled": "pooled"}
+SOURCES = {
+    "plain": "over-plaintext",
+    "verified": "over-verified-tls",
+    "pooled": "pooled",
+    "shared": "shared",
+}
 ALL_ROUTES = [f"{client}-to-{source}" for client in CLIENT_MODES for source in SOURCES]
-# Both states of both legs, in a third of the time: for what is slow. Of a pool's connection
+OWN_ROUTES = [name for name in ALL_ROUTES if not name.endswith("-to-shared")]
+# Both states of both legs, in half of the time: for what is slow. Of a pool's connection
 # a test is seldom the first client.
-TWO_ROUTES = ["plain-to-verified", "tls-to-pooled"]
+FEW_ROUTES = ["plain-to-verified", "tls-to-pooled", "tls-to-shared"]
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +35,9 @@ def workspace_token(proxy: ProxyServer, postgres: PostgresServer) -> str:
         postgres,
         tls=TlsSettings(mode="disable"),
         pooling=PoolSettings("session"),
+    )
+    proxy.add_source(
+        WORKSPACE, SOURCES["shared"], postgres, pooling=PoolSettings("transaction", maximum=20)
     )
     if postgres.certificates is not None:
         proxy.add_source(WORKSPACE, SOURCES["verified"], postgres)
@@ -45,7 +54,7 @@ def make_route(proxy: ProxyServer, postgres: PostgresServer, token: str, name: s
     )
 
 
-@pytest.fixture(params=TWO_ROUTES)
+@pytest.fixture(params=FEW_ROUTES)
 def route(
     request: pytest.FixtureRequest,
     proxy: ProxyServer,

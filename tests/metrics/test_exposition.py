@@ -34,6 +34,7 @@ PUBLIC = {
     "accode_proxy_refusals_total": {"reason"},
     "accode_proxy_policy_refusals_total": {"part"},
     "accode_proxy_pool_closes_total": {"cause"},
+    "accode_proxy_pool_pins_total": {"cause"},
     "accode_proxy_pool_connections": {"state"},
     "accode_proxy_pool_requests_total": {"outcome"},
     "accode_proxy_pool_wait_seconds": {"le"},

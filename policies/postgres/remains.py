@@ -1,0 +1,472 @@
+# cython: annotation_typing=False
+"""What a statement leaves behind in its PostgreSQL session, from its text alone.
+
+For whoever gives a session's connection to somebody else between two transactions. It says
+"nothing" only of what it knows: statements whose command leaves nothing, and in them only
+calls of functions that PostgreSQL brings along and that leave nothing, either. What it has
+never heard of (a function of the database's own, a command of another server's) it calls by
+that name, and its reader keeps the connection apart.
+
+Cuts words, names, strings and comments as PostgreSQL's scan.l does, in the lexical rules of
+standard_conforming_strings; it does not parse. It cannot see what the database's own
+triggers, views, operators, casts and defaults do ("docs/limits").
+
+Plain Python; compiled with the types in ``remains.pxd``.
+"""
+
+from __future__ import annotations
+
+from policies.postgres.functions import HARMLESS, LARGE_OBJECTS
+from protocols.remains import Remainder
+
+_UNKNOWN = Remainder("unknown")
+
+# Commands that leave nothing by themselves. CREATE and DECLARE are looked at word by word.
+_COMMANDS = frozenset(
+    b"""
+    select with values table insert update delete merge copy fetch move close begin start commit
+    end rollback abort savepoint release show reset unlisten notify alter drop truncate grant
+    revoke reassign comment security import vacuum analyze analyse reindex cluster checkpoint
+    refresh lock create declare
+    """.split()
+)
+# Those of which more than the first word is to be known.
+_LOOKED_AT = frozenset(b"set prepare execute explain deallocate discard create".split())
+_CAUSES = {
+    b"listen": "listen",
+    b"execute": "prepared",
+    b"load": "library",
+    b"do": "code",
+    b"call": "code",
+}
+_DDL = frozenset(b"create alter drop comment grant revoke security".split())
+
+_EXTENSIONS = """
+uuid_generate_v1 uuid_generate_v1mc uuid_generate_v3 uuid_generate_v4 uuid_generate_v5
+crypt gen_salt digest hmac similarity word_similarity strict_word_similarity unaccent
+"""
+_VOLATILE = """
+nextval setval loread pg_notify pg_sleep pg_sleep_for pg_sleep_until pg_cancel_backend
+pg_terminate_backend pg_export_snapshot pg_logical_emit_message pg_reload_conf
+pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all
+pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_xact_lock
+pg_try_advisory_xact_lock_shared hashtext hashtextextended
+"""
+# Of the harmless ones some are so only where the session is nobody else's.
+_SESSION = "currval lastval setseed pg_prepared_statement"
+_LEAVES_NOTHING = frozenset(
+    name.encode() for name in HARMLESS | LARGE_OBJECTS | set(f"{_EXTENSIONS} {_VOLATILE}".split())
+) - frozenset(_SESSION.encode().split())
+_FUNCTIONS = {
+    b"currval": "sequence",
+    b"lastval": "sequence",
+    b"pg_advisory_lock": "lock",
+    b"pg_advisory_lock_shared": "lock",
+    b"pg_try_advisory_lock": "lock",
+    b"pg_try_advisory_lock_shared": "lock",
+    b"pg_prepared_statement": "prepared",
+    b"set_config": "setting",
+    b"setseed": "setting",
+}
+
+# What may stand before a parenthesis and is no function's name: keywords that cannot be one
+# ("SQL Key Words" in the manual), and a few that nobody calls one.
+_KEYWORDS = frozenset(
+    b"""
+    all analyse analyze and any array as asc asymmetric both case cast check collate column
+    constraint create default deferrable desc distinct do else end except false fetch for foreign
+    from grant group having in initially intersect into lateral leading limit not null offset on
+    only or order placing primary references returning select some symmetric table then to
+    trailing true union unique using variadic when where window with
+    between bigint bit boolean char character coalesce dec decimal exists extract float greatest
+    grouping inout int integer interval json json_array json_arrayagg json_exists json_object
+    json_objectagg json_query json_scalar json_serialize json_table json_value least merge_action
+    national nchar none normalize nullif numeric out overlay position precision real row setof
+    smallint substring time timestamp treat trim values varchar xmlattributes xmlconcat
+    xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
+    join like ilike concurrently verbose by set conflict rollup cube sets materialized update
+    insert delete explain vacuum reindex cluster copy stdin stdout current_time current_timestamp
+    localtime localtimestamp within
+    """.split()
+)
+_DDL_KEYWORDS = frozenset(
+    b"enum key include range list hash identity inherits options returns columns varying".split()
+)
+# Behind these a name before a parenthesis is a table's, an alias's, or a type's.
+_NAMING = frozenset(b"into table copy references as exists with recursive".split())
+_DDL_NAMING = frozenset(
+    b"on using function procedure aggregate routine view type statistics add analyze vacuum".split()
+)
+
+_IN_FRONT_OF_TEMP = frozenset(b"into create local global replace".split())
+_TRUE = frozenset((b"true", b"'true'", b"'t'", b"'on'", b"'1'", b"'yes'"))
+
+# What stood last.
+_OTHER = 0
+_WORD = 1
+_DOT = 2
+_CLOSED = 3
+_FIELD = 4
+
+
+class _Reader:
+    """One text's. Words are kept as places in it, and looked at where something hangs on them."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.cause = ""
+        self.is_deallocating = False
+        self.deallocates: bytes | None = None
+        self.statements = 0
+        self._renew()
+
+    def _renew(self) -> None:
+        self.first = b""
+        self.is_looked_at = False
+        self.words: list[bytes] = []
+        # The name that stood last, its schema, and the word before the two: where each begins
+        # and ends; nowhere for none.
+        self.name = self.name_end = 0
+        self.is_quoted = False
+        self.schema = self.schema_end = 0
+        self.context = self.context_end = 0
+        self.is_behind_paren = False
+        self.last = _OTHER
+        self.is_temporary = False
+        self.is_with_hold = False
+        self.depth = 0
+        # The parenthesis of a set_config, and its arguments so far.
+        self.config = -1
+        self.commas = 0
+        self.third: list[bytes] = []
+
+    def blame(self, cause: str) -> None:
+        """The first cause counts."""
+        if not self.cause:
+            self.cause = cause
+
+    def take_word(self, start: int, end: int, is_quoted: bool) -> None:
+        """A word, or what stands between quotes."""
+        if self.last == _FIELD:
+            # (x).f may be f(x): "Functions, 4.2.6 Function Calls" in the manual.
+            self.blame("function")
+        if self.last == _DOT:
+            self.schema, self.schema_end = self.name, self.name_end
+        else:
+            if self.last == _WORD:
+                self.context, self.context_end = self.name, self.name_end
+            else:
+                self.context = self.context_end = 0
+            self.is_behind_paren = self.last == _CLOSED
+            self.schema = self.schema_end = 0
+        self.name, self.name_end = start, end
+        self.is_quoted = is_quoted
+        self.last = _WORD
+        if not self.first:
+            self.first = b"?" if is_quoted else self.text[start:end].lower()
+            self.statements += 1
+            self.is_looked_at = self.first in _LOOKED_AT
+        if self.is_looked_at:
+            self._keep_word()
+        if self.config >= 0 and self.commas == 2:
+            self.third.append(self.text[start:end].lower())
+
+    def _keep_word(self) -> None:
+        word = self.text[self.name : self.name_end]
+        if not self.is_quoted:
+            word = word.lower()
+        elif self.first == b"deallocate":
+            word = word.replace(b'""', b'"')
+        else:
+            # In quotes it is no keyword.
+            word = b"?"
+        self.words.append(word)
+
+    def take_mark(self) -> None:
+        """The word that stood last may be one that matters wherever it stands."""
+        word = self.text[self.name : self.name_end].lower()
+        if word == b"pg_temp" or word.startswith(b"pg_temp_"):
+            self.blame("temporary")
+        elif word == b"pg_prepared_statements":
+            self.blame("prepared")
+        elif self.schema_end > 0 and word in _FUNCTIONS:
+            # x.f may be f(x), too.
+            self.blame(_FUNCTIONS[word])
+        elif not self.is_quoted:
+            before = self.text[self.context : self.context_end].lower()
+            if word == b"temp" or word == b"temporary":
+                if before in _IN_FRONT_OF_TEMP:
+                    self.is_temporary = True
+            elif word == b"hold" and before == b"with":
+                self.is_with_hold = True
+
+    def open(self) -> None:
+        """An opening parenthesis."""
+        if self.last == _WORD:
+            self._call()
+        self.depth += 1
+        self.last = _OTHER
+
+    def _call(self) -> None:
+        name = self.text[self.name : self.name_end]
+        if not self.is_quoted:
+            name = name.lower()
+        is_ddl = self.first in _DDL
+        if self.schema_end == 0:
+            if self.is_behind_paren:
+                return
+            if not self.is_quoted and (name in _KEYWORDS or (is_ddl and name in _DDL_KEYWORDS)):
+                return
+        if self.context_end > 0:
+            before = self.text[self.context : self.context_end].lower()
+            if before in _NAMING:
+                return
+            if before in _DDL_NAMING and (is_ddl or self.first in (b"analyze", b"vacuum")):
+                return
+        if self.schema_end > 0:
+            if self.text[self.schema : self.schema_end].lower() != b"pg_catalog":
+                self.blame("function")
+                return
+        if name in _LEAVES_NOTHING:
+            return
+        if name == b"set_config" and self.config < 0:
+            self.config = self.depth
+            self.commas = 0
+            self.third = []
+            return
+        self.blame(_FUNCTIONS.get(name, "function"))
+
+    def close(self) -> None:
+        """A closing parenthesis."""
+        self.depth -= 1
+        if self.config >= 0 and self.depth == self.config:
+            if self.commas != 2 or len(self.third) != 1 or self.third[0] not in _TRUE:
+                self.blame("setting")
+            self.config = -1
+        self.last = _CLOSED
+
+    def take_other(self, sign: bytes) -> None:
+        """Anything that is no word, or a literal."""
+        if self.config >= 0:
+            if sign == b"," and self.depth == self.config + 1:
+                self.commas += 1
+            elif self.commas == 2:
+                self.third.append(sign)
+        self.last = _OTHER
+
+    def end(self) -> None:
+        """A statement's end."""
+        if self.config >= 0:
+            self.blame("unknown")
+        first, words = self.first, self.words
+        if first:
+            self._judge(first, words)
+        self._renew()
+
+    def _judge(self, first: bytes, words: list[bytes]) -> None:
+        if self.is_temporary and not (
+            # Gone with its transaction; the first word stands for CREATE itself.
+            first == b"create" and _has_in_a_row(words, (b"on", b"commit", b"drop"))
+        ):
+            self.blame("temporary")
+        if first in _COMMANDS:
+            if first == b"declare" and self.is_with_hold:
+                self.blame("cursor")
+            elif first == b"create" and _has_in_a_row(words, (b"as", b"execute")):
+                self.blame("prepared")
+            return
+        second = words[1] if len(words) > 1 else b""
+        if first == b"set":
+            if second not in (b"local", b"transaction", b"constraints"):
+                self.blame("setting")
+        elif first == b"prepare":
+            if second != b"transaction":
+                self.blame("prepared")
+        elif first == b"explain":
+            if b"execute" in words:
+                self.blame("prepared")
+        elif first == b"deallocate" or first == b"discard":
+            self.is_deallocating = True
+            names = words[1:]
+            if len(names) == 2 and names[0] == b"prepare":
+                names = names[1:]
+            if first == b"deallocate" and len(names) == 1 and names[0] != b"all":
+                self.deallocates = names[0]
+        else:
+            self.blame(_CAUSES.get(first, "unknown"))
+
+    def result(self) -> Remainder | None:
+        """After the last statement's end."""
+        if not self.cause and not self.is_deallocating:
+            return None
+        return Remainder(
+            self.cause,
+            self.is_deallocating,
+            self.deallocates if self.statements == 1 else None,
+        )
+
+
+def remains(text: bytes) -> Remainder | None:
+    """What a text leaves behind in its session; None for nothing."""
+    reader = _Reader(text)
+    size = len(text)
+    at = 0
+    p = text
+    while at < size:
+        c = p[at]
+        # A word's letters; bytes above ASCII are letters, too.
+        if 97 <= c <= 122 or 65 <= c <= 90 or c == 95 or c >= 128:
+            start = at
+            at += 1
+            while at < size:
+                c = p[at]
+                if not (
+                    97 <= c <= 122 or 65 <= c <= 90 or c == 95 or c >= 128 or 48 <= c <= 57
+                    or c == 36
+                ):  # fmt: skip
+                    break
+                at += 1
+            length = at - start
+            if length == 1 and at < size:
+                c = p[start] | 32
+                if p[at] == 39:  # a literal's prefix
+                    if c == 101:
+                        at = _behind_string(text, at, True)
+                        if at < 0:
+                            return _UNKNOWN
+                        reader.take_other(b"e")
+                        continue
+                    if c == 98 or c == 120 or c == 110:
+                        continue
+                if c == 117 and p[at] == 38 and at + 1 < size and (
+                    p[at + 1] == 34 or p[at + 1] == 39
+                ):  # fmt: skip
+                    # Escapes in names and strings: what is called may be spelled in them.
+                    return _UNKNOWN
+            reader.take_word(start, at, False)
+            c = p[start] | 32
+            if (
+                (c == 116 and (length == 4 or length == 9))
+                or (c == 104 and length == 4)
+                or ((c == 99 or c == 115) and length == 7)
+                or (c == 112 and length > 6 and p[start + 1] | 32 == 103)
+            ):
+                reader.take_mark()
+        elif c == 32 or 9 <= c <= 13:
+            at += 1
+        elif c == 40:
+            reader.open()
+            at += 1
+        elif c == 41:
+            reader.close()
+            at += 1
+        elif c == 39:
+            start = at
+            at = _behind_string(text, at, False)
+            if at < 0:
+                return _UNKNOWN
+            reader.take_other(text[start:at].lower() if at - start < 8 else b"''")
+        elif c == 34:
+            start = at + 1
+            at = _behind_quotes(text, at)
+            if at < 0:
+                return _UNKNOWN
+            reader.take_word(start, at - 1, True)
+            reader.take_mark()
+        elif c == 59:
+            reader.end()
+            at += 1
+        elif c == 46:
+            if reader.last == _CLOSED:
+                reader.last = _FIELD
+            else:
+                reader.last = _DOT if reader.last == _WORD else _OTHER
+            at += 1
+        elif c == 45 and at + 1 < size and p[at + 1] == 45:
+            at = text.find(b"\n", at)
+            if at < 0:
+                at = size
+        elif c == 47 and at + 1 < size and p[at + 1] == 42:
+            at = _behind_comment(text, at)
+            if at < 0:
+                return _UNKNOWN
+        elif c == 36:
+            at = _behind_dollar(text, at)
+            if at < 0:
+                return _UNKNOWN
+            reader.take_other(b"$")
+        elif 48 <= c <= 57:
+            at += 1
+            while at < size and (p[at] == 46 or 48 <= p[at] <= 57 or p[at] | 32 == 101):
+                at += 1
+            reader.take_other(b"0")
+        else:
+            if reader.config >= 0:
+                reader.take_other(text[at : at + 1])
+            else:
+                reader.last = _OTHER
+            at += 1
+    reader.end()
+    return reader.result()
+
+
+def _behind_string(text: bytes, at: int, has_escapes: bool) -> int:
+    """Behind the literal whose quote is at ``at``; -1 where it has no end."""
+    at += 1
+    while True:
+        end = text.find(b"'", at)
+        if end < 0:
+            return -1
+        if has_escapes:
+            escape = text.find(b"\\", at, end)
+            if escape >= 0:
+                at = escape + 2
+                continue
+        if text[end + 1 : end + 2] != b"'":
+            return end + 1
+        at = end + 2
+
+
+def _behind_quotes(text: bytes, at: int) -> int:
+    at += 1
+    while True:
+        end = text.find(b'"', at)
+        if end < 0:
+            return -1
+        if text[end + 1 : end + 2] != b'"':
+            return end + 1
+        at = end + 2
+
+
+def _behind_comment(text: bytes, at: int) -> int:
+    """Comments nest."""
+    depth = 0
+    while True:
+        opens, closes = text.find(b"/*", at), text.find(b"*/", at)
+        if closes < 0:
+            return -1
+        if 0 <= opens < closes:
+            depth += 1
+            at = opens + 2
+        else:
+            depth -= 1
+            at = closes + 2
+            if depth == 0:
+                return at
+
+
+def _behind_dollar(text: bytes, at: int) -> int:
+    """Behind a parameter, or a string in dollar quotes."""
+    end = text.find(b"$", at + 1)
+    tag = text[at + 1 : end] if end > 0 else b"0"
+    if tag[:1].isdigit() or not all(c == 95 or c >= 128 or chr(c).isalnum() for c in tag):
+        at += 1
+        while text[at : at + 1].isdigit():
+            at += 1
+        return at
+    closing = text.find(text[at : end + 1], end + 1)
+    return -1 if closing < 0 else closing + end + 1 - at
+
+
+def _has_in_a_row(words: list[bytes], wanted: tuple[bytes, ...]) -> bool:
+    return any(tuple(words[i : i + len(wanted)]) == wanted for i in range(len(words)))
