@@ -22,7 +22,6 @@ from tests.hostile.raw import (
     send_cancel,
 )
 from tests.pool.pooled import PooledSource
-from tests.pool.test_rotation import rotate
 from tests.pool.test_transactions import ONE, SYNC, TWO, pid, raw, value, waiting_states
 from tests.servers.certificates import Certificates
 from tests.servers.postgres import PostgresServer
@@ -313,7 +312,7 @@ def test_a_rotated_credential_is_used_by_open_sessions(
         mine = pid(busy)
         own_postgres.execute(f"ALTER ROLE {SCRAM.name} PASSWORD 'Second-3b1f'")
         changed = pooled.closes("changed")
-        rotate(pooled, "Second-3b1f")
+        pooled.rotate("Second-3b1f")
         assert pid(busy) == mine
         for _ in range(3):
             assert idle.execute("SELECT 'served'").fetchone() == ("served",)
