@@ -42,11 +42,11 @@ from proxy.gateway.listener import Connections, Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.loop import session_poller
 from proxy.gateway.neighbours import NO_NEIGHBOURS, Neighbours
-from proxy.gateway.pooling import Pools
 from proxy.gateway.probe import ProbeResult, probe
 from proxy.gateway.quotas import Quotas
 from proxy.gateway.revoke import Revoker
 from proxy.gateway.rooms import Door, Rooms
+from proxy.gateway.sharing import SharingPools
 from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Upstreams
 from proxy.gateway.zstd import Zstd
@@ -244,7 +244,7 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         app.cancels = Cancels(live, metrics, post.neighbours)
         app.protocols = {door.protocol.name: door.protocol for door in doors}
         workers = 1 if post.slots is None else config.workers.count
-        pools = Pools(upstreams, authenticator, metrics, os.urandom, workers)
+        pools = SharingPools(upstreams, authenticator, metrics, os.urandom, workers)
         pools.start()
         stack.push_async_callback(pools.stop)
         directory.on_change(pools.changed)

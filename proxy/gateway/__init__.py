@@ -15,6 +15,7 @@ The map of this room, in the order of a session's life:
 ``pool``          who gets which connection of a source, and when: decisions alone
 ``lease``         one connection, and a session's hold on it
 ``pooling``       connections kept, reset, watched and handed on
+``sharing``       the same, of sources whose connections are had for a transaction each
 ``turns``         a session that has a connection for one transaction at a time
 ``rotation``      a credential that changes while sessions are being opened
 ``session``       a connection's life as a script: greet, authenticate, serve, refuse

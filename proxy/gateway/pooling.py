@@ -22,17 +22,14 @@ from protocols.interface import Entropy
 from proxy.audit.context import SessionContext
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.blame import CredentialRejected
-from proxy.gateway.channel import WRITE_HIGH, WRITE_LOW
-from proxy.gateway.lease import Connection, Lease, Loan, Welcome, Wish
+from proxy.gateway.lease import Connection, Lease, Wish
 from proxy.gateway.pool import Idle, Pool, QueueFull, Ticket
-from proxy.gateway.relay import SourceSide
 from proxy.gateway.rotation import wait_for_newer
-from proxy.gateway.turns import FULL, SessionTurns, Shared
+from proxy.gateway.turns import FULL
 from proxy.gateway.upstream import Opened, Upstreams
 from proxy.metrics import Metrics, PoolClose, PoolState
 from proxy.patience import Patience
 from proxy.store.records import Change, ChangeKind, Source
-from proxy.store.sources import destination
 
 log = structlog.get_logger("pool")
 
@@ -68,8 +65,6 @@ class Pools:
         self._entropy = entropy
         self._workers = workers
         self._pools: dict[tuple[str, str], Pool[Connection]] = {}
-        # Of those whose connections are had for a transaction each.
-        self._shared: dict[tuple[str, str], Shared] = {}
         self._resets: set[asyncio.Task[None]] = set()
         self._reset_patience = Patience(RESET_SECONDS)
         self._sweeper: asyncio.Task[None] | None = None
@@ -97,10 +92,8 @@ class Pools:
             now = monotonic()
             for place, pool in list(self._pools.items()):
                 pool.sweep(now)
-                shared = self._shared.get(place)
-                if pool.is_unused and (shared is None or not shared.sessions):
+                if pool.is_unused and not self._is_needed(place):
                     del self._pools[place]
-                    self._shared.pop(place, None)
 
     def changed(self, change: Change) -> None:
         """A change has happened; what it may concern is closed, and what is in use will be.
@@ -117,8 +110,7 @@ class Pools:
                 is_of_source = change.kind in (ChangeKind.SOURCE, ChangeKind.CREDENTIAL)
                 if is_of_source and change.object_id != source_id:
                     continue
-            if (workspace_id, source_id) in self._shared:
-                self._shared[workspace_id, source_id].outdate()
+            self._outdate((workspace_id, source_id))
             pool.clear(PoolClose.CHANGED)
 
     # -- a session's ------------------------------------------------------------------
@@ -285,127 +277,6 @@ class Pools:
         pool.settings = settings
         return pool
 
-    # -- a session's that has them for a transaction each ------------------------------
-
-    async def enter(self, wish: Wish, context: SessionContext) -> SessionTurns:
-        """A session's turns at the connections of a source that was granted.
-
-        Nothing is opened where it is known what a login to it tells. Raises Refusal.
-        """
-        self._upstreams.check(wish.protocol, wish.workspace, wish.source)
-        shared = self._shared_of(wish)
-        welcome = shared.welcomes.get(wish.key())
-        shared.sessions += 1
-        try:
-            while welcome is None:
-                ticket = await self._place(
-                    shared.pool, wish.key(), wish.source.pooling.queue_seconds
-                )
-                if ticket.found is not None:
-                    shared.remember(ticket.found.key, Welcome.of(ticket.found.connection.opened))
-                    shared.pool.withdraw(ticket, monotonic())
-                else:
-                    wish = await self._learn(shared, wish, context)
-                welcome = shared.welcomes.get(wish.key())
-            return SessionTurns(self, shared, wish, context, welcome, self._metrics)
-        finally:
-            shared.sessions -= 1
-
-    async def _learn(self, shared: Shared, wish: Wish, context: SessionContext) -> Wish:
-        """Open a connection for what its login tells, and leave it to whoever is next."""
-        self._metrics.pool_requests.add("miss")
-        try:
-            connection = await self.open_shared(shared, wish, context)
-        except BaseException:
-            shared.pool.leave()
-            raise
-        self._put(shared.pool, connection)
-        return connection.wish
-
-    def _shared_of(self, wish: Wish) -> Shared:
-        source = wish.source
-        place = (source.workspace_id, source.id)
-        pool = self._pool(source)
-        shared = self._shared.get(place)
-        if shared is None:
-            sharing = wish.protocol.sharing
-            assert sharing is not None, "the store refuses the setting for other engines"
-            shared = self._shared[place] = Shared(pool, sharing.texts())
-        return shared
-
-    async def open_shared(self, shared: Shared, wish: Wish, context: SessionContext) -> Connection:
-        """See ``Lender.open_shared``."""
-        generation = shared.generation
-
-        async def work(wish: Wish) -> Connection:
-            opened = await self._open(wish, context, is_kept=True)
-            return self._connection(wish, opened)
-
-        connection = await self._with_newer(wish, work)
-        key = connection.wish.key()
-        try:
-            await self._lend(shared.pool, connection, key, generation)
-        except BaseException as error:
-            connection.opened.channel.abandon()
-            if isinstance(error, PeerClosed):
-                raise Refusal(Reason.SOURCE_LOST, "the data source closed the connection") from None
-            raise
-        if generation == shared.generation:
-            shared.remember(key, Welcome.of(connection.opened))
-        self._move(connection, PoolState.ACTIVE)
-        return connection
-
-    async def _lend(
-        self, pool: Pool[Connection], connection: Connection, key: Hashable, generation: int
-    ) -> None:
-        """Give a connection into the relays' hands. Raises PeerClosed."""
-        sharing = connection.wish.protocol.sharing
-        assert sharing is not None, "only such connections are lent"
-        opened = connection.opened
-        side = SourceSide(None)
-        side.on_stir = lambda: self._stirred(pool, connection)
-        transport, early = await opened.channel.hand_over(side)
-        transport.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
-        connection.loan = Loan(key, generation, sharing.memory(opened.upstream), side, transport)
-        if early:
-            opened.channel.take_back()
-            raise PeerClosed("the data source spoke unasked")
-
-    async def renewed(self, wish: Wish) -> Wish:
-        """See ``Lender.renewed``."""
-        place = await self._authenticator.place(wish.workspace, wish.source.name)
-        if place is None or destination(place[1]) != destination(wish.source):
-            raise Refusal(
-                Reason.SESSION_ENDED, "the session's rights have just changed; log in again"
-            )
-        return replace(wish, workspace=place[0], source=place[1])
-
-    def clean(self, connection: Connection, is_in_transaction: bool) -> None:
-        """See ``Lender.clean``."""
-        loan, source = connection.loan, connection.wish.source
-        assert loan is not None, "only what is lent is cleaned"
-        pool = self._shared[source.workspace_id, source.id].pool
-        self._take_back(pool, loan.key, connection, is_in_transaction)
-
-    def part(self, connection: Connection, cause: PoolClose) -> None:
-        """See ``Lender.part``."""
-        self._part(connection, cause)
-
-    def lost(self, connection: Connection) -> None:
-        """See ``Lender.lost``."""
-        self._closed(connection, PoolClose.UNCLEAN)
-
-    def move(self, connection: Connection, state: PoolState) -> None:
-        """See ``Lender.move``."""
-        self._move(connection, state)
-
-    def _put(self, pool: Pool[Connection], connection: Connection) -> None:
-        """A lent connection that nothing was done with."""
-        loan = connection.loan
-        assert loan is not None, "only what is lent is put there"
-        self._move(connection, PoolState.IDLE)
-        pool.put(loan.key, connection, connection.expires, monotonic())
-
     # -- what comes back ---------------------------------------------------------------
 
     def _take_back(
@@ -455,28 +326,25 @@ class Pools:
             raise
         channel = connection.opened.channel
         if cause is PoolClose.IDLE and channel.is_quiet:
-            if connection.loan is not None:
-                await self._lend_again(pool, key, connection)
-                return
-            self._move(connection, PoolState.IDLE)
-            channel.watch(lambda: self._stirred(pool, connection))
-            pool.put(key, connection, connection.expires, monotonic())
+            await self._put_back(pool, key, connection)
             return
         self._part(connection, PoolClose.LOST if cause is PoolClose.IDLE else cause)
         pool.leave()
 
-    async def _lend_again(
+    async def _put_back(
         self, pool: Pool[Connection], key: Hashable, connection: Connection
     ) -> None:
-        source = connection.wish.source
-        shared = self._shared[source.workspace_id, source.id]
-        try:
-            await self._lend(pool, connection, key, shared.generation)
-        except PeerClosed:
-            self._part(connection, PoolClose.LOST)
-            pool.leave()
-        else:
-            self._put(pool, connection)
+        """It is fit for the next session."""
+        self._move(connection, PoolState.IDLE)
+        connection.opened.channel.watch(lambda: self._stirred(pool, connection))
+        pool.put(key, connection, connection.expires, monotonic())
+
+    def _is_needed(self, place: tuple[str, str]) -> bool:
+        """Whether a pool is to be kept though nothing is in it."""
+        return False
+
+    def _outdate(self, place: tuple[str, str]) -> None:
+        """What is known of a pool's source may have changed."""
 
     async def _reset(self, connection: Connection, is_in_transaction: bool) -> PoolClose:
         """Why it is to be closed; IDLE where it is fit for the next client."""

@@ -12,8 +12,8 @@ from proxy.gateway.cancel import Cancels
 from proxy.gateway.judge import Verdicts
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.poller import Poller
-from proxy.gateway.pooling import Pools
 from proxy.gateway.quotas import Quotas
+from proxy.gateway.sharing import SharingPools
 from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Upstreams
 from proxy.metrics import Metrics
@@ -39,7 +39,7 @@ class Rooms:
 
     authenticator: Authenticator
     upstreams: Upstreams
-    pools: Pools
+    pools: SharingPools
     cancels: Cancels
     live: LiveSessions
     audit: AuditLog

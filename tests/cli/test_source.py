@@ -379,3 +379,9 @@ def test_mysql_is_not_pooled_by_transaction(finance: CommandLine):
     shop = ("source", "add", "finance", "shop", "mysql://10.0.0.7/shop", "--username", "app")
     words = finance.refused(*shop, "--no-password", "--tls", "disable", "--pooling", "transaction")
     assert "mysql is not pooled by transaction" in words
+
+
+def test_a_source_that_asks_for_a_role_is_not_pooled_by_transaction(finance: CommandLine):
+    options = ("--pooling", "transaction", "--target-session-attrs", "primary")
+    words = finance.refused(*ADD, "--no-password", "--tls", "disable", *options)
+    assert "asks for its server's role is not pooled by transaction" in words

@@ -295,3 +295,28 @@ class Keeper(RuleBasedStateMachine):
 
 
 TestKeeper = Keeper.TestCase
+
+
+def test_an_idle_connection_is_taken_without_a_ticket():
+    desk = Desk()
+    desk.idle("one")
+    assert desk.pool.take("b") is None
+    assert desk.pool.take("a") == "one"
+    assert desk.pool.taken == 1
+    assert desk.pool.take("a") is None
+
+
+def test_a_dead_one_is_closed_instead():
+    desk = Desk()
+    desk.idle("one")
+    desk.dead.add("one")
+    assert desk.pool.take("a") is None
+    assert desk.closed == [("one", PoolClose.LOST)]
+    assert desk.pool.taken == 0
+
+
+def test_nobody_is_served_before_those_who_wait():
+    desk = Desk(replace(SETTINGS, maximum=1))
+    desk.ask(name="first")
+    desk.ask(name="second")
+    assert desk.pool.take("a") is None
