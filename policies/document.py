@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Sequence
 from datetime import date, time
 from enum import StrEnum
 from functools import cached_property
@@ -44,7 +45,14 @@ _HOST: Final = re.compile(r"[A-Za-z0-9_.:*-]{1,253}")
 
 
 class PolicyError(ValueError):
-    """A document that cannot be used; its text names the place and the reason."""
+    """A document that cannot be used; its text names the place and the reason.
+
+    ``problems``: the same one by one, each the path to its place and what is wrong there.
+    """
+
+    def __init__(self, message: str, problems: Sequence[tuple[tuple[str, ...], str]] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class Access(StrEnum):
@@ -359,7 +367,9 @@ def policy_from(data: Any) -> Policy:
     try:
         return Policy.model_validate(data)
     except ValidationError as error:
-        raise PolicyError("; ".join(_sentence(item) for item in error.errors())) from None
+        problems = [_problem(item) for item in error.errors()]
+        sentences = (f"{'.'.join(place) or 'the policy'}: {said}" for place, said in problems)
+        raise PolicyError("; ".join(sentences), problems) from None
 
 
 def _loads(text: str) -> Any:
@@ -372,11 +382,7 @@ def _loads(text: str) -> Any:
     return json.loads(text, object_pairs_hook=unique)
 
 
-def _sentence(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "the policy"
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        return f"{place}: unknown key"
-    if kind == "missing":
-        return f"{place}: missing"
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+def _problem(error: Any) -> tuple[tuple[str, ...], str]:
+    place = tuple(str(part) for part in error["loc"])
+    said = {"extra_forbidden": "unknown key", "missing": "missing"}
+    return place, said.get(error["type"]) or error["msg"].removeprefix("Value error, ")

@@ -42,7 +42,7 @@ from proxy.gateway.listener import Connections, Listener, PendingLogins
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.loop import session_poller
 from proxy.gateway.neighbours import NO_NEIGHBOURS, Neighbours
-from proxy.gateway.probe import ProbeResult, probe
+from proxy.gateway.probe import probe
 from proxy.gateway.quotas import Quotas
 from proxy.gateway.revoke import Revoker
 from proxy.gateway.rooms import Door, Rooms
@@ -55,6 +55,7 @@ from proxy.metrics import Metrics, new_registry
 from proxy.metrics.exposition import program_version
 from proxy.notify import NOBODY, Notifier
 from proxy.patience import Patience
+from proxy.probed import ProbeResult
 from proxy.store import Store
 from proxy.store.records import Source, Workspace
 from vault import Vault, harden_process

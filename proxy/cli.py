@@ -45,6 +45,11 @@ _HERE = "proxy.commands."
         "session": (_HERE + "session", "session", "List and kill the running proxy's sessions."),
         "audit": (_HERE + "audit", "audit", "Tail, search, verify the audit log."),
         "key": (_HERE + "key", "key", "Show and rotate the key encryption key."),
+        "admin": (
+            _HERE + "admin",
+            "admin",
+            "Serve the admin endpoints; create, list, revoke their API keys.",
+        ),
         "completion": (
             _HERE + "completion",
             "completion",

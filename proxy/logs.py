@@ -35,8 +35,8 @@ _SECRET_KEY = re.compile(
     r"client_key|server_key|stored_key|cancel_key|parameters|verifiers)$",
     re.IGNORECASE,
 )
-# An access token of ours, and the password part of any URL.
-_TOKEN = re.compile(r"acp_[0-9A-Za-z_-]{4,}")
+# An access token or an API key of ours, and the password part of any URL.
+_TOKEN = re.compile(r"(acp_|ack_)[0-9A-Za-z_-]{4,}")
 _URL_PASSWORD = re.compile(r"(://[^\s/:@'\"]*):[^\s@'\"]*@")
 _KEYWORD_PASSWORD = re.compile(r"\b(password|passwd|secret)(\s*=\s*)\S+", re.IGNORECASE)
 # A log line is for people; a longer value belongs into the audit log.
@@ -249,7 +249,7 @@ def _clean_entries(entries: Mapping[str, Any], depth: int) -> dict[str, Any]:
 def _clean_text(text: str) -> str:
     """Without secrets of a known shape, and on one line."""
     text = text[:_LONGEST_VALUE]
-    text = _TOKEN.sub(f"acp_{REDACTED}", text)
+    text = _TOKEN.sub(rf"\1{REDACTED}", text)
     text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
     text = _KEYWORD_PASSWORD.sub(rf"\1\2{REDACTED}", text)
     if text.isprintable():

@@ -1,6 +1,9 @@
-"""Policies: put and taken away. ``explaining`` asks about them."""
+"""Policies: put, taken away and compared. ``explaining`` asks about them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from policies.document import Policy
 from policies.upstream import check_upstream
@@ -18,21 +21,26 @@ async def find(store: Store, workspace: str, source: str | None) -> tuple[Worksp
 
 
 async def set_policy(
-    place: Workplace, workspace: str, source: str | None, policy: Policy | None
+    place: Workplace,
+    workspace: Workspace,
+    source: Source | None,
+    policy: Policy | None,
+    *,
+    if_unchanged: bool = False,
 ) -> None:
     """Put a policy or, by None, take it away; sessions under another one end.
 
-    Raises NotFound.
+    ``if_unchanged``: only in the place of the policy that ``workspace``, or ``source``, was
+    read with, else Conflict. Raises NotFound.
     """
-    found, narrowed = await find(place.store, workspace, source)
-    old = found.policy if narrowed is None else narrowed.policy
+    old = workspace.policy if source is None else source.policy
     event = entity_changed(
         UPDATE,
         actor=place.actor,
-        workspace_id=found.id,
+        workspace_id=workspace.id,
         entity_type="policy",
-        entity_id=found.id if narrowed is None else narrowed.id,
-        name=workspace if source is None else f"{workspace}/{source}",
+        entity_id=workspace.id if source is None else source.id,
+        name=workspace.name if source is None else f"{workspace.name}/{source.name}",
         changes={
             "policy": "none" if policy is None else policy.digest,
             "policy_before": "none" if old is None else old.digest,
@@ -40,15 +48,45 @@ async def set_policy(
     )
 
     async def act() -> None:
-        if narrowed is None:
-            await place.store.set_workspace_policy(found, policy)
+        store, actor = place.store, place.actor
+        if source is None:
+            await store.set_workspace_policy(
+                workspace, policy, actor=actor, if_unchanged=if_unchanged
+            )
         else:
-            await place.store.set_source_policy(narrowed, policy)
+            await store.set_source_policy(source, policy, actor=actor, if_unchanged=if_unchanged)
 
     await audited(place.trail, event, act, place.warn)
-    found, narrowed = await find(place.store, workspace, source)
-    concerned = await place.store.list_sources(found) if narrowed is None else [narrowed]
+    if source is None:
+        workspace = replace(workspace, policy=policy)
+        concerned = await place.store.list_sources(workspace)
+    else:
+        concerned = [replace(source, policy=policy)]
     for one in concerned:
-        refusal = check_upstream((found.policy, one.policy), one.places, now=utc_now())
+        refusal = check_upstream((workspace.policy, one.policy), one.places, now=utc_now())
         if refusal is not None:
-            place.warn(f"{workspace}/{one.name} cannot be used any more: {refusal.public}")
+            place.warn(f"{workspace.name}/{one.name} cannot be used any more: {refusal.public}")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where two policies differ; None: not there. ``path`` is its keys and numbers."""
+
+    path: tuple[str, ...]
+    before: object
+    after: object
+
+
+def differences(before: Policy | None, after: Policy | None) -> list[Difference]:
+    """Where two policies differ, by place. No policy differs from every policy in all it says."""
+    return list(
+        _differences((), *({} if one is None else one.to_value() for one in (before, after)))
+    )
+
+
+def _differences(path: tuple[str, ...], before: object, after: object) -> Iterator[Difference]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(before.keys() | after.keys()):
+            yield from _differences((*path, key), before.get(key), after.get(key))
+    elif before != after:
+        yield Difference(path, before, after)

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from proxy.audit.log import AuditLog
 from proxy.config import Config
-from proxy.control import ControlError, Handler, NotRunningError, SocketClient
-from proxy.gateway.probe import ProbeResult
+from proxy.control import ControlClient, ControlError, Handler, NotRunningError, SocketClient
 from proxy.parts import open_audit, open_store, open_vault
+from proxy.probed import ProbeResult
 from proxy.store import Source, Store, StoreError, Workspace
 from vault import Vault
 
@@ -45,12 +45,8 @@ async def probe_source(
     config: Config, workspace: str, source: str, probe_here: ProbeHere
 ) -> ProbeResult:
     """Test a stored source. Raises NotFound, ControlError, AuditFolderError and the like."""
-    client = SocketClient(config.control.socket)
     try:
-        answer = await asyncio.to_thread(
-            client.call, PROBE_VERB, {"workspace": workspace, "source": source}
-        )
-        return ProbeResult.from_fields(answer)
+        return await ask_running(SocketClient(config.control.socket), workspace, source)
     except NotRunningError:
         pass
     vault = open_vault(config)
@@ -64,6 +60,18 @@ async def probe_source(
         await store.close()
 
 
+async def ask_running(
+    client: ControlClient, workspace: str, source: str, *, source_id: str = ""
+) -> ProbeResult:
+    """Have the running proxy test a stored source. Raises NotRunningError, ControlError.
+
+    ``source_id``: and no other one, should another have come by these names meanwhile.
+    """
+    arguments = {"workspace": workspace, "source": source, "source_id": source_id}
+    answer = await asyncio.to_thread(client.call, PROBE_VERB, arguments)
+    return ProbeResult.from_fields(answer)
+
+
 def probe_handlers(store: Store, probe: Probe) -> dict[str, Handler]:
     """The running proxy's side."""
 
@@ -73,6 +81,8 @@ def probe_handlers(store: Store, probe: Probe) -> dict[str, Handler]:
             source = await store.source(found, str(arguments.get("source", "")))
         except StoreError as error:
             raise ControlError(str(error)) from None
+        if arguments.get("source_id") not in (None, "", source.id):
+            raise ControlError("The data source was changed meanwhile.")
         return asdict(await probe(found, source))
 
     return {PROBE_VERB: test}

@@ -1,8 +1,8 @@
-"""Data sources: added, given new secrets, removed. Secrets are sealed here and not kept."""
+"""Data sources: added, changed, given new secrets, removed. Secrets are sealed, not kept."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from ipaddress import ip_address
@@ -18,6 +18,7 @@ from proxy.store import (
     CredentialField,
     Failover,
     PoolSettings,
+    RoutingChangeNeedsSecret,
     SealedCredential,
     SealedField,
     Source,
@@ -26,10 +27,15 @@ from proxy.store import (
     destination,
     seal_credential,
 )
+from proxy.store.engines import ENGINES
 from proxy.store.errors import InvalidSetting
+from proxy.store.records import CREDENTIAL_FIELDS
 from proxy.store.store import utc_now
 from proxy.store.tls import check_client_key
 from vault import Secret
+
+_MASKS = frozenset("*\u2022\u25cf")
+"""What forms show in the place of a password: asterisks, bullets, black circles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,67 @@ async def rotate_source(
     return await audited(
         place.trail, event, _with_storing(place, source, credential, act), place.warn
     )
+
+
+async def edit_source(
+    place: Workplace, workspace: Workspace, source: Source, edited: Source, secrets: NewSecrets
+) -> Source:
+    """Store a changed copy of a source that was read, with the secrets that are given anew.
+
+    Where it points elsewhere, to another database too, each secret that it has must be
+    given again: RoutingChangeNeedsSecret. Raises Conflict, NotFound, AlreadyExists,
+    InvalidSetting.
+    """
+    check_place(workspace, edited, place.config.egress, utc_now())
+    given = {name for name in CREDENTIAL_FIELDS if getattr(secrets, name) is not None}
+    kept = {name for name in CREDENTIAL_FIELDS if source.has_secret(name)} - given
+    if edited.database != source.database and kept:
+        # Not a part of what a secret is sealed to: one login opens every database of a server.
+        raise RoutingChangeNeedsSecret(
+            "the database changed, so every stored secret must be given again with it"
+        )
+    names = ("name", "host", "port", "database", "username", "compression")
+    changes: dict[str, object] = {
+        name: getattr(edited, name)
+        for name in names
+        if getattr(edited, name) != getattr(source, name)
+    }
+    if edited.tls != source.tls:
+        changes["tls"] = {"mode": edited.tls.mode, "profile": edited.tls.profile}
+    if edited.auth_methods != source.auth_methods:
+        changes["auth_methods"] = sorted(edited.auth_methods)
+    if edited.pooling != source.pooling:
+        changes["pooling"] = asdict(edited.pooling)
+    event = _event(place, UPDATE, source, changes | {"secrets": sorted(given)})
+    credential = _seal(place, workspace, edited, secrets)
+
+    async def act() -> Source:
+        return await place.store.edit_source(edited, credential)
+
+    return await audited(
+        place.trail, event, _with_storing(place, source, credential, act), place.warn
+    )
+
+
+def password_of(text: str) -> Secret:
+    """A password that was typed or posted, ready to be sealed. Raises InvalidSetting.
+
+    What is nothing but a mask is refused: it was read from a form that hid the real one.
+    """
+    if not text or set(text) <= _MASKS or text.strip("<>[]").lower() in ("redacted", "hidden"):
+        raise InvalidSetting("password", "this is empty or a mask, not a password")
+    return Secret(text.encode())
+
+
+def auth_methods_for(engine: str, given: Iterable[str], secrets: NewSecrets) -> frozenset[str]:
+    """The methods chosen, or what fits the secrets that are stored."""
+    if chosen := frozenset(given):
+        return chosen
+    if engine not in ENGINES:
+        return chosen
+    if secrets.password is not None:
+        return ENGINES[engine].default
+    return frozenset({"cert" if secrets.client_key is not None else "trust"})
 
 
 async def pool_source(place: Workplace, source: Source, pooling: PoolSettings) -> Source:

@@ -12,10 +12,9 @@ from proxy.store import NotFound, Token, Workspace, new_token, parse_token, veri
 
 
 async def create_token(
-    place: Workplace, workspace_name: str, *, label: str, expires_at: datetime | None
+    place: Workplace, workspace: Workspace, *, label: str, expires_at: datetime | None
 ) -> tuple[str, Token]:
     """A new token's text, and what is kept of it. Raises NotFound, LimitReached."""
-    workspace = await place.store.workspace(workspace_name)
     text = new_token()
     verifier = await asyncio.to_thread(
         verifiers_for, text, workspace.scram_salt, workspace.scram_iterations
@@ -36,12 +35,11 @@ async def create_token(
     return text, token
 
 
-async def revoke_token(place: Workplace, workspace_name: str, token: str) -> Token:
+async def revoke_token(place: Workplace, workspace: Workspace, token: str) -> Token:
     """End a token, named by its id or its whole text, and the sessions it opened.
 
     Raises NotFound.
     """
-    workspace = await place.store.workspace(workspace_name)
     token_id = parse_token(token) if token.startswith("acp_") else token
     found = await _find(place, workspace, token_id)
     event = token_changed(

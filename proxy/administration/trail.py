@@ -25,10 +25,12 @@ T = TypeVar("T")
 RECORD_VERB = "audit.record"
 PING_VERB = "ping"
 
-# What a command may ask the running proxy to record; never a session or a statement.
+# What a command or the admin endpoints may ask the running proxy to record; never a session
+# or a statement.
 _PERMITTED = frozenset(
     {
         EventClass.ACCOUNT_CHANGE,
+        EventClass.API_ACTIVITY,
         EventClass.ENTITY_MANAGEMENT,
         EventClass.DATASTORE_ACTIVITY,
         EventClass.APPLICATION_LIFECYCLE,

@@ -1,4 +1,4 @@
-"""Workspaces: made, suspended, resumed, deleted."""
+"""Workspaces: made, renamed, suspended, resumed, deleted."""
 
 from __future__ import annotations
 
@@ -24,32 +24,42 @@ async def create_workspace(
     return await audited(place.trail, event, act, place.warn)
 
 
-async def suspend_workspace(place: Workplace, name: str) -> Workspace:
+async def rename_workspace(place: Workplace, workspace: Workspace, name: str) -> Workspace:
+    """Give it another name; its sessions end, for a DSN holds the name.
+
+    Raises Conflict where it has changed since it was read, AlreadyExists, InvalidName.
+    """
+    changes: dict[str, object] = {"name": name, "name_before": workspace.name}
+    event = _event(place, UPDATE, workspace.id, workspace.name, changes)
+    return await audited(
+        place.trail, event, lambda: place.store.rename_workspace(workspace, name), place.warn
+    )
+
+
+async def suspend_workspace(place: Workplace, workspace: Workspace) -> Workspace:
     """Refuse its logins and end its sessions. Raises NotFound."""
-    workspace = await place.store.workspace(name)
-    event = _event(place, UPDATE, workspace.id, name, {"state": "suspended"})
+    event = _event(place, UPDATE, workspace.id, workspace.name, {"state": "suspended"})
     return await audited(
         place.trail, event, lambda: place.store.suspend_workspace(workspace), place.warn
     )
 
 
-async def resume_workspace(place: Workplace, name: str) -> Workspace:
+async def resume_workspace(place: Workplace, workspace: Workspace) -> Workspace:
     """Allow its logins again. Raises NotFound."""
-    workspace = await place.store.workspace(name)
-    event = _event(place, UPDATE, workspace.id, name, {"state": "active"})
+    event = _event(place, UPDATE, workspace.id, workspace.name, {"state": "active"})
     return await audited(
         place.trail, event, lambda: place.store.resume_workspace(workspace), place.warn
     )
 
 
-async def delete_workspace(place: Workplace, name: str) -> DeletionReceipt:
+async def delete_workspace(place: Workplace, workspace: Workspace) -> DeletionReceipt:
     """Destroy its root keys, and with them its credentials and their backups.
 
     Raises NotFound.
     """
-    workspace = await place.store.workspace(name)
     versions = [root.version for root in workspace.root_keys]
-    event = _event(place, DELETE, workspace.id, name, {"destroyed_root_key_versions": versions})
+    changes: dict[str, object] = {"destroyed_root_key_versions": versions}
+    event = _event(place, DELETE, workspace.id, workspace.name, changes)
     return await audited(
         place.trail, event, lambda: place.store.delete_workspace(workspace), place.warn
     )

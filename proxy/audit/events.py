@@ -239,6 +239,23 @@ def token_changed(
     )
 
 
+def api_key_changed(
+    change: str, *, actor: str, workspace_id: str, key_id: str, label: str, role: str
+) -> Event:
+    """A key to the admin endpoints was made or ended. ``change``: create or disable."""
+    return Event(
+        EventClass.ACCOUNT_CHANGE,
+        _ACCOUNT[change],
+        workspace_id,
+        {
+            "actor": {"user": {"name": actor, "type": "administrator"}},
+            "user": {"uid": key_id, "name": label, "type": "API key"},
+        },
+        {"role": role},
+        message=f"API key: {change}",
+    )
+
+
 def access_changed(
     *, actor: str, workspace_id: str, user_id: str, privileges: Sequence[str], is_granted: bool
 ) -> Event:
@@ -265,8 +282,11 @@ def api_called(
     operation: str,
     status_code: int,
     workspace_id: str = "",
+    named: Mapping[str, str] | None = None,
+    role: str = "",
+    request_id: str = "",
 ) -> Event:
-    """An administrator called the HTTP interface."""
+    """An administrator called the HTTP interface. ``named``: what the path names."""
     is_success = status_code < 400
     return Event(
         EventClass.API_ACTIVITY,
@@ -275,11 +295,18 @@ def api_called(
         {
             "actor": {"user": {"name": actor, "type": "administrator"}},
             "src_endpoint": {"ip": ip, "port": port},
-            "api": {"operation": operation, "response": {"code": status_code}},
+            "api": {
+                "operation": operation,
+                "request": {"uid": request_id},
+                "response": {"code": status_code},
+            },
         },
+        {"named": dict(named or {}), "role": role},
         action=Action.DENIED if status_code in (401, 403, 404) else Action.ALLOWED,
         status=Status.SUCCESS if is_success else Status.FAILURE,
         status_code=str(status_code),
+        message="Admin call",
+        correlation=request_id,
     )
 
 

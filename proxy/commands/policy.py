@@ -77,7 +77,8 @@ def set_(invocation: Invocation, workspace: str, document: Path, source: str | N
 
     async def work() -> None:
         async with open_workplace(invocation.config(), invocation.note) as place:
-            await policies.set_policy(place, workspace, source, read)
+            found, narrowed = await policies.find(place.store, workspace, source)
+            await policies.set_policy(place, found, narrowed, read)
 
     asyncio.run(work())
     invocation.show(
@@ -98,7 +99,8 @@ def clear(invocation: Invocation, workspace: str, source: str | None, yes: bool)
 
     async def work() -> None:
         async with open_workplace(invocation.config(), invocation.note) as place:
-            await policies.set_policy(place, workspace, source, None)
+            found, narrowed = await policies.find(place.store, workspace, source)
+            await policies.set_policy(place, found, narrowed, None)
 
     asyncio.run(work())
     invocation.show({"policy": None, "digest": None}, f"{name} has no policy of its own now.")

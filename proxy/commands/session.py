@@ -7,8 +7,10 @@ import asyncio
 import click
 
 from proxy.administration import sessions
+from proxy.administration.trail import ProxyTrail, operator_name
 from proxy.commands import display
 from proxy.commands.frame import Group, Invocation, everywhere
+from proxy.control import SocketClient
 
 
 @click.group(cls=Group)
@@ -24,7 +26,8 @@ def session() -> None:
 @everywhere
 def list_(invocation: Invocation, workspace: str | None) -> None:
     """List the open sessions."""
-    found = asyncio.run(sessions.list_sessions(invocation.config(), workspace))
+    client = SocketClient(invocation.config().control.socket)
+    found = asyncio.run(sessions.list_sessions(client, workspace))
     columns = {
         "NUMBER": "number",
         "WORKSPACE": "workspace",
@@ -49,5 +52,9 @@ def list_(invocation: Invocation, workspace: str | None) -> None:
 def kill(invocation: Invocation, session_id: str, yes: bool) -> None:
     """End a session, and the statement it runs."""
     invocation.confirm(f"End session {session_id}?", is_confirmed=yes)
-    count = asyncio.run(sessions.kill_session(invocation.config(), session_id, invocation.note))
+    client = SocketClient(invocation.config().control.socket)
+    ending = sessions.kill_session(
+        client, ProxyTrail(client), session_id, actor=operator_name(), warn=invocation.note
+    )
+    count = asyncio.run(ending)
     invocation.show({"killed": count}, f"Ended session {session_id}.")

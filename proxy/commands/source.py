@@ -18,14 +18,13 @@ from proxy.commands.source_options import (
     FailoverChoice,
     PoolChoice,
     TlsChoice,
-    auth_methods_for,
     failover_options,
     parse_url,
     password_options,
     pool_options,
     tls_options,
 )
-from proxy.gateway.probe import ProbeResult
+from proxy.probed import ProbeResult
 from proxy.store import Source, draft_source
 from proxy.store.pooling import OFF, POOLED
 from proxy.store.tls import CHAIN_LIMIT
@@ -118,7 +117,7 @@ def add(
                 database=place_of_source.database,
                 username=username,
                 tls=settings,
-                auth_methods=auth_methods_for(place_of_source.engine, methods, secrets),
+                auth_methods=sources.auth_methods_for(place_of_source.engine, methods, secrets),
                 compression="" if compression == "none" else compression,
                 pooling=pool.settings(POOLED if compression == "none" else OFF),
                 failover=hosts.settings(place_of_source.failover),

@@ -14,11 +14,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import click
 
 from protocols.roles import TargetSession
-from proxy.administration.sources import NewSecrets
 from proxy.commands.secrets import read_public_file
 from proxy.config import parse_duration
 from proxy.store import PoolSettings, TlsSettings
-from proxy.store.engines import ENGINES
 from proxy.store.failover import SINGLE, Endpoint, Failover, LoadBalance
 from proxy.store.pooling import POOL_MODES, PoolMode
 from proxy.store.records import TlsMode, TlsNegotiation, TlsProfile
@@ -192,15 +190,6 @@ def failover_options(command: Callable[..., None]) -> Callable[..., None]:
         command(*args, hosts=choice, **kwargs)
 
     return call
-
-
-def auth_methods_for(engine: str, given: tuple[str, ...], secrets: NewSecrets) -> frozenset[str]:
-    """The methods chosen, or what fits the secrets that are stored."""
-    if given:
-        return frozenset(given)
-    if secrets.password is not None:
-        return ENGINES[engine].default
-    return frozenset({"cert" if secrets.client_key is not None else "trust"})
 
 
 def password_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -51,13 +51,13 @@ def create(
 
     async def work() -> tuple[str, Token, Sequence[Source]]:
         async with open_workplace(config, invocation.note) as place:
+            found = await place.store.workspace(workspace)
             text, made = await tokens.create_token(
                 place,
-                workspace,
+                found,
                 label=label or f"made by {operator_name()}"[:128],
                 expires_at=ends,
             )
-            found = await place.store.workspace(workspace)
             return text, made, await place.store.list_sources(found)
 
     text, made, sources = asyncio.run(work())
@@ -120,7 +120,8 @@ def revoke(invocation: Invocation, workspace: str, token_id: str, yes: bool) -> 
 
     async def work() -> Token:
         async with open_workplace(invocation.config(), invocation.note) as place:
-            return await tokens.revoke_token(place, workspace, token_id)
+            found = await place.store.workspace(workspace)
+            return await tokens.revoke_token(place, found, token_id)
 
     ended = asyncio.run(work())
     invocation.show(token_value(ended, datetime.now(UTC)), f"Revoked token {ended.id}.")

@@ -115,7 +115,8 @@ def suspend(invocation: Invocation, name: str, yes: bool) -> None:
 
     async def work() -> Workspace:
         async with open_workplace(invocation.config(), invocation.note) as place:
-            return await workspaces.suspend_workspace(place, name)
+            found = await place.store.workspace(name)
+            return await workspaces.suspend_workspace(place, found)
 
     invocation.show(workspace_value(asyncio.run(work())), f"Suspended workspace {name}.")
 
@@ -128,7 +129,8 @@ def resume(invocation: Invocation, name: str) -> None:
 
     async def work() -> Workspace:
         async with open_workplace(invocation.config(), invocation.note) as place:
-            return await workspaces.resume_workspace(place, name)
+            found = await place.store.workspace(name)
+            return await workspaces.resume_workspace(place, found)
 
     invocation.show(workspace_value(asyncio.run(work())), f"Resumed workspace {name}.")
 
@@ -149,7 +151,8 @@ def delete(invocation: Invocation, name: str, yes: bool) -> None:
 
     async def work() -> DeletionReceipt:
         async with open_workplace(invocation.config(), invocation.note) as place:
-            return await workspaces.delete_workspace(place, name)
+            found = await place.store.workspace(name)
+            return await workspaces.delete_workspace(place, found)
 
     receipt = asyncio.run(work())
     versions = ", ".join(map(str, receipt.root_key_versions))

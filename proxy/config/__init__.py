@@ -15,6 +15,7 @@ from proxy.config.reading import (
     read_config,
 )
 from proxy.config.schema import (
+    AdminConfig,
     AuditConfig,
     Config,
     ControlConfig,
@@ -29,6 +30,7 @@ from proxy.config.schema import (
 )
 
 __all__ = [
+    "AdminConfig",
     "AuditConfig",
     "Config",
     "ConfigError",

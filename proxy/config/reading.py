@@ -274,6 +274,14 @@ def _check_together(config: Config, place: str) -> None:
                 f"({listener.host}:{listener.port})."
             )
         seen[address] = name
+    admin = config.admin
+    if (admin.tls_certificate is None) != (admin.tls_key is None):
+        raise ConfigError(f"{place}: admin must have both tls_certificate and tls_key, or neither.")
+    if admin.port and (admin.host, admin.port) in seen:
+        raise ConfigError(
+            f"{place}: admin and {seen[admin.host, admin.port]} have the same host and port "
+            f"({admin.host}:{admin.port})."
+        )
     limits = config.limits
     if limits.pending_logins_per_address > limits.pending_logins:
         raise ConfigError(

@@ -16,6 +16,7 @@ from proxy.config.values import (
     FilePath,
     Flag,
     Host,
+    HostNames,
     Ports,
     Reader,
     Seconds,
@@ -176,6 +177,25 @@ class ControlConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminConfig:
+    """The admin endpoints, which are a process of their own.
+
+    Off loopback a certificate is needed: an API key is sent with every call. ``names``:
+    the host names that calls may be made under, beside IP addresses and ``localhost``; a
+    page on another name that resolves here (DNS rebinding) gets no answer.
+    ``calls_per_key`` and ``calls_per_address`` are calls a minute.
+    """
+
+    host: str = field(default="127.0.0.1", metadata=_read(Host()))
+    port: int = field(default=8432, metadata=_read(Whole(0, 65_535)))
+    tls_certificate: Path | None = field(default=None, metadata=_read(FilePath(may_be_absent=True)))
+    tls_key: Path | None = field(default=None, metadata=_read(FilePath(may_be_absent=True)))
+    names: tuple[str, ...] = field(default=(), metadata=_read(HostNames()))
+    calls_per_key: int = field(default=600, metadata=_read(Whole(1, 1_000_000)))
+    calls_per_address: int = field(default=1_200, metadata=_read(Whole(1, 1_000_000)))
+
+
+@dataclass(frozen=True, slots=True)
 class WorkersConfig:
     """How many processes serve.
 
@@ -202,6 +222,7 @@ class Config:
     metrics: MetricsConfig
     control: ControlConfig
     workers: WorkersConfig
+    admin: AdminConfig
     file: Path | None = None
 
 
@@ -215,4 +236,5 @@ SECTIONS: dict[str, type[Any]] = {
     "metrics": MetricsConfig,
     "control": ControlConfig,
     "workers": WorkersConfig,
+    "admin": AdminConfig,
 }

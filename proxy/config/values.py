@@ -174,6 +174,24 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class HostNames:
+    """Host names, without ports."""
+
+    def read(self, raw: object, folder: Path) -> tuple[str, ...]:
+        """The names in small letters."""
+        if not isinstance(raw, list) or len(raw) > 64:
+            raise SettingError('must be a list of at most 64 host names, as ["admin.example"]')
+        names = tuple(_plain_text(entry).lower() for entry in raw)
+        if not all(re.fullmatch(r"[0-9a-z]([0-9a-z.-]{0,251}[0-9a-z])?", name) for name in names):
+            raise SettingError("must hold host names, without ports")
+        return names
+
+    def from_text(self, text: str) -> object:
+        """Names between commas."""
+        return [entry.strip() for entry in text.split(",")] if text.strip() else []
+
+
+@dataclass(frozen=True, slots=True)
 class ServerVersion:
     """What a MySQL greeting says: a version number, and printable text behind it."""
 

@@ -123,7 +123,7 @@ async def _prepare(config: Config, servers: list[Server]) -> str:
                 tls=server.tls,
             )
             await add_source(place, workspace, source, NewSecrets(server.password))
-        text, _ = await create_token(place, WORKSPACE, label="demo", expires_at=None)
+        text, _ = await create_token(place, workspace, label="demo", expires_at=None)
         return text
 
 

@@ -91,6 +91,7 @@ class LiveSession:
             "id": self.id,
             "number": self.key.number,
             "workspace": self.workspace,
+            "workspace_id": self.grant.workspace_id,
             "source": self.source.name,
             "host": str(self.endpoint),
             "token_id": self.grant.token_id,

@@ -7,9 +7,7 @@ the log, and tells an administrator in one sentence how it went.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 from uuid import uuid4
 
 from protocols.errors import Refusal
@@ -17,45 +15,10 @@ from protocols.interface import WireProtocol
 from protocols.roles import ServerRole
 from proxy.audit.context import SessionContext
 from proxy.gateway.upstream import Upstreams
+from proxy.probed import HostResult, ProbeResult
 from proxy.store.failover import SINGLE, Endpoint
 from proxy.store.records import Source, Workspace
 from proxy.store.store import Clock, utc_now
-
-
-@dataclass(frozen=True, slots=True)
-class HostResult:
-    """How a test of one host went. ``role``: what its server says that it is."""
-
-    host: str
-    ok: bool
-    sentence: str
-    role: str = ""
-    method: str = ""
-    server_version: str = ""
-    tls_version: str = ""
-    milliseconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """How a test of a source went, of its first host that does. ``hosts``: of each of them.
-
-    ``sentence`` holds no secret and no server text.
-    """
-
-    ok: bool
-    sentence: str
-    method: str = ""
-    server_version: str = ""
-    tls_version: str = ""
-    milliseconds: float = 0.0
-    hosts: tuple[HostResult, ...] = ()
-
-    @classmethod
-    def from_fields(cls, fields: dict[str, Any]) -> ProbeResult:
-        """From ``dataclasses.asdict``, as JSON keeps it."""
-        hosts = tuple(HostResult(**one) for one in fields.pop("hosts", ()))
-        return cls(**fields, hosts=hosts)
 
 
 async def probe(

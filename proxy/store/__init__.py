@@ -7,7 +7,9 @@ The map of this package:
 ``errors``      what the store says when it says no
 ``validate``, ``tls``, ``pooling``, ``failover``  what values may be, and what goes together
 ``tokens``      a token's text: made, recognised, turned into verifiers
-``sources``     a source's secrets: drafted, sealed, opened with the vault
+``sources``     a source's secrets: drafted, sealed, opened with the vault; ``held``: which
+``api_keys``    keys to the admin endpoints: made, recognised, kept as digests
+``calls``       what was answered to calls that name themselves
 ``feed``        what changed, soon after, and how sure we are of it
 ``location``, ``database``  the URL, the connections, the deadline of each call
 ``schema``, ``migrate``, ``migrations/``  the tables, and how they come to be
@@ -32,6 +34,8 @@ from proxy.store.failover import Endpoint, Failover
 from proxy.store.feed import ChangeFeed
 from proxy.store.pooling import PoolSettings
 from proxy.store.records import (
+    ApiKey,
+    ApiRole,
     Change,
     ChangeKind,
     CredentialField,
@@ -55,6 +59,8 @@ from proxy.store.tokens import new_token, parse_token, verifiers_for
 
 __all__ = [
     "AlreadyExists",
+    "ApiKey",
+    "ApiRole",
     "Change",
     "ChangeFeed",
     "ChangeKind",

@@ -185,6 +185,64 @@ class Source:
         return self.credential is not None and self.credential.field(name) is not None
 
 
+class ApiRole(StrEnum):
+    """What the holder of an API key is; ``proxy/admin/roles.py`` says what each may do.
+
+    All but WORKSPACE_ADMIN are of the whole platform.
+    """
+
+    OWNER = "owner"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    WORKSPACE_ADMIN = "workspace-admin"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key to the admin endpoints as the store knows it: a digest, never the key itself.
+
+    ``workspace_id``: the one workspace that it reaches; None: a key of the platform.
+    """
+
+    id: str
+    workspace_id: str | None
+    role: ApiRole
+    label: str
+    digest: bytes = field(repr=False)
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    def state(self, now: datetime) -> Literal["live", "expired", "revoked"]:
+        """Its state at ``now``; only a live key opens anything."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "expired"
+        return "live"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A policy as it was put at a time. ``policy`` None: it was taken away then."""
+
+    number: int
+    policy: Policy | None
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What was answered to a call that names itself. ``status`` None: nothing yet."""
+
+    fingerprint: bytes = field(repr=False)
+    status: int | None
+    answer: str | None = field(repr=False)
+
+
 class ChangeKind(StrEnum):
     """What changed. EVERYTHING: changes may have been missed, believe nothing cached."""
 

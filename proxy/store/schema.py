@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "v0005"
+HEAD: Final = "v0006"
 """The newest migration: what an opened store's schema must be."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -155,6 +155,58 @@ changes = Table(
     Column("at", Instant, nullable=False),
     # Without AUTOINCREMENT, SQLite would give a trimmed row's number out again.
     sqlite_autoincrement=True,
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(10), primary_key=True),
+    # Null: a key of the platform.
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE")),
+    Column("role", String(16), nullable=False),
+    Column("label", String(128), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("created_by", String(160), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Column("last_used_at", Instant),
+    CheckConstraint(
+        "(role = 'workspace-admin') = (workspace_id IS NOT NULL)", name="api_keys_reach"
+    ),
+)
+Index("api_keys_by_workspace", api_keys.c.workspace_id, api_keys.c.created_at)
+
+# What was answered to a call that names itself, so that it can be asked again.
+idempotent_calls = Table(
+    "idempotent_calls",
+    metadata,
+    Column("key_id", ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("status", Integer),
+    Column("answer", Text),
+    Column("created_at", Instant, nullable=False),
+)
+
+policy_history = Table(
+    "policy_history",
+    metadata,
+    Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    # Empty: the workspace's own. No foreign key: the history outlives the source.
+    Column("source_id", String(32), nullable=False),
+    # Null: the policy was taken away.
+    Column("document", Text),
+    Column("actor", String(160), nullable=False),
+    Column("at", Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index(
+    "policy_history_by_object",
+    policy_history.c.workspace_id,
+    policy_history.c.source_id,
+    policy_history.c.seq,
 )
 
 LIVE = text("revoked_at IS NULL")

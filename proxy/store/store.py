@@ -20,16 +20,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from policies.document import Policy
 from protocols.verifiers import TokenVerifier
 from proxy.store import validate
+from proxy.store.api_keys import ApiKeys
+from proxy.store.calls import Calls
 from proxy.store.database import Database
 from proxy.store.errors import Conflict, NotFound, RoutingChangeNeedsSecret
 from proxy.store.feed import ChangeFeed, open_feed
+from proxy.store.held import fields_of, in_words, with_credential, without
 from proxy.store.location import SqliteLocation, locate
 from proxy.store.migrate import migrate
 from proxy.store.queries import policies, sources, tokens, workspaces
 from proxy.store.records import (
-    CREDENTIAL_FIELDS,
     CredentialField,
     DeletionReceipt,
+    PolicyVersion,
     SealedCredential,
     Source,
     Token,
@@ -68,6 +71,8 @@ class Store:
         self._database = database
         self._clock = clock
         self.instance_id = instance_id
+        self.api_keys = ApiKeys(database, clock)
+        self.calls = Calls(database, clock)
 
     @classmethod
     async def open(
@@ -128,14 +133,42 @@ class Store:
 
     async def workspace(self, name: str) -> Workspace:
         """The workspace of that name. Raises NotFound."""
-        found = await self._database.read(lambda connection: workspaces.find(connection, name))
+        found = await self.find_workspace(name)
         if found is None:
             raise NotFound(_no_workspace(name))
         return found
 
+    async def find_workspace(self, name: str) -> Workspace | None:
+        """The workspace of that name, if there is one."""
+        return await self._database.read(lambda connection: workspaces.find(connection, name))
+
+    async def workspace_by_id(self, workspace_id: str) -> Workspace | None:
+        """The workspace of that id, whatever its name is now."""
+        return await self._database.read(
+            lambda connection: workspaces.find_by_id(connection, workspace_id)
+        )
+
     async def list_workspaces(self) -> list[Workspace]:
         """Every workspace, by name."""
         return await self._database.read(workspaces.all_of_them)
+
+    async def page_of_workspaces(self, after: str, limit: int) -> list[Workspace]:
+        """At most ``limit`` workspaces by name, those behind the name ``after``."""
+        return await self._database.read(
+            lambda connection: workspaces.page(connection, after, limit)
+        )
+
+    async def rename_workspace(self, workspace: Workspace, name: str) -> Workspace:
+        """Give a workspace that was read another name; its old one is free then.
+
+        Raises Conflict where it has changed since, AlreadyExists, NotFound, InvalidName.
+        """
+        validate.check_name(name)
+        now = self._clock()
+        await self._database.write(
+            lambda connection: workspaces.rename(connection, workspace, name, now)
+        )
+        return replace(workspace, name=name)
 
     async def suspend_workspace(self, workspace: Workspace) -> Workspace:
         """Refuse its logins from now on. Raises NotFound."""
@@ -229,8 +262,8 @@ class Store:
         """
         now = self._clock()
         validate.check_source(source, now)
-        validate.check_secrets(source, _fields(credential))
-        stored = _with_credential(replace(source, credential=None, version=1), credential)
+        validate.check_secrets(source, fields_of(credential))
+        stored = with_credential(replace(source, credential=None, version=1), credential)
         await self._database.write(lambda connection: sources.create(connection, stored, now))
         return stored
 
@@ -271,23 +304,23 @@ class Store:
             stored = await sources.hold(connection, edited.workspace_id, edited.id)
             if stored.version != edited.version:
                 raise Conflict("the source was changed meanwhile; read it again")
-            given = _fields(credential)
-            kept = _fields(stored.credential) - forgotten
+            given = fields_of(credential)
+            kept = fields_of(stored.credential) - forgotten
             validate.check_secrets(edited, kept | given)
             if destination(edited) != destination(stored) and kept - given:
                 raise RoutingChangeNeedsSecret(
                     "the engine, host, port, user or TLS identity changed, so the stored secret"
-                    f" cannot be used there: give the {_words(kept - given)} again"
+                    f" cannot be used there: give the {in_words(kept - given)} again"
                 )
             next_one = replace(
                 edited,
-                credential=_without(stored.credential, forgotten),
+                credential=without(stored.credential, forgotten),
                 password_version=stored.password_version,
                 client_key_version=stored.client_key_version,
                 version=stored.version + 1,
             )
             await sources.edit(connection, next_one, credential, forgotten, now)
-            return _with_credential(next_one, credential)
+            return with_credential(next_one, credential)
 
         return await self._database.write(work)
 
@@ -299,9 +332,9 @@ class Store:
             stored = await sources.hold(connection, source.workspace_id, source.id)
             if destination(stored) != destination(source):
                 raise Conflict("the source was changed meanwhile; read it again")
-            validate.check_secrets(stored, _fields(stored.credential) | _fields(credential))
+            validate.check_secrets(stored, fields_of(stored.credential) | fields_of(credential))
             await sources.rotate(connection, stored, credential, now)
-            return _with_credential(stored, credential)
+            return with_credential(stored, credential)
 
         return await self._database.write(work)
 
@@ -314,18 +347,47 @@ class Store:
 
     # --- policies ------------------------------------------------------------------
 
-    async def set_workspace_policy(self, workspace: Workspace, policy: Policy | None) -> None:
-        """Put a workspace's policy, or take it away. Raises NotFound."""
+    async def set_workspace_policy(
+        self,
+        workspace: Workspace,
+        policy: Policy | None,
+        *,
+        actor: str = "",
+        if_unchanged: bool = False,
+    ) -> None:
+        """Put a workspace's policy, or take it away. Raises NotFound.
+
+        ``if_unchanged``: only while it has the policy that ``workspace`` says, else Conflict.
+        """
         now = self._clock()
+        change = policies.Put(policy, actor, now, if_unchanged)
         await self._database.write(
-            lambda connection: policies.set_of_workspace(connection, workspace, policy, now)
+            lambda connection: policies.set_of_workspace(connection, workspace, change)
         )
 
-    async def set_source_policy(self, source: Source, policy: Policy | None) -> None:
-        """Put a source's policy, or take it away. Raises NotFound."""
+    async def set_source_policy(
+        self,
+        source: Source,
+        policy: Policy | None,
+        *,
+        actor: str = "",
+        if_unchanged: bool = False,
+    ) -> None:
+        """Put a source's policy, or take it away; as ``set_workspace_policy``."""
         now = self._clock()
+        change = policies.Put(policy, actor, now, if_unchanged)
         await self._database.write(
-            lambda connection: policies.set_of_source(connection, source, policy, now)
+            lambda connection: policies.set_of_source(connection, source, change)
+        )
+
+    async def policy_history(
+        self, workspace: Workspace, source: Source | None
+    ) -> list[PolicyVersion]:
+        """What was put before and is now, the newest first; bounded by ``policies.KEPT``."""
+        return await self._database.read(
+            lambda connection: policies.history(
+                connection, workspace.id, "" if source is None else source.id
+            )
         )
 
     # --- what a login asks ---------------------------------------------------------
@@ -354,43 +416,3 @@ def _no_workspace(name: str) -> str:
     if not validate.is_name(name):
         return "there is no such workspace"
     return f"there is no workspace named {name}"
-
-
-def _fields(credential: SealedCredential | None) -> frozenset[CredentialField]:
-    if credential is None:
-        return frozenset()
-    return frozenset(name for name in CREDENTIAL_FIELDS if credential.field(name) is not None)
-
-
-def _words(fields: frozenset[CredentialField]) -> str:
-    return " and the ".join(sorted(fields, reverse=True)).replace("_", " ")
-
-
-def _without(
-    credential: SealedCredential | None, forgotten: frozenset[CredentialField]
-) -> SealedCredential | None:
-    if credential is None:
-        return None
-    left = SealedCredential(
-        password=None if "password" in forgotten else credential.password,
-        client_key=None if "client_key" in forgotten else credential.client_key,
-    )
-    return left if _fields(left) else None
-
-
-def _with_credential(source: Source, given: SealedCredential | None) -> Source:
-    """The source as it is once the given secrets are stored with those it has."""
-    if given is None:
-        return source
-    old = source.credential or SealedCredential()
-    return replace(
-        source,
-        credential=SealedCredential(
-            password=given.password or old.password,
-            client_key=given.client_key or old.client_key,
-        ),
-        password_version=given.password.version if given.password else source.password_version,
-        client_key_version=(
-            given.client_key.version if given.client_key else source.client_key_version
-        ),
-    )

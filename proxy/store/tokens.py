@@ -37,7 +37,8 @@ SALT_LENGTH = 16
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SHAPE = re.compile(
-    rf"{PREFIX}(?P<id>[0-9A-Za-z]{{{ID_LENGTH}}})_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
+    rf"(?P<prefix>[a-z]{{3}}_)(?P<id>[0-9A-Za-z]{{{ID_LENGTH}}})"
+    rf"_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
 )
 
 
@@ -53,21 +54,23 @@ def _checksum(body: str) -> str:
     return _base62(zlib.crc32(body.encode("ascii")), CHECKSUM_LENGTH)
 
 
-def new_token(entropy: Callable[[int], bytes] = os.urandom) -> str:
-    """A new token's text, to be shown once."""
+def new_token(entropy: Callable[[int], bytes] = os.urandom, *, prefix: str = PREFIX) -> str:
+    """A new token's text, to be shown once. ``prefix``: another kind's, of the same shape."""
     # The id needs to be distinct, not evenly spread: 16 bytes make the bias of the
     # remainder negligible, and 62**10 ids keep 100,000 tokens apart.
     token_id = _base62(int.from_bytes(entropy(16)), ID_LENGTH)
     secret = _base62(int.from_bytes(entropy(32)), SECRET_LENGTH)
-    body = f"{PREFIX}{token_id}_{secret}"
+    body = f"{prefix}{token_id}_{secret}"
     return body + _checksum(body)
 
 
-def parse_token(text: str) -> str:
+def parse_token(text: str, *, prefix: str = PREFIX) -> str:
     """The id of a well-formed token. Raises InvalidToken, without repeating the text."""
     match = _SHAPE.fullmatch(text)
-    if match is None:
-        raise InvalidToken("this is not a token: a token is acp_ and 60 more letters and digits")
+    if match is None or match["prefix"] != prefix:
+        raise InvalidToken(
+            f"this is not a token: a token is {prefix} and 60 more letters and digits"
+        )
     body, checksum = text[:-CHECKSUM_LENGTH], text[-CHECKSUM_LENGTH:]
     if not hmac.compare_digest(_checksum(body), checksum):
         raise InvalidToken("this token is mistyped or incomplete: its checksum does not match")

@@ -12,7 +12,7 @@ import pytest
 from proxy.administration.probing import probe_handlers, probe_source
 from proxy.config import Config, parse_config
 from proxy.control import ControlError, SocketClient, serve_control
-from proxy.gateway.probe import ProbeResult
+from proxy.probed import ProbeResult
 from proxy.store import Source, Store, Workspace, draft_source, new_id
 from vault import LocalKeyFile, Vault
 

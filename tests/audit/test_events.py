@@ -70,6 +70,29 @@ EVERY_EVENT: list[tuple[int, int, Event]] = [
             events.DELETE, actor="root", ip="::1", port=2, operation="DELETE /x", status_code=404
         ),
     ),
+    (
+        6003,
+        2,
+        events.api_called(
+            events.READ,
+            actor="API key k",
+            ip="192.0.2.1",
+            port=2,
+            operation="getSource",
+            status_code=200,
+            workspace_id="w",
+            named={"workspace": "finance"},
+            role="auditor",
+            request_id="5a3c1b1e",
+        ),
+    ),
+    (
+        3001,
+        1,
+        events.api_key_changed(
+            "create", actor="root", workspace_id="", key_id="k", label="ci", role="owner"
+        ),
+    ),
     (2004, 1, events.finding("Odd", "Something odd", details={"count": 3})),
     (6002, 3, events.proxy_started("0.1.0", "i")),
     (6002, 4, events.proxy_stopped("0.1.0", "i", reason="SIGTERM")),

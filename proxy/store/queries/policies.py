@@ -1,56 +1,109 @@
-"""Policies of workspaces and sources, in their canonical JSON."""
+"""Policies of workspaces and sources, in their canonical JSON, with what they were before."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import Table, and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from policies.document import Policy, PolicyError, read_policy
-from proxy.store.errors import NotFound, StoreCorrupt
+from policies.document import Policy
+from proxy.store.errors import Conflict, NotFound
 from proxy.store.queries.changes import append
-from proxy.store.records import ChangeKind, Source, Workspace
-from proxy.store.schema import sources, workspaces
+from proxy.store.queries.documents import parsed, text_of
+from proxy.store.queries.workspaces import lock
+from proxy.store.records import ChangeKind, PolicyVersion, Source, Workspace
+from proxy.store.schema import policy_history, sources, workspaces
+
+KEPT = 100
+"""Versions of a policy that are kept: years of a policy that is looked after."""
 
 
-async def set_of_workspace(
-    connection: AsyncConnection, workspace: Workspace, policy: Policy | None, now: datetime
-) -> None:
-    """Put or, by None, take away a workspace's policy. Raises NotFound."""
-    result = await connection.execute(
-        update(workspaces).where(workspaces.c.id == workspace.id).values(policy=_text(policy))
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A policy that is put, or (None) taken away, by whom and when.
+
+    ``if_unchanged``: only where the one before is still the one that was read.
+    """
+
+    policy: Policy | None
+    actor: str
+    at: datetime
+    if_unchanged: bool = False
+
+
+async def set_of_workspace(connection: AsyncConnection, workspace: Workspace, put: Put) -> None:
+    """Put or take away a workspace's policy. Raises NotFound, Conflict."""
+    await lock(connection, workspace.id)
+    chosen = workspaces.c.id == workspace.id
+    await _replace(connection, workspaces, chosen, workspace.policy, put)
+    await _remember(connection, workspace.id, "", put)
+    await append(connection, ChangeKind.WORKSPACE, workspace.id, workspace.id, put.at)
+
+
+async def set_of_source(connection: AsyncConnection, source: Source, put: Put) -> None:
+    """Put or take away a source's policy. Raises NotFound, Conflict."""
+    await lock(connection, source.workspace_id)
+    chosen = and_(sources.c.id == source.id, sources.c.workspace_id == source.workspace_id)
+    await _replace(connection, sources, chosen, source.policy, put)
+    await _remember(connection, source.workspace_id, source.id, put)
+    await append(connection, ChangeKind.SOURCE, source.workspace_id, source.id, put.at)
+
+
+async def history(
+    connection: AsyncConnection, workspace_id: str, source_id: str
+) -> list[PolicyVersion]:
+    """The versions kept, the newest first."""
+    rows = await connection.execute(
+        select(policy_history)
+        .where(*_of(workspace_id, source_id))
+        .order_by(policy_history.c.seq.desc())
     )
-    if not result.rowcount:
-        raise NotFound("the workspace is gone")
-    await append(connection, ChangeKind.WORKSPACE, workspace.id, workspace.id, now)
+    return [PolicyVersion(row.seq, parsed(row.document), row.actor, row.at) for row in rows]
 
 
-async def set_of_source(
-    connection: AsyncConnection, source: Source, policy: Policy | None, now: datetime
+async def _replace(
+    connection: AsyncConnection, table: Table, chosen: Any, before: Policy | None, put: Put
 ) -> None:
-    """Put or, by None, take away a source's policy. Raises NotFound."""
-    result = await connection.execute(
-        update(sources)
-        .where(sources.c.id == source.id, sources.c.workspace_id == source.workspace_id)
-        .values(policy=_text(policy))
-    )
-    if not result.rowcount:
+    stored = (await connection.execute(select(table.c.policy).where(chosen))).first()
+    if stored is None:
         raise NotFound("the workspace has no such source")
-    await append(connection, ChangeKind.SOURCE, source.workspace_id, source.id, now)
+    if put.if_unchanged and stored.policy != text_of(before):
+        raise Conflict("the policy was changed meanwhile; read it again")
+    await connection.execute(update(table).where(chosen).values(policy=text_of(put.policy)))
 
 
-@lru_cache(maxsize=1_024)
-def parsed(text: str | None) -> Policy | None:
-    """The policy of a row. Raises StoreCorrupt: one that cannot be read must not be none."""
-    if text is None:
-        return None
-    try:
-        return read_policy(text, "json")
-    except PolicyError as error:
-        raise StoreCorrupt(f"the store holds a policy that cannot be read: {error}") from None
+async def _remember(
+    connection: AsyncConnection, workspace_id: str, source_id: str, put: Put
+) -> None:
+    await connection.execute(
+        insert(policy_history).values(
+            workspace_id=workspace_id,
+            source_id=source_id,
+            document=text_of(put.policy),
+            actor=put.actor,
+            at=put.at,
+        )
+    )
+    chosen = _of(workspace_id, source_id)
+    oldest = (
+        select(policy_history.c.seq)
+        .where(*chosen)
+        .order_by(policy_history.c.seq.desc())
+        .offset(KEPT - 1)
+        .limit(1)
+    )
+    floor = await connection.scalar(oldest)
+    if floor is not None:
+        await connection.execute(
+            delete(policy_history).where(*chosen, policy_history.c.seq < floor)
+        )
 
 
-def _text(policy: Policy | None) -> str | None:
-    return None if policy is None else policy.to_json()
+def _of(workspace_id: str, source_id: str) -> tuple[Any, Any]:
+    return (
+        policy_history.c.workspace_id == workspace_id,
+        policy_history.c.source_id == source_id,
+    )

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.store.errors import AlreadyExists, Conflict, NotFound, StoreCorrupt
 from proxy.store.queries.changes import append
-from proxy.store.queries.policies import parsed
+from proxy.store.queries.documents import parsed
 from proxy.store.records import ChangeKind, DeletionReceipt, Workspace, WorkspaceState
 from proxy.store.schema import credentials, root_keys, sources, tokens, workspaces
 from vault import UnsealError, WrappedRootKey
@@ -51,6 +51,19 @@ async def find(connection: AsyncConnection, name: str) -> Workspace | None:
     return None if row is None else _workspace(row, [key.wrapped for key in keys])
 
 
+async def find_by_id(connection: AsyncConnection, workspace_id: str) -> Workspace | None:
+    """The workspace of that id, with its root keys."""
+    row = (
+        await connection.execute(select(workspaces).where(workspaces.c.id == workspace_id))
+    ).first()
+    keys = await connection.execute(
+        select(root_keys.c.wrapped)
+        .where(root_keys.c.workspace_id == workspace_id)
+        .order_by(root_keys.c.version.desc())
+    )
+    return None if row is None else _workspace(row, [key.wrapped for key in keys])
+
+
 async def all_of_them(connection: AsyncConnection) -> list[Workspace]:
     """Every workspace, by name."""
     keys: defaultdict[str, list[bytes]] = defaultdict(list)
@@ -58,6 +71,45 @@ async def all_of_them(connection: AsyncConnection) -> list[Workspace]:
         keys[key.workspace_id].append(key.wrapped)
     rows = await connection.execute(select(workspaces).order_by(workspaces.c.name))
     return [_workspace(row, keys[row.id]) for row in rows]
+
+
+async def page(connection: AsyncConnection, after: str, limit: int) -> list[Workspace]:
+    """At most ``limit`` workspaces by name, those behind ``after``."""
+    rows = (
+        await connection.execute(
+            select(workspaces)
+            .where(workspaces.c.name > after)
+            .order_by(workspaces.c.name)
+            .limit(limit)
+        )
+    ).all()
+    keys: defaultdict[str, list[bytes]] = defaultdict(list)
+    for key in await connection.execute(
+        select(root_keys)
+        .where(root_keys.c.workspace_id.in_([row.id for row in rows]))
+        .order_by(root_keys.c.version.desc())
+    ):
+        keys[key.workspace_id].append(key.wrapped)
+    return [_workspace(row, keys[row.id]) for row in rows]
+
+
+async def rename(
+    connection: AsyncConnection, workspace: Workspace, name: str, now: datetime
+) -> None:
+    """Give it another name, if it is as it was read. Raises NotFound, Conflict, AlreadyExists."""
+    await lock(connection, workspace.id)
+    chosen = (
+        workspaces.c.id == workspace.id,
+        workspaces.c.name == workspace.name,
+        workspaces.c.state == workspace.state,
+    )
+    try:
+        result = await connection.execute(update(workspaces).where(*chosen).values(name=name))
+    except IntegrityError:
+        raise AlreadyExists(f"a workspace named {name} already exists") from None
+    if result.rowcount != 1:
+        raise Conflict("the workspace was changed meanwhile; read it again")
+    await append(connection, ChangeKind.WORKSPACE, workspace.id, workspace.id, now)
 
 
 async def lock(connection: AsyncConnection, workspace_id: str) -> None:

@@ -1,0 +1,108 @@
+"""A call that has been admitted: who makes it, what it concerns, what its endpoint works with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated
+
+import structlog
+from fastapi import Depends
+from starlette.requests import Request
+
+from proxy.admin.problems import Problem, not_found
+from proxy.administration.api_keys import actor_name
+from proxy.administration.trail import Trail
+from proxy.administration.workplace import Workplace
+from proxy.config import Config
+from proxy.control import ControlClient
+from proxy.store import ApiKey, Source, Store, Workspace
+from proxy.store.store import utc_now
+from vault import Vault
+
+log = structlog.get_logger("admin")
+
+# Readings of the audit log under way at once: each has a thread and a core to itself.
+_MOST_READINGS = 2
+
+
+@dataclass(slots=True)
+class Office:
+    """What every call works with; made once."""
+
+    config: Config
+    store: Store
+    vault: Vault
+    trail: Trail
+    client: ControlClient
+    clock: Callable[[], datetime] = utc_now
+    _readings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_READINGS))
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Read the audit log. Raises Problem where too many do."""
+        if self._readings.locked():
+            raise Problem(
+                503,
+                "busy",
+                "The audit log is being read for others; try again soon.",
+                headers={"Retry-After": "2"},
+            )
+        async with self._readings:
+            yield
+
+
+@dataclass(slots=True)
+class Call:
+    """``workspace`` is the one that the path names, which the key may reach; None: none is named.
+
+    ``warnings`` are sentences that the answer tells, where it can.
+    """
+
+    office: Office
+    key: ApiKey
+    operation: str
+    workspace: Workspace | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def actor(self) -> str:
+        """Who it is, for the audit log."""
+        return actor_name(self.key)
+
+    @property
+    def place(self) -> Workplace:
+        """What a change works with."""
+        office = self.office
+        return Workplace(
+            office.config, office.store, office.vault, office.trail, self.actor, self._warn
+        )
+
+    @property
+    def here(self) -> Workspace:
+        """The workspace that the path names."""
+        assert self.workspace is not None, "this endpoint's path names no workspace"
+        return self.workspace
+
+    async def source(self, name: str) -> Source:
+        """The workspace's source of that name. Raises Problem."""
+        found = await self.office.store.find_source(self.here.id, name)
+        if found is None:
+            raise not_found()
+        return found
+
+    def _warn(self, sentence: str) -> None:
+        log.warning("admin call", warning=sentence, operation=self.operation)
+        self.warnings.append(sentence)
+
+
+def _call_of(request: Request) -> Call:
+    call: Call = request.state.call
+    return call
+
+
+Admitted = Annotated[Call, Depends(_call_of)]
+"""An endpoint's parameter: the call, which ``route`` has admitted."""

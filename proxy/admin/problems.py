@@ -1,0 +1,191 @@
+"""Refusals as problem documents (RFC 9457): one sentence each, and nothing secret in it.
+
+Knows which of our exceptions are written to be shown. Must never show another exception's
+text, nor what a caller sent: it may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from policies.document import PolicyError
+from proxy.administration.trail import TrailError
+from proxy.audit.files import AuditFolderError
+from proxy.control import ControlError, NotRunningError
+from proxy.store.errors import (
+    AlreadyExists,
+    Conflict,
+    InvalidSetting,
+    LimitReached,
+    NotFound,
+    RoutingChangeNeedsSecret,
+    StoreUnavailable,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+# What may be repeated of a caller's own words: names of fields, which ours look like.
+_FIELD = re.compile(r"[a-z][a-z_]{0,39}")
+_LONGEST_LIST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What is wrong at one place: a JSON pointer (RFC 6901) into the body, or a parameter."""
+
+    detail: str
+    pointer: str = ""
+    parameter: str = ""
+
+    def to_value(self) -> dict[str, str]:
+        """As it is written."""
+        place = {"pointer": self.pointer, "parameter": self.parameter}
+        return {"detail": self.detail} | {name: text for name, text in place.items() if text}
+
+
+class Problem(Exception):
+    """A call is refused. ``slug`` is the end of its type; ``detail`` one sentence."""
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        detail: str,
+        *,
+        errors: Sequence[Wrong] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(slug)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.errors = tuple(errors)[:_LONGEST_LIST]
+        self.headers = dict(headers or {})
+
+    def response(self, request_id: str) -> Response:
+        """The document."""
+        document: dict[str, Any] = {
+            "type": f"urn:accode-proxy:problem:{self.slug}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": as_sentence(self.detail),
+            "instance": f"urn:uuid:{request_id}",
+        }
+        if self.errors:
+            document["errors"] = [wrong.to_value() for wrong in self.errors]
+        return Response(
+            json.dumps(document), self.status, headers=self.headers, media_type=MEDIA_TYPE
+        )
+
+
+def not_found() -> Problem:
+    """One answer for what is not there and what is another workspace's: names are not repeated."""
+    return Problem(404, "not-found", "There is no such resource.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    status: int
+    slug: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+_SOON = {"Retry-After": "1"}
+# Their texts are one clear sentence without a secret, by their contracts.
+_RULES: tuple[tuple[type[Exception], _Rule], ...] = (
+    (AlreadyExists, _Rule(409, "already-exists")),
+    (Conflict, _Rule(409, "changed-meanwhile")),
+    (LimitReached, _Rule(409, "limit-reached")),
+    (RoutingChangeNeedsSecret, _Rule(400, "secret-needed")),
+    (StoreUnavailable, _Rule(503, "store-unavailable", _SOON)),
+    (TrailError, _Rule(503, "audit-unavailable", _SOON)),
+    (AuditFolderError, _Rule(503, "audit-unavailable", _SOON)),
+    (NotRunningError, _Rule(503, "proxy-not-running", _SOON)),
+    (ControlError, _Rule(502, "proxy-refused")),
+)
+
+
+def problem_for(error: Exception) -> Problem | None:
+    """The problem that an exception is, where it is one that may be shown."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    if isinstance(error, NotFound):
+        return not_found()
+    if isinstance(error, InvalidSetting):
+        wrong = Wrong(error.problem, pointer="/" + error.field.replace(".", "/").replace(" ", "_"))
+        return Problem(422, "invalid", str(error), errors=[wrong])
+    if isinstance(error, PolicyError):
+        wrongs = [Wrong(said, pointer=pointer(place)) for place, said in error.problems]
+        return Problem(422, "invalid", "The policy is not one that can be put.", errors=wrongs)
+    if isinstance(error, NotRunningError):
+        # Not with the socket's path: it is the host's own affair.
+        return Problem(503, "proxy-not-running", "No proxy is running here.", headers=_SOON)
+    for kind, rule in _RULES:
+        if isinstance(error, kind):
+            return Problem(rule.status, rule.slug, str(error), headers=rule.headers)
+    if isinstance(error, HTTPException):
+        return _of_framework(error)
+    return None
+
+
+def pointer(place: Sequence[object]) -> str:
+    """A JSON pointer; what does not look like a field of ours is not repeated."""
+    parts = []
+    for part in place:
+        if isinstance(part, int) or str(part).isdigit() or _FIELD.fullmatch(str(part)):
+            parts.append(f"/{part}")
+        else:
+            parts.append("/(unknown)")
+    return "".join(parts)
+
+
+def as_sentence(text: str) -> str:
+    """With a capital and an end."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    wrongs = []
+    for item in error.errors():
+        where, *place = item["loc"]
+        detail = _sentence(item)
+        if where == "body":
+            wrongs.append(Wrong(detail, pointer=pointer(place) or "/"))
+        else:
+            wrongs.append(Wrong(detail, parameter=pointer(place).lstrip("/")))
+    return Problem(422, "invalid", "The call holds what cannot be used.", errors=wrongs)
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    """What is wrong, from the kind of error alone where pydantic would quote what was sent."""
+    if item["type"] == "extra_forbidden":
+        return "This field is not known."
+    if item["type"] == "missing":
+        return "This field is needed."
+    if item["type"] == "value_error":
+        return "This value cannot be used."
+    return as_sentence(str(item["msg"]))
+
+
+def _of_framework(error: HTTPException) -> Problem:
+    """What the router and the framework say."""
+    if error.status_code == 404:
+        return not_found()
+    if error.status_code == 405:
+        return Problem(
+            405, "method-not-allowed", "This method is not for this resource.",
+            headers=error.headers,
+        )  # fmt: skip
+    return Problem(error.status_code, "malformed", "The call cannot be read.")

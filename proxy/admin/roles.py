@@ -1,0 +1,45 @@
+"""Who may call what: the one table. What is not in it cannot be called, and does not start.
+
+An entry is named by its endpoint's ``operationId``. A key of a workspace reaches that
+workspace alone: ``route`` looks it up before an endpoint is asked, and another one's name
+is answered exactly as one that does not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.store import ApiRole
+
+OWNER, OPERATOR = ApiRole.OWNER, ApiRole.OPERATOR
+AUDITOR, WORKSPACE_ADMIN = ApiRole.AUDITOR, ApiRole.WORKSPACE_ADMIN
+
+EVERYBODY: Final = frozenset(ApiRole)
+PLATFORM: Final = frozenset({OWNER, OPERATOR, AUDITOR})
+OPERATORS: Final = frozenset({OWNER, OPERATOR})
+OWNERS: Final = frozenset({OWNER})
+CHANGERS: Final = frozenset({OWNER, OPERATOR, WORKSPACE_ADMIN})
+"""All but those who only look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``is_creation``: takes an Idempotency-Key. ``shown_once``: the answer's field that holds a
+    secret, which is not kept with the answer of a call that names itself.
+    """
+
+    roles: frozenset[ApiRole]
+    is_creation: bool = False
+    shown_once: str = ""
+
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "listWorkspaces": Operation(EVERYBODY),
+    "createWorkspace": Operation(OPERATORS, is_creation=True),
+    "getWorkspace": Operation(EVERYBODY),
+    "renameWorkspace": Operation(OPERATORS),
+    "suspendWorkspace": Operation(OPERATORS),
+    "resumeWorkspace": Operation(OPERATORS),
+    "deleteWorkspace": Operation(OPERATORS),
+}

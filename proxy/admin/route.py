@@ -1,0 +1,149 @@
+"""What a call passes once its endpoint is known: role, workspace, and strict input.
+
+In this order, so that nobody learns of an endpoint's rules who may not call it: the role,
+the workspace, the query, the body. Only then does the endpoint see it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
+
+from proxy.admin import idempotency
+from proxy.admin.call import Call
+from proxy.admin.problems import Problem, not_found, problem_for
+from proxy.admin.roles import OPERATIONS
+from proxy.admin.strict_json import BODY_LIMIT, read_json
+from proxy.store import ApiRole, Workspace
+from proxy.store.validate import is_name
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+BODY_SECONDS = 10.0
+"""For the whole body to arrive: half a megabyte at 50 KB/s."""
+
+
+class AdminRoute(APIRoute):
+    """The kind of every route of the application."""
+
+    def get_route_handler(self) -> Handler:
+        """The endpoint behind its guards."""
+        endpoint = super().get_route_handler()
+        operation_id = self.operation_id or ""
+        # A route that nobody has thought about must not exist.
+        operation = OPERATIONS[operation_id]
+        parameters = frozenset(_query_names(self.dependant))
+        takes_body = self.body_field is not None
+
+        async def handle(request: Request) -> Response:
+            call = Call(request.state.office, request.state.key, operation_id)
+            request.state.call = call
+            if call.key.role not in operation.roles:
+                raise Problem(403, "forbidden", "This key's role may not do this.")
+            if "workspace" in request.path_params:
+                call.workspace = await _workspace(call, request.path_params["workspace"])
+                request.state.workspace = call.workspace
+            _check_query(request, parameters)
+            body = await _read_body(request, takes_body)
+            strict = _StrictRequest(request.scope, request.receive, body)
+
+            async def work() -> Response:
+                return await _translated(endpoint, strict)
+
+            if operation.is_creation:
+                return await idempotency.once(request, call, operation, body, work)
+            return await work()
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await _translated(handle, request)
+            except Problem as problem:
+                return problem.response(request.state.request_id)
+
+        return guarded
+
+
+class _StrictRequest(Request):
+    """A request whose body has been read and found good."""
+
+    def __init__(self, scope: Any, receive: Any, body: bytes) -> None:
+        super().__init__(scope, receive)
+        self._body = body
+
+
+async def _translated(handler: Handler, request: Request) -> Response:
+    """Run it; an exception that may be shown becomes a Problem, any other one goes on."""
+    try:
+        return await handler(request)
+    except Exception as error:
+        problem = problem_for(error)
+        if problem is None:
+            raise
+        raise problem from None
+
+
+async def _workspace(call: Call, name: str) -> Workspace:
+    """The workspace of the path, where this key reaches it; the same steps for every name."""
+    found = await call.office.store.find_workspace(name if is_name(name) else "")
+    if found is None:
+        raise not_found()
+    if call.key.role is ApiRole.WORKSPACE_ADMIN and found.id != call.key.workspace_id:
+        raise not_found()
+    return found
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    for parameter in dependant.query_params:
+        yield parameter.alias
+    for inner in dependant.dependencies:
+        yield from _query_names(inner)
+
+
+def _check_query(request: Request, known: frozenset[str]) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    if not known.issuperset(names):
+        allowed = f"only {', '.join(sorted(known))} can be given" if known else "it takes none"
+        raise Problem(422, "unknown-parameter", f"A query parameter is not known here: {allowed}.")
+    if len(set(names)) != len(names):
+        raise Problem(422, "duplicate-parameter", "A query parameter is there twice.")
+
+
+async def _read_body(request: Request, is_taken: bool) -> bytes:
+    if is_taken:
+        _check_type(request)
+    received = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                received += piece
+                if len(received) > BODY_LIMIT:
+                    raise Problem(
+                        413, "too-large", f"A body may have at most {BODY_LIMIT} bytes.",
+                        headers={"Connection": "close"},
+                    )  # fmt: skip
+    except TimeoutError:
+        raise Problem(
+            408, "too-slow", "The body did not arrive in time.", headers={"Connection": "close"}
+        ) from None
+    except ClientDisconnect:
+        raise Problem(400, "malformed", "The body did not arrive.") from None
+    if not is_taken:
+        if received:
+            raise Problem(400, "no-body-here", "This endpoint takes no body.")
+        return b""
+    read_json(bytes(received))
+    return bytes(received)
+
+
+def _check_type(request: Request) -> None:
+    given = [value.lower().replace(" ", "") for value in request.headers.getlist("content-type")]
+    if given not in (["application/json"], ["application/json;charset=utf-8"]):
+        raise Problem(415, "not-json", "The body must be application/json.")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Problem(415, "encoded", "The body must not be compressed.")

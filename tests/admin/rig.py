@@ -1,0 +1,162 @@
+"""The whole application in this process, over a store of its own; only the proxy is a fake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from proxy.admin.app import build_app
+from proxy.admin.call import Office
+from proxy.administration.api_keys import create_api_key
+from proxy.administration.trail import MemoryTrail, TrailError
+from proxy.administration.workplace import Workplace
+from proxy.audit.ocsf import Event
+from proxy.config import parse_config
+from proxy.control import NotRunningError
+from proxy.store import ApiKey, ApiRole, Store, Workspace, new_id
+from tests.store.stores import SettableClock
+from vault import Vault
+
+
+class FakeProxy:
+    """A ControlClient that answers from tables; ``is_running`` False: nobody is there."""
+
+    def __init__(self) -> None:
+        self.is_running = True
+        self.sessions: list[dict[str, Any]] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.probe: dict[str, Any] = {"ok": True, "sentence": "the data source accepted it"}
+
+    def call(self, verb: str, arguments: dict[str, Any]) -> Any:
+        if not self.is_running:
+            raise NotRunningError("No proxy is running here (nothing listens on a socket).")
+        self.calls.append((verb, arguments))
+        match verb:
+            case "session.list":
+                name = arguments.get("workspace")
+                return [one for one in self.sessions if name in (None, one["workspace"])]
+            case "session.kill":
+                return {"killed": 1}
+            case _:
+                return self.probe
+
+
+class Trail(MemoryTrail):
+    """A trail that can be broken in the middle of a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_broken = False
+
+    async def record(self, event: Event) -> None:
+        if self.is_broken:
+            raise TrailError("The audit log cannot be written.")
+        await super().record(event)
+
+
+@dataclass
+class Rig:
+    """``keys``: by role, the text of a live key; ``finance`` and ``sales`` are workspaces."""
+
+    office: Office
+    trail: Trail
+    proxy: FakeProxy
+    clock: SettableClock
+    http: httpx.AsyncClient
+    keys: dict[ApiRole, str] = field(default_factory=dict)
+    workspaces: dict[str, Workspace] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        return self.office.store
+
+    @property
+    def place(self) -> Workplace:
+        office = self.office
+        return Workplace(office.config, office.store, office.vault, office.trail, "root", print)
+
+    async def key(
+        self, role: ApiRole, workspace: Workspace | None = None, **more: Any
+    ) -> tuple[str, ApiKey]:
+        settings = {"label": "test", "expires_at": None} | more
+        return await create_api_key(self.place, role, workspace, **settings)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        role: ApiRole = ApiRole.OPERATOR,
+        key: str | None = None,
+        **more: Any,
+    ) -> httpx.Response:
+        """Call with the key of a role, or with this key ("": with none)."""
+        text = self.keys[role] if key is None else key
+        headers = {"Authorization": f"Bearer {text}"} if text else {}
+        headers |= more.pop("headers", {})
+        if body is not None:
+            more["json"] = body
+        return await self.http.request(method, path, headers=headers, **more)
+
+    async def ok(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """Call, and take the answer's value."""
+        answer = await self.call(method, path, body, **more)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    async def etag(self, path: str) -> dict[str, str]:
+        """The If-Match for what is there now."""
+        answer = await self.call("GET", path)
+        return {"If-Match": answer.headers["etag"]}
+
+    def calls(self) -> list[Event]:
+        """The records of calls."""
+        return [event for event in self.trail.events if event.event_class == 6003]
+
+
+def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """A refusal as it must be, whatever it is about."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    value: dict[str, Any] = json.loads(answer.text)
+    assert value["status"] == status
+    assert value["type"] == f"urn:accode-proxy:problem:{slug}"
+    assert value["detail"].endswith(".")
+    assert value["instance"] == f"urn:uuid:{answer.headers['x-request-id']}"
+    return value
+
+
+@asynccontextmanager
+async def rigged(
+    folder: Path, store: Store, vault: Vault, clock: SettableClock, **admin: Any
+) -> AsyncIterator[Rig]:
+    """A rig with a key for every role; the workspace administrator's is of ``finance``."""
+    settings = {
+        "store": {"url": f"sqlite:///{folder / 'store.db'}"},
+        "audit": {"folder": str(folder / "audit")},
+        "egress": {"allow_private": True},
+        "admin": {"calls_per_key": 1_000_000, "calls_per_address": 1_000_000} | admin,
+    }
+    config = parse_config(settings, {}, folder=folder)
+    trail, proxy = Trail(), FakeProxy()
+    office = Office(config, store, vault, trail, proxy, clock)
+    app = build_app(office, lambda: clock().timestamp())
+    transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        rig = Rig(office, trail, proxy, clock, http)
+        for name in ("finance", "sales"):
+            rig.workspaces[name] = await store.create_workspace(
+                name, vault.new_root_key(new_id()), scram_iterations=1
+            )
+        for role in ApiRole:
+            own = rig.workspaces["finance"] if role is ApiRole.WORKSPACE_ADMIN else None
+            rig.keys[role], _ = await rig.key(role, own)
+        trail.events.clear()
+        yield rig
