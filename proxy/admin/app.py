@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -12,7 +14,16 @@ from starlette.types import ASGIApp
 
 from proxy.admin.call import Office
 from proxy.admin.endpoint import Endpoint
-from proxy.admin.endpoints import workspaces
+from proxy.admin.endpoints import (
+    audit,
+    document,
+    keys,
+    policies,
+    sessions,
+    sources,
+    tokens,
+    workspaces,
+)
 from proxy.admin.problems import Problem, problem_for
 from proxy.admin.roles import OPERATIONS
 from proxy.admin.route import AdminRoute
@@ -20,7 +31,16 @@ from proxy.admin.shapes import ProblemDocument
 from proxy.admin.threshold import Threshold
 from proxy.metrics.exposition import program_version
 
-ENDPOINTS: tuple[Endpoint, ...] = (*workspaces.ENDPOINTS,)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *keys.ENDPOINTS,
+    *workspaces.ENDPOINTS,
+    *tokens.ENDPOINTS,
+    *sources.ENDPOINTS,
+    *policies.ENDPOINTS,
+    *sessions.ENDPOINTS,
+    *audit.ENDPOINTS,
+    *document.ENDPOINTS,
+)
 
 
 def bare_app() -> FastAPI:
@@ -42,6 +62,7 @@ def bare_app() -> FastAPI:
         endpoint.add_to(app)
     _check(app)
     app.add_exception_handler(HTTPException, _refused)
+    app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]
     return app
 
 
@@ -67,7 +88,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     return problem.response(request.state.request_id)
 
 
-def describe(app: FastAPI) -> dict[str, object]:
+def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     document = get_openapi(
         title=app.title,

@@ -54,6 +54,12 @@ class Office:
         async with self._readings:
             yield
 
+    @asynccontextmanager
+    async def reading_in_turn(self) -> AsyncIterator[None]:
+        """Read the audit log, once others have, for an answer that has begun."""
+        async with self._readings:
+            yield
+
 
 @dataclass(slots=True)
 class Call:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from policies.document import PolicyError
+from proxy.administration.audit_log import SearchTooLong
 from proxy.administration.trail import TrailError
 from proxy.audit.files import AuditFolderError
 from proxy.control import ControlError, NotRunningError
@@ -25,6 +26,7 @@ from proxy.store.errors import (
     AlreadyExists,
     Conflict,
     InvalidSetting,
+    InvalidToken,
     LimitReached,
     NotFound,
     RoutingChangeNeedsSecret,
@@ -111,6 +113,7 @@ _RULES: tuple[tuple[type[Exception], _Rule], ...] = (
     (AuditFolderError, _Rule(503, "audit-unavailable", _SOON)),
     (NotRunningError, _Rule(503, "proxy-not-running", _SOON)),
     (ControlError, _Rule(502, "proxy-refused")),
+    (SearchTooLong, _Rule(503, "search-too-long")),
 )
 
 
@@ -120,7 +123,7 @@ def problem_for(error: Exception) -> Problem | None:
         return error
     if isinstance(error, RequestValidationError):
         return _invalid(error)
-    if isinstance(error, NotFound):
+    if isinstance(error, NotFound | InvalidToken):
         return not_found()
     if isinstance(error, InvalidSetting):
         wrong = Wrong(error.problem, pointer="/" + error.field.replace(".", "/").replace(" ", "_"))

@@ -35,6 +35,12 @@ class Operation:
 
 
 OPERATIONS: Final[dict[str, Operation]] = {
+    "whoAmI": Operation(EVERYBODY),
+    "getOpenApi": Operation(EVERYBODY),
+    # Keys of the platform: who may make one may make any, so owners alone.
+    "listKeys": Operation(OWNERS | {AUDITOR}),
+    "createKey": Operation(OWNERS, is_creation=True, shown_once="secret"),
+    "revokeKey": Operation(OWNERS),
     "listWorkspaces": Operation(EVERYBODY),
     "createWorkspace": Operation(OPERATORS, is_creation=True),
     "getWorkspace": Operation(EVERYBODY),
@@ -42,4 +48,35 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "suspendWorkspace": Operation(OPERATORS),
     "resumeWorkspace": Operation(OPERATORS),
     "deleteWorkspace": Operation(OPERATORS),
+    "listWorkspaceKeys": Operation(EVERYBODY),
+    "createWorkspaceKey": Operation(CHANGERS, is_creation=True, shown_once="secret"),
+    "revokeWorkspaceKey": Operation(CHANGERS),
+    "listTokens": Operation(EVERYBODY),
+    "createToken": Operation(CHANGERS, is_creation=True, shown_once="secret"),
+    "revokeToken": Operation(CHANGERS),
+    "listSources": Operation(EVERYBODY),
+    "createSource": Operation(CHANGERS, is_creation=True),
+    "getSource": Operation(EVERYBODY),
+    "editSource": Operation(CHANGERS),
+    "rotateSource": Operation(CHANGERS),
+    "testSource": Operation(CHANGERS),
+    "removeSource": Operation(CHANGERS),
+    # A workspace's policy opens private networks to it and bounds what it may use, so it is
+    # the platform's; a source's policy only narrows that.
+    "getPolicy": Operation(EVERYBODY),
+    "putPolicy": Operation(OPERATORS),
+    "clearPolicy": Operation(OPERATORS),
+    "getPolicyHistory": Operation(EVERYBODY),
+    "comparePolicies": Operation(EVERYBODY),
+    "getSourcePolicy": Operation(EVERYBODY),
+    "putSourcePolicy": Operation(CHANGERS),
+    "clearSourcePolicy": Operation(CHANGERS),
+    "getSourcePolicyHistory": Operation(EVERYBODY),
+    "compareSourcePolicies": Operation(EVERYBODY),
+    "checkStatement": Operation(EVERYBODY),
+    "listSessions": Operation(EVERYBODY),
+    "killSession": Operation(CHANGERS),
+    "searchAudit": Operation(EVERYBODY),
+    "exportAudit": Operation(EVERYBODY),
+    "verifyAudit": Operation(PLATFORM),
 }

@@ -73,6 +73,8 @@ Cursor = Annotated[
 ]
 WorkspaceName = Annotated[str, Path(description="A workspace's name.", examples=["finance"])]
 SourceName = Annotated[str, Path(description="A data source's name.", examples=["orders"])]
+KeyId = Annotated[str, Path(description="An API key's id.", examples=["4fT9aQ2xZk"])]
+TokenId = Annotated[str, Path(description="A token's id.", examples=["4fT9aQ2xZk"])]
 Label = Annotated[str, Field(min_length=1, max_length=128, examples=["nightly report"])]
 
 

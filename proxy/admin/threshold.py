@@ -11,6 +11,7 @@ import re
 import traceback
 import uuid
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,10 @@ class Threshold:
             await self._admit(Request(scope), state, answering)
             await self._app(scope, receive, answering.send)
         except Problem as problem:
-            await problem.response(state["request_id"])(scope, receive, answering.send)
+            with suppress(_WithheldError):
+                await problem.response(state["request_id"])(scope, receive, answering.send)
+        except _WithheldError:
+            pass
         except Exception as error:  # noqa: BLE001
             # Nothing of it is shown, and of its text nothing logged: it may quote anything.
             await answering.fail(error, receive)
@@ -150,6 +154,10 @@ class Threshold:
         return True
 
 
+class _WithheldError(Exception):
+    """The answer is not sent on: its call could not be recorded."""
+
+
 class _Answering:
     """The way back of one call."""
 
@@ -164,7 +172,7 @@ class _Answering:
     async def send(self, message: Message) -> None:
         """Record, then answer."""
         if self._is_withheld:
-            return
+            raise _WithheldError
         if message["type"] == "http.response.start" and not self._is_begun:
             self._is_begun = True
             try:

@@ -1,7 +1,10 @@
 """What administrators do, each change with its audit records.
 
 ``trail``       where their audit records go: the running proxy's log, or our own
-``workspaces``, ``tokens``, ``sources``, ``keys``  the changes themselves
+``workspaces``, ``tokens``, ``sources``, ``policies``, ``keys``  the changes themselves
+``api_keys``    keys to the admin endpoints
+``sessions``, ``probing``  what the running proxy is asked for
+``explaining``, ``audit_log``  what changes nothing
 
-Called by the command line; another door calls the same functions.
+Called by the command line and by the admin endpoints.
 """

@@ -148,6 +148,8 @@ async def rotate_source(
         )
         if value is not None
     ]
+    if not changed:
+        raise InvalidSetting("password", "give what is to be rotated")
     event = _event(place, UPDATE, source, {"rotated": changed})
     credential = _seal(place, workspace, edited, secrets)
 
@@ -162,17 +164,23 @@ async def rotate_source(
 
 
 async def edit_source(
-    place: Workplace, workspace: Workspace, source: Source, edited: Source, secrets: NewSecrets
+    place: Workplace,
+    workspace: Workspace,
+    source: Source,
+    edited: Source,
+    secrets: NewSecrets,
+    *,
+    forget: frozenset[CredentialField] = frozenset(),
 ) -> Source:
     """Store a changed copy of a source that was read, with the secrets that are given anew.
 
-    Where it points elsewhere, to another database too, each secret that it has must be
-    given again: RoutingChangeNeedsSecret. Raises Conflict, NotFound, AlreadyExists,
-    InvalidSetting.
+    ``forget`` removes secrets. Where it points elsewhere, to another database too, each
+    secret that it has must be given again: RoutingChangeNeedsSecret. Raises Conflict,
+    NotFound, AlreadyExists, InvalidSetting.
     """
     check_place(workspace, edited, place.config.egress, utc_now())
     given = {name for name in CREDENTIAL_FIELDS if getattr(secrets, name) is not None}
-    kept = {name for name in CREDENTIAL_FIELDS if source.has_secret(name)} - given
+    kept = {name for name in CREDENTIAL_FIELDS if source.has_secret(name)} - given - forget
     if edited.database != source.database and kept:
         # Not a part of what a secret is sealed to: one login opens every database of a server.
         raise RoutingChangeNeedsSecret(
@@ -190,11 +198,13 @@ async def edit_source(
         changes["auth_methods"] = sorted(edited.auth_methods)
     if edited.pooling != source.pooling:
         changes["pooling"] = asdict(edited.pooling)
-    event = _event(place, UPDATE, source, changes | {"secrets": sorted(given)})
+    event = _event(
+        place, UPDATE, source, changes | {"given": sorted(given), "forgotten": sorted(forget)}
+    )
     credential = _seal(place, workspace, edited, secrets)
 
     async def act() -> Source:
-        return await place.store.edit_source(edited, credential)
+        return await place.store.edit_source(edited, credential, forget=forget)
 
     return await audited(
         place.trail, event, _with_storing(place, source, credential, act), place.warn

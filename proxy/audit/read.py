@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -34,7 +34,8 @@ class Filters:
 
     ``since`` and ``until`` are wall-clock seconds, the second not included. ``workspace``,
     ``source`` and ``actor`` match an id or a name; ``text`` is searched in the statement
-    and the message, upper and lower case alike. ``class_uid`` is an OCSF class.
+    and the message, upper and lower case alike. ``class_uid`` is an OCSF class. ``tenant``
+    is a workspace's id and nothing else: a name could be made to look like one.
     """
 
     since: float | None = None
@@ -47,6 +48,7 @@ class Filters:
     session: str = ""
     text: str = ""
     class_uid: int | None = None
+    tenant: str = ""
 
     def matches(self, record: Record) -> bool:
         """Whether a record passes every filter."""
@@ -60,6 +62,8 @@ class Filters:
         if self.class_uid is not None and record.get("class_uid") != self.class_uid:
             return False
         metadata, extra = _object(record, "metadata"), _object(record, "unmapped")
+        if self.tenant and self.tenant != metadata.get("tenant_uid"):
+            return False
         if self.workspace and self.workspace not in (
             metadata.get("tenant_uid"),
             extra.get("workspace"),
@@ -98,26 +102,55 @@ def _has_text(record: Record, text: str) -> bool:
     return text in str(query).casefold() or text in str(record.get("message", "")).casefold()
 
 
-def search(folder: Path, filters: Filters) -> Iterator[Record]:
+def _nothing() -> None:
+    """A pulse that stops nothing."""
+
+
+def search(
+    folder: Path,
+    filters: Filters,
+    *,
+    after: Mapping[str, int] | None = None,
+    pulse: Callable[[], None] = _nothing,
+) -> Iterator[Record]:
     """The matching records, oldest first. A line that is no record is passed over.
 
-    Files that ended before ``since`` are not opened. Raises OSError.
+    ``after``: by chain, the sequence behind which to begin. ``pulse`` is called for each
+    line that is looked at, and may raise to end the search. Files that ended before either
+    are not read. Raises OSError.
     """
-    chains = chain_folders(folder)
-    return _merged(_named(name, _search_chain(path, filters)) for name, path in chains.items())
+    places = after or {}
+    return _merged(
+        _named(name, _search_chain(path, filters, places.get(name, -1), pulse))
+        for name, path in chain_folders(folder).items()
+    )
 
 
-def _search_chain(folder: Path, filters: Filters) -> Iterator[Record]:
+def _search_chain(
+    folder: Path, filters: Filters, after: int, pulse: Callable[[], None]
+) -> Iterator[Record]:
     files = audit_files(folder)
     for index, path in enumerate(files):
         following = files[index + 1] if index + 1 < len(files) else None
         if filters.since is not None and following is not None:
             if day_of(following.name) < _day(filters.since):
                 continue
+        if following is not None and _begins_by(following, after + 1):
+            continue
         for line in _shown(lines_of(path), FileLines()):
+            pulse()
             record = record_of(line)
-            if record is not None and filters.matches(record):
+            if record is None or not filters.matches(record):
+                continue
+            if after < 0 or _object(record, "metadata").get("sequence", 0) > after:
                 yield record
+
+
+def _begins_by(path: Path, sequence: int) -> bool:
+    """Whether a file's first record is of that sequence or an earlier one."""
+    first = next(iter(lines_of(path)), b"")
+    link = parse_link(first.rstrip(b"\n"))
+    return link is not None and link.sequence <= sequence
 
 
 def _named(name: str, records: Iterable[Record]) -> Iterator[Record]:

@@ -1,0 +1,202 @@
+"""Every endpoint, by every role, on its own, another's and no workspace's objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.admin.app import ENDPOINTS
+from proxy.admin.endpoint import Endpoint
+from proxy.admin.roles import OPERATIONS
+from proxy.store import ApiRole
+from tests.admin.rig import Rig, problem
+from tests.admin.town import Town, settled
+
+# Who may: owner, operator, auditor, workspace administrator. Written apart from the table in
+# the program on purpose: an endpoint that is new, or opened further, must be named here too.
+EXPECTED = {
+    "whoAmI": "OPAW",
+    "getOpenApi": "OPAW",
+    "listKeys": "O A",
+    "createKey": "O",
+    "revokeKey": "O",
+    "listWorkspaces": "OPAW",
+    "createWorkspace": "OP",
+    "getWorkspace": "OPAW",
+    "renameWorkspace": "OP",
+    "suspendWorkspace": "OP",
+    "resumeWorkspace": "OP",
+    "deleteWorkspace": "OP",
+    "listWorkspaceKeys": "OPAW",
+    "createWorkspaceKey": "OP W",
+    "revokeWorkspaceKey": "OP W",
+    "listTokens": "OPAW",
+    "createToken": "OP W",
+    "revokeToken": "OP W",
+    "listSources": "OPAW",
+    "createSource": "OP W",
+    "getSource": "OPAW",
+    "editSource": "OP W",
+    "rotateSource": "OP W",
+    "testSource": "OP W",
+    "removeSource": "OP W",
+    "getPolicy": "OPAW",
+    "putPolicy": "OP",
+    "clearPolicy": "OP",
+    "getPolicyHistory": "OPAW",
+    "comparePolicies": "OPAW",
+    "getSourcePolicy": "OPAW",
+    "putSourcePolicy": "OP W",
+    "clearSourcePolicy": "OP W",
+    "getSourcePolicyHistory": "OPAW",
+    "compareSourcePolicies": "OPAW",
+    "checkStatement": "OPAW",
+    "listSessions": "OPAW",
+    "killSession": "OP W",
+    "searchAudit": "OPAW",
+    "exportAudit": "OPAW",
+    "verifyAudit": "OPA",
+}
+LETTERS = {
+    "O": ApiRole.OWNER,
+    "P": ApiRole.OPERATOR,
+    "A": ApiRole.AUDITOR,
+    "W": ApiRole.WORKSPACE_ADMIN,
+}
+
+POLICY = {"policy": {"version": 1, "access": "full"}}
+BODIES: dict[str, Any] = {
+    "createKey": {"role": "auditor", "label": "new"},
+    "createWorkspace": {"name": "new"},
+    "renameWorkspace": {"name": "finance"},
+    "createWorkspaceKey": {"label": "new"},
+    "createToken": {"label": "new"},
+    "createSource": {
+        "name": "new",
+        "engine": "postgresql",
+        "host": "db.example.com",
+        "port": 5432,
+        "database": "d",
+        "username": "u",
+        "password": "correct horse",
+    },
+    "editSource": {"compression": ""},
+    "rotateSource": {"password": "battery staple"},
+    "putPolicy": POLICY,
+    "putSourcePolicy": POLICY,
+    "checkStatement": {"statement": "SELECT 1"},
+}
+QUERIES = {
+    "comparePolicies": {"before": "{first}", "after": "{first}"},
+    "compareSourcePolicies": {"before": "{second}", "after": "{second}"},
+}
+# What takes something away comes last, the largest thing at the very end.
+LAST = ("clearSourcePolicy", "clearPolicy", "removeSource", "deleteWorkspace")
+
+
+def may(role: ApiRole, operation: str) -> bool:
+    return role in {LETTERS[letter] for letter in EXPECTED[operation].replace(" ", "")}
+
+
+def in_order() -> list[Endpoint]:
+    names = [endpoint.operation_id for endpoint in ENDPOINTS]
+    rank = {name: 100 + LAST.index(name) if name in LAST else 0 for name in names}
+    return sorted(ENDPOINTS, key=lambda endpoint: rank[endpoint.operation_id])
+
+
+async def ask(
+    rig: Rig, town: Town, endpoint: Endpoint, role: ApiRole, workspace: str, of: str
+) -> Any:
+    """Call it on ``workspace``, with the ids that stand in the workspace ``of``."""
+    ids = town.ids[of]
+    if endpoint.operation_id == "revokeKey":
+        ids = ids | {"key_id": town.platform_key}
+    path = endpoint.path.format(workspace=workspace, **ids)
+    more: dict[str, Any] = {}
+    if endpoint.is_guarded:
+        shown = await rig.call("GET", endpoint.path.format(workspace=of, **town.ids[of]))
+        more["headers"] = {"If-Match": shown.headers.get("etag", '"' + "0" * 32 + '"')}
+    if query := QUERIES.get(endpoint.operation_id):
+        more["params"] = {key: text.format(**town.versions) for key, text in query.items()}
+    body = BODIES.get(endpoint.operation_id)
+    return await rig.call(endpoint.method, path, body, role=role, **more)
+
+
+def without_instance(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: text for key, text in value.items() if key != "instance"}
+
+
+def test_every_endpoint_has_an_expectation():
+    names = {endpoint.operation_id for endpoint in ENDPOINTS}
+    assert names == set(EXPECTED) == set(OPERATIONS)
+
+
+def test_every_endpoint_with_a_body_has_one_here():
+    assert {one.operation_id for one in ENDPOINTS if one.has_body} == set(BODIES)
+
+
+@pytest.mark.parametrize("role", ApiRole)
+async def test_a_role_may_what_it_may_and_nothing_else(rig: Rig, role: ApiRole):
+    town = await settled(rig)
+    for endpoint in in_order():
+        name = endpoint.operation_id
+        answer = await ask(rig, town, endpoint, role, "finance", "finance")
+        if may(role, name):
+            assert answer.status_code in (200, 201), f"{name}: {answer.text}"
+        else:
+            # The same whether it is there or not: who may not ask does not learn.
+            for workspace in ("finance", "sales", "unknown"):
+                answer = await ask(rig, town, endpoint, role, workspace, "finance")
+                problem(answer, 403, "forbidden")
+
+
+async def test_another_workspaces_objects_are_not_there(rig: Rig):
+    town = await settled(rig)
+    role = ApiRole.WORKSPACE_ADMIN
+    tried = 0
+    before = await town.picture(rig)
+    for endpoint in in_order():
+        if "{" not in endpoint.path or not may(role, endpoint.operation_id):
+            continue
+        documents = []
+        places = [("sales", "sales"), ("unknown", "sales"), ("unknown", "finance")]
+        if endpoint.path.count("{") > 1:
+            # Its own workspace's path, with the other's ids in it.
+            places.append(("finance", "sales"))
+        for workspace, of in places:
+            answer = await ask(rig, town, endpoint, role, workspace, of)
+            documents.append(without_instance(problem(answer, 404, "not-found")))
+            tried += 1
+        assert documents == documents[:1] * len(documents), endpoint.operation_id
+    assert tried > 60
+    assert await town.picture(rig) == before
+
+
+async def test_an_unknown_workspace_is_not_found_for_the_platform_either(rig: Rig):
+    town = await settled(rig)
+    for endpoint in ENDPOINTS:
+        if "{workspace}" in endpoint.path:
+            answer = await ask(rig, town, endpoint, ApiRole.OWNER, "unknown", "finance")
+            problem(answer, 404, "not-found")
+
+
+async def test_no_list_of_a_workspace_holds_anothers(rig: Rig):
+    town = await settled(rig)
+    foreign = [text for text in town.ids["sales"].values() if text != "ledger"]
+    for endpoint in ENDPOINTS:
+        if endpoint.method == "GET" and may(ApiRole.WORKSPACE_ADMIN, endpoint.operation_id):
+            answer = await ask(rig, town, endpoint, ApiRole.WORKSPACE_ADMIN, "finance", "finance")
+            assert answer.status_code == 200, answer.text
+            assert not [one for one in foreign if one in answer.text], endpoint.operation_id
+            assert "ledger" not in answer.text, endpoint.operation_id
+
+
+async def test_without_a_key_nothing_is_there(rig: Rig):
+    town = await settled(rig)
+    paths = [one.path.format(workspace="finance", **town.ids["finance"]) for one in ENDPOINTS]
+    for path in [*paths, "/", "/v1", "/docs", "/openapi.json", "/v1/workspaces/"]:
+        for method in ("GET", "POST", "DELETE", "OPTIONS", "HEAD", "TRACE"):
+            answer = await rig.call(method, path, key="")
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == 'Bearer realm="accode-proxy"'

@@ -1,0 +1,111 @@
+"""Two workspaces with one of everything in each, and an audit log that tells of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from policies.document import policy_from
+from proxy.administration.policies import set_policy
+from proxy.administration.tokens import create_token
+from proxy.audit.events import UPDATE, entity_changed
+from proxy.parts import open_audit
+from proxy.store import ApiRole, SealedCredential, Source, draft_source, seal_credential
+from tests.admin.rig import Rig
+from vault import Secret
+
+SOURCES = {"finance": "orders", "sales": "ledger"}
+
+
+@dataclass(frozen=True)
+class Town:
+    """``ids``: by workspace, what fills its paths. ``versions``: of finance's two policies."""
+
+    ids: dict[str, dict[str, str]]
+    versions: dict[str, int]
+    platform_key: str
+
+    async def picture(self, rig: Rig) -> list[object]:
+        """All that both workspaces hold, to see whether anything has changed."""
+        found: list[object] = [*await rig.store.list_workspaces()]
+        for workspace in rig.workspaces.values():
+            found += await rig.store.list_tokens(workspace)
+            found += await rig.store.list_sources(workspace)
+            found += [(key.id, key.revoked_at) for key in await rig.store.api_keys.of(workspace.id)]
+        found.append([call for call in rig.proxy.calls if call[0] != "session.list"])
+        return found
+
+
+async def a_source(rig: Rig, workspace: str, name: str, **more: Any) -> Source:
+    """A source with a password, as the command line adds one."""
+    owner = rig.workspaces[workspace]
+    settings = {
+        "engine": "postgresql",
+        "host": "db.example.com",
+        "port": 5432,
+        "database": "orders",
+        "username": "app",
+    }
+    draft = draft_source(owner, name, **(settings | more))  # type: ignore[arg-type]
+    sealed = seal_credential(rig.office.vault, owner, draft, Secret(b"correct horse"))
+    return await rig.store.add_source(draft, SealedCredential(password=sealed))
+
+
+async def settled(rig: Rig) -> Town:
+    """Fill both workspaces."""
+    ids: dict[str, dict[str, str]] = {}
+    versions: dict[str, int] = {}
+    policy = policy_from({"version": 1, "access": "full"})
+    for name, workspace in rig.workspaces.items():
+        source = await a_source(rig, name, SOURCES[name])
+        _, token = await create_token(rig.place, workspace, label=f"of {name}", expires_at=None)
+        _, key = await rig.key(ApiRole.WORKSPACE_ADMIN, workspace)
+        session = f"{len(ids)}" * 32
+        rig.proxy.sessions.append(a_session(session, workspace.name, workspace.id, source.name))
+        ids[name] = {
+            "source": source.name,
+            "token_id": token.id,
+            "key_id": key.id,
+            "session_id": session,
+        }
+        await set_policy(rig.place, workspace, None, policy)
+        await set_policy(rig.place, workspace, source, policy)
+        if name == "finance":
+            versions["first"] = (await rig.store.policy_history(workspace, None))[0].number
+            versions["second"] = (await rig.store.policy_history(workspace, source))[0].number
+    _, platform = await rig.key(ApiRole.AUDITOR)
+    async with open_audit(rig.office.config, rig.office.vault) as log:
+        for name, workspace in rig.workspaces.items():
+            await log.record_durably(
+                entity_changed(
+                    UPDATE,
+                    actor="root",
+                    workspace_id=workspace.id,
+                    entity_type="data source",
+                    entity_id=ids[name]["session_id"],
+                    name=SOURCES[name],
+                )
+            )
+    rig.trail.events.clear()
+    return Town(ids, versions, platform.id)
+
+
+def a_session(session_id: str, workspace: str, workspace_id: str, source: str) -> dict[str, Any]:
+    """As the running proxy tells of one."""
+    return {
+        "id": session_id,
+        "number": 7,
+        "workspace": workspace,
+        "workspace_id": workspace_id,
+        "source": source,
+        "token_id": "4fT9aQ2xZk",
+        "application_name": "psql",
+        "client": "192.0.2.9:5",
+        "tls": True,
+        "state": "idle",
+        "started_at": "2026-05-04T12:30:15+00:00",
+        "age_seconds": 1.5,
+        "idle_seconds": 0.5,
+        "bytes_from_client": 10,
+        "bytes_from_source": 20,
+    }
