@@ -200,13 +200,18 @@ class _Answering:
             return
         scope, state = self._scope, self._scope["state"]
         key, workspace = state.get("key"), state.get("workspace")
-        route = scope.get("route")
+        # A path of ours with another method is nobody's operation.
+        route = None if status == 405 else scope.get("route")
         client = scope.get("client") or ("127.0.0.1", 0)
         named = {
             name: text
             for name, text in scope.get("path_params", {}).items()
             if _NAME.fullmatch(str(text))
         }
+        # What a workspace's key asks for elsewhere, its own workspace's log tells.
+        tenant = "" if key is None else key.workspace_id or ""
+        if workspace is not None:
+            tenant = workspace.id
         event = api_called(
             _ACTIVITY.get(scope["method"], UPDATE),
             actor="unknown" if key is None else actor_name(key),
@@ -214,7 +219,7 @@ class _Answering:
             port=client[1],
             operation=getattr(route, "operation_id", None) or "unknown",
             status_code=status,
-            workspace_id="" if workspace is None else workspace.id,
+            workspace_id=tenant,
             named=named,
             role="" if key is None else str(key.role),
             request_id=state["request_id"],

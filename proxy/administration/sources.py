@@ -32,6 +32,7 @@ from proxy.store.errors import InvalidSetting
 from proxy.store.records import CREDENTIAL_FIELDS
 from proxy.store.store import utc_now
 from proxy.store.tls import check_client_key
+from proxy.store.validate import check_source
 from vault import Secret
 
 _MASKS = frozenset("*\u2022\u25cf")
@@ -84,6 +85,8 @@ async def add_source(
         "compression": draft.compression,
         "pooling": asdict(draft.pooling),
     }
+    # Before anything of it is recorded: a secret may have been put into the wrong field.
+    check_source(draft, utc_now())
     check_place(workspace, draft, place.config.egress, utc_now())
     event = _event(place, CREATE, draft, changes)
     credential = _seal(place, workspace, draft, secrets)
@@ -178,6 +181,7 @@ async def edit_source(
     secret that it has must be given again: RoutingChangeNeedsSecret. Raises Conflict,
     NotFound, AlreadyExists, InvalidSetting.
     """
+    check_source(edited, utc_now())
     check_place(workspace, edited, place.config.egress, utc_now())
     given = {name for name in CREDENTIAL_FIELDS if getattr(secrets, name) is not None}
     kept = {name for name in CREDENTIAL_FIELDS if source.has_secret(name)} - given - forget

@@ -30,6 +30,11 @@ _ASSIGN_PRIVILEGES, _REVOKE_PRIVILEGES = 1, 2
 _ACCOUNT = {"create": 1, "enable": 2, "disable": 5, "delete": 6}
 
 
+# What an answer over HTTP says where nothing was looked at: no key, role, resource, method,
+# host name of ours, or patience.
+_DENIED = frozenset({401, 403, 404, 405, 421, 429})
+
+
 def session_opened(
     context: SessionContext, *, auth_method: str = "", connection: str = "", is_reused: bool = False
 ) -> Event:
@@ -302,7 +307,7 @@ def api_called(
             },
         },
         {"named": dict(named or {}), "role": role},
-        action=Action.DENIED if status_code in (401, 403, 404) else Action.ALLOWED,
+        action=Action.DENIED if status_code in _DENIED else Action.ALLOWED,
         status=Status.SUCCESS if is_success else Status.FAILURE,
         status_code=str(status_code),
         message="Admin call",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from proxy.administration.api_keys import create_api_key
 from proxy.administration.trail import MemoryTrail, TrailError
 from proxy.administration.workplace import Workplace
 from proxy.audit.ocsf import Event
-from proxy.config import parse_config
+from proxy.config import Config, parse_config
 from proxy.control import NotRunningError
 from proxy.store import ApiKey, ApiRole, Store, Workspace, new_id
-from tests.store.stores import SettableClock
-from vault import Vault
+from tests.store.stores import SettableClock, make_vault, opened
+from vault import LocalKeyFile, Vault
 
 
 class FakeProxy:
@@ -69,8 +70,8 @@ class Rig:
     proxy: FakeProxy
     clock: SettableClock
     http: httpx.AsyncClient
-    keys: dict[ApiRole, str] = field(default_factory=dict)
-    workspaces: dict[str, Workspace] = field(default_factory=dict)
+    keys: dict[ApiRole, str]
+    workspaces: dict[str, Workspace]
 
     @property
     def store(self) -> Store:
@@ -133,30 +134,61 @@ def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     return value
 
 
-@asynccontextmanager
-async def rigged(
-    folder: Path, store: Store, vault: Vault, clock: SettableClock, **admin: Any
-) -> AsyncIterator[Rig]:
-    """A rig with a key for every role; the workspace administrator's is of ``finance``."""
+@dataclass(frozen=True)
+class Prepared:
+    """A store with two workspaces and a key for every role, made once and copied."""
+
+    folder: Path
+    keys: dict[ApiRole, str]
+    workspaces: dict[str, Workspace]
+
+    @classmethod
+    async def make(cls, folder: Path) -> Prepared:
+        """The workspace administrator's key is of ``finance``."""
+        vault = make_vault(folder)
+        async with opened(f"sqlite:///{folder}/store.db", clock=SettableClock()) as store:
+            workspaces = {
+                name: await store.create_workspace(
+                    name, vault.new_root_key(new_id()), scram_iterations=1
+                )
+                for name in ("finance", "sales")
+            }
+            place = Workplace(_config(folder), store, vault, Trail(), "root", print)
+            keys = {}
+            for role in ApiRole:
+                own = workspaces["finance"] if role is ApiRole.WORKSPACE_ADMIN else None
+                keys[role], _ = await create_api_key(
+                    place, role, own, label="test", expires_at=None
+                )
+        return cls(folder, keys, workspaces)
+
+    def copy_to(self, folder: Path) -> None:
+        """The store's file and the key file."""
+        for name in ("store.db", "key"):
+            shutil.copyfile(self.folder / name, folder / name)
+            (folder / name).chmod(0o600)
+
+
+def _config(folder: Path, **admin: Any) -> Config:
     settings = {
         "store": {"url": f"sqlite:///{folder / 'store.db'}"},
+        "keys": {"file": str(folder / "key")},
         "audit": {"folder": str(folder / "audit")},
         "egress": {"allow_private": True},
         "admin": {"calls_per_key": 1_000_000, "calls_per_address": 1_000_000} | admin,
     }
-    config = parse_config(settings, {}, folder=folder)
-    trail, proxy = Trail(), FakeProxy()
-    office = Office(config, store, vault, trail, proxy, clock)
-    app = build_app(office, lambda: clock().timestamp())
-    transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-        rig = Rig(office, trail, proxy, clock, http)
-        for name in ("finance", "sales"):
-            rig.workspaces[name] = await store.create_workspace(
-                name, vault.new_root_key(new_id()), scram_iterations=1
-            )
-        for role in ApiRole:
-            own = rig.workspaces["finance"] if role is ApiRole.WORKSPACE_ADMIN else None
-            rig.keys[role], _ = await rig.key(role, own)
-        trail.events.clear()
-        yield rig
+    return parse_config(settings, {}, folder=folder)
+
+
+@asynccontextmanager
+async def rigged(folder: Path, prepared: Prepared) -> AsyncIterator[Rig]:
+    """A rig of its own in ``folder``."""
+    prepared.copy_to(folder)
+    clock, trail, proxy = SettableClock(), Trail(), FakeProxy()
+    vault = Vault(LocalKeyFile.load(folder / "key"))
+    async with opened(f"sqlite:///{folder}/store.db", clock=clock) as store:
+        office = Office(_config(folder), store, vault, trail, proxy, clock)
+        app = build_app(office, lambda: clock().timestamp())
+        transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            yield Rig(office, trail, proxy, clock, http, prepared.keys, dict(prepared.workspaces))

@@ -1,5 +1,3 @@
-import pytest
-
 from proxy.store import ApiRole
 from tests.admin.rig import Rig, problem
 
@@ -56,10 +54,10 @@ async def test_pages_hold_every_workspace_once(rig: Rig):
     assert seen == ["finance", "sales", "w0", "w1", "w2", "w3", "w4"]
 
 
-@pytest.mark.parametrize("cursor", ["x", "W10", "bm8", "WyJ3b3Jrc3BhY2VzIiwwLDBd", "%00"])
-async def test_a_cursor_that_is_not_ours_is_refused(rig: Rig, cursor: str):
-    answer = await rig.call("GET", f"/v1/workspaces?cursor={cursor}")
-    problem(answer, 400, "bad-cursor")
+async def test_a_cursor_that_is_not_ours_is_refused(rig: Rig):
+    for cursor in ("x", "W10", "bm8", "WyJ3b3Jrc3BhY2VzIiwwLDBd", "%00"):
+        answer = await rig.call("GET", f"/v1/workspaces?cursor={cursor}")
+        problem(answer, 400, "bad-cursor")
 
 
 async def test_a_rename_needs_the_etag_that_was_read(rig: Rig):
