@@ -129,7 +129,7 @@ def problem_for(error: Exception) -> Problem | None:
         wrong = Wrong(error.problem, pointer="/" + error.field.replace(".", "/").replace(" ", "_"))
         return Problem(422, "invalid", str(error), errors=[wrong])
     if isinstance(error, PolicyError):
-        wrongs = [Wrong(said, pointer=pointer(place)) for place, said in error.problems]
+        wrongs = [Wrong(said, pointer="/policy" + pointer(place)) for place, said in error.problems]
         return Problem(422, "invalid", "The policy is not one that can be put.", errors=wrongs)
     if isinstance(error, NotRunningError):
         # Not with the socket's path: it is the host's own affair.

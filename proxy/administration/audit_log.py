@@ -79,8 +79,9 @@ def stream(
 def place_of(record: Record) -> tuple[str, int]:
     """The chain and the sequence of a record, as ``search`` gives it."""
     metadata = record["metadata"]
-    name = str(metadata.get("log_name") or MAIN).removeprefix("audit/")
-    return name, int(metadata["sequence"])
+    # "audit" is the folder's own chain, "audit/NAME" another one.
+    _, _, name = str(metadata["log_name"]).partition("/")
+    return name or MAIN, int(metadata["sequence"])
 
 
 def _check(folder: Path) -> None:
