@@ -101,9 +101,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
     )
     parts = document.setdefault("components", {})
-    parts.setdefault("schemas", {})[ProblemDocument.__name__] = ProblemDocument.model_json_schema(
-        ref_template="#/components/schemas/{model}"
-    )
+    refusal = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = parts.setdefault("schemas", {})
+    schemas.update(refusal.pop("$defs"))
+    schemas[ProblemDocument.__name__] = refusal
     parts["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"apiKey": []}]
     return document

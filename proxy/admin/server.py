@@ -48,6 +48,7 @@ class DeadlineProtocol(H11Protocol):
     Beyond ``MOST_CONNECTIONS`` a connection is closed as it comes.
     """
 
+    head_seconds = HEAD_SECONDS
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -56,7 +57,7 @@ class DeadlineProtocol(H11Protocol):
         if len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
             return
-        self._waiting = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+        self._waiting = self.loop.call_later(self.head_seconds, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
@@ -75,7 +76,7 @@ class DeadlineProtocol(H11Protocol):
         super().on_response_complete()
         if not self.transport.is_closing() and self.cycle.response_complete:
             self._wait_no_more()
-            self._waiting = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+            self._waiting = self.loop.call_later(self.head_seconds, self._too_slow)
 
     def _too_slow(self) -> None:
         self._waiting = None
@@ -101,7 +102,7 @@ async def serve(config: Config, *, started: Callable[[int], None] = lambda port:
         client = SocketClient(config.control.socket)
         office = Office(config, store, vault, ProxyTrail(client), client)
         host, port = address_of(sock)
-        server = _Server(_uvicorn(build_app(office), context), lambda: started(port))
+        server = _Server(uvicorn_config(build_app(office), context), lambda: started(port))
         log.info("admin endpoints open", host=host, port=port, tls=context is not None)
         await server.serve(sockets=[sock])
     finally:
@@ -127,12 +128,17 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _uvicorn(app: ASGIApp, context: ssl.SSLContext | None) -> uvicorn.Config:
+def uvicorn_config(
+    app: ASGIApp,
+    context: ssl.SSLContext | None,
+    protocol: type[DeadlineProtocol] = DeadlineProtocol,
+) -> uvicorn.Config:
+    """How uvicorn serves: HTTP/1.1 alone; a proxy before it is not believed; it logs nothing."""
     # Its own loggers say what a peer sent; ours says what happened.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     return uvicorn.Config(
         app,
-        http=DeadlineProtocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         loop="asyncio",
