@@ -77,3 +77,39 @@ async def test_a_policy_that_cannot_be_read_is_not_taken_for_none(
     await run_sql(url, "UPDATE workspaces SET policy = '{}'")
     with pytest.raises(StoreCorrupt, match="version: missing"):
         await store.workspace("finance")
+
+
+async def test_what_a_policy_was_is_kept_with_who_put_it(store: Store, vault: Vault):
+    workspace = await a_workspace(store, vault)
+    source = await a_source(store, workspace)
+    await store.set_workspace_policy(workspace, READ_ONLY, actor="ada")
+    await store.set_workspace_policy(workspace, None, actor="grace")
+    await store.set_source_policy(source, NARROWER, actor="ada")
+    kept = await store.policy_history(workspace, None)
+    assert [(one.policy, one.actor) for one in kept] == [(None, "grace"), (READ_ONLY, "ada")]
+    assert [one.policy for one in await store.policy_history(workspace, source)] == [NARROWER]
+
+
+async def test_the_history_of_a_policy_is_bounded(store: Store, vault: Vault):
+    workspace = await a_workspace(store, vault)
+    source = await a_source(store, workspace)
+    await store.set_source_policy(source, NARROWER)
+    for number in range(policies.KEPT + 3):
+        await store.set_workspace_policy(workspace, READ_ONLY, actor=str(number))
+    kept = await store.policy_history(workspace, None)
+    assert [one.actor for one in kept[:2]] == [str(policies.KEPT + 2), str(policies.KEPT + 1)]
+    assert len(kept) == policies.KEPT
+    assert len(await store.policy_history(workspace, source)) == 1
+
+
+async def test_a_policy_that_was_changed_meanwhile_is_not_replaced(store: Store, vault: Vault):
+    workspace = await a_workspace(store, vault)
+    source = await a_source(store, workspace)
+    await store.set_workspace_policy(workspace, READ_ONLY, if_unchanged=True)
+    await store.set_source_policy(source, READ_ONLY, if_unchanged=True)
+    with pytest.raises(Conflict):
+        await store.set_workspace_policy(workspace, NARROWER, if_unchanged=True)
+    with pytest.raises(Conflict):
+        await store.set_source_policy(source, NARROWER, if_unchanged=True)
+    assert (await store.workspace("finance")).policy == READ_ONLY
+    assert len(await store.policy_history(workspace, None)) == 1
