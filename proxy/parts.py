@@ -132,12 +132,14 @@ async def egress_rules(
 ) -> EgressRules:
     """Where sources may be. ``listening``: by name, the addresses that are the proxy's own.
 
-    The store's address is added, so that no source can be the proxy's own database.
+    The admin endpoints' and the store's are added, so that no source can be either.
     Raises StoreUnusable where the store's host is not known.
     """
     forbidden: set[tuple[Address, int]] = set()
     for host, port in (place for places in listening.values() for place in places):
         forbidden |= await _addresses_of(host, port)
+    if config.admin.port:
+        forbidden |= await _addresses_of(config.admin.host, config.admin.port)
     location = locate(config.store.url)
     if isinstance(location, PostgresqlLocation):
         parts = urlsplit(location.dsn)

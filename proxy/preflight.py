@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from proxy.certificates import CertificateError, check_listener_certificate, utc_now
-from proxy.config import Config, ListenerConfig
+from proxy.config import AdminConfig, Config, ListenerConfig
 from proxy.control import ControlError, check_path
 from proxy.parts import store_file
 from vault import KeyFileError, LocalKeyFile
@@ -38,6 +38,7 @@ def examine(config: Config) -> list[Finding]:
     found = [*_keys(config), *_store(config), *_audit(config), *_limits(config)]
     for number, listener in enumerate(config.listeners):
         found += _listener(number, listener)
+    found += _admin(config.admin)
     try:
         check_path(config.control.socket)
     except ControlError as error:
@@ -127,6 +128,23 @@ def _listener(number: int, listener: ListenerConfig) -> Iterator[Finding]:
         yield Finding(
             False,
             f"{name} has no tls_certificate, so only clients on this machine can log in.",
+        )
+
+
+def _admin(admin: AdminConfig) -> Iterator[Finding]:
+    """Never an error: the endpoints are another process, without which the proxy serves."""
+    if admin.tls_certificate is not None and admin.tls_key is not None:
+        try:
+            warning = check_listener_certificate(admin.tls_certificate, admin.tls_key, utc_now())
+        except CertificateError as error:
+            warning = f"The admin endpoints cannot start. {error}"
+        if warning is not None:
+            yield Finding(False, warning)
+    elif not is_loopback(admin.host):
+        yield Finding(
+            False,
+            "The admin endpoints cannot start: admin.host is not loopback and there is no "
+            "admin.tls_certificate, so that API keys would go over the network in plaintext.",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -187,7 +188,7 @@ def test_an_endpoint_that_no_role_is_named_for_does_not_start():
         type(endpoint)("GET", "/v1/new", "newThing", endpoint.function, "New").add_to(app)
 
 
-def _client(rig: Rig, **admin: int) -> httpx.AsyncClient:
+def _client(rig: Rig, **admin: Any) -> httpx.AsyncClient:
     """A client of the same office under other rates."""
     config = rig.office.config
     rig.office.config = replace(config, admin=replace(config.admin, **admin))

@@ -51,9 +51,7 @@ async def test_the_keys_of_a_workspace_are_apart(store: Store, vault: Vault, clo
     assert await store.api_keys.revoke(finance.id, mine.id) == ended
 
 
-async def test_the_keys_of_a_workspace_go_with_it(
-    store: Store, vault: Vault, clock: SettableClock
-):
+async def test_the_keys_of_a_workspace_go_with_it(store: Store, vault: Vault, clock: SettableClock):
     finance = await a_workspace(store, vault)
     mine = await store.api_keys.create(a_key(clock, finance.id))
     await store.calls.claim(mine.id, "a-call-1", b"f")

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from policies.document import Policy, policy_from
-from proxy.store import NotFound, Store, StoreCorrupt, Workspace, draft_source
+from proxy.store import Conflict, NotFound, Store, StoreCorrupt, Workspace, draft_source
+from proxy.store.queries import policies
 from proxy.store.records import Change, ChangeKind, Source
 from tests.store.stores import a_workspace, run_sql
 from vault import Vault

@@ -219,3 +219,29 @@ async def test_a_root_key_moved_from_another_workspace_refuses_it(
         store.workspace("a"), store.workspace("b"), return_exceptions=True
     )
     assert sum(isinstance(result, StoreCorrupt) for result in results) == 1
+
+
+async def test_a_workspace_is_renamed_where_it_is_as_it_was_read(store: Store, vault: Vault):
+    finance = await a_workspace(store, vault)
+    await a_workspace(store, vault, "sales")
+    with pytest.raises(AlreadyExists):
+        await store.rename_workspace(finance, "sales")
+    with pytest.raises(InvalidName):
+        await store.rename_workspace(finance, "Not A Name")
+    renamed = await store.rename_workspace(finance, "money")
+    assert await store.workspace("money") == renamed
+    assert await store.find_workspace("finance") is None
+    assert await store.workspace_by_id(finance.id) == renamed
+    with pytest.raises(Conflict):
+        await store.rename_workspace(finance, "other")
+    await store.delete_workspace(renamed)
+    with pytest.raises(NotFound):
+        await store.rename_workspace(renamed, "other")
+
+
+async def test_pages_of_workspaces_are_by_name(store: Store, vault: Vault):
+    for name in ("c", "a", "b"):
+        await a_workspace(store, vault, name)
+    assert [one.name for one in await store.page_of_workspaces("", 2)] == ["a", "b"]
+    assert [one.name for one in await store.page_of_workspaces("b", 2)] == ["c"]
+    assert await store.page_of_workspaces("c", 2) == []
