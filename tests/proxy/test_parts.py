@@ -42,6 +42,7 @@ async def test_no_source_may_be_the_proxy_itself_or_its_store(tmp_path: Path):
     assert check_address(loopback, 6432, rules) is not None
     assert check_address(loopback, 5499, rules) is not None
     assert check_address(six, 9432, rules) is not None
+    assert check_address(loopback, 8432, rules) is not None, "the admin endpoints"
     assert check_address(loopback, 5432, rules) is None
 
 

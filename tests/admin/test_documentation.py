@@ -1,0 +1,71 @@
+"""docs/admin.md is true: its curl examples run as they stand there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.admin.app import ENDPOINTS
+from proxy.admin.idempotency import HEADER
+from proxy.admin.strict_json import BODY_LIMIT, DEPTH_LIMIT, ITEMS_LIMIT
+from proxy.store import ApiRole
+from tests.admin.rig import Prepared
+from tests.admin.served import Served, served
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs/admin.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("documented"), prepared) as made:
+        yield made
+
+
+def test_the_examples_run_as_they_stand_there(town: Served):
+    assert shutil.which("curl"), "needs curl"
+    (script,) = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    # Those of the town are there already.
+    script = script.replace("finance", "documented").replace("make-documented", "make-finance")
+    for command in re.split(r"\n\n", script.strip()):
+        script_of_one = f"set -e\n{command.replace('curl -sS', 'curl -sS --fail-with-body')}"
+        ended = subprocess.run(
+            ["bash", "-c", script_of_one],
+            env={
+                "PATH": os.environ["PATH"],
+                "KEY": town.rig.keys[ApiRole.OPERATOR],
+                "ADMIN": town.url,
+            },
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert ended.returncode == 0, command + ended.stdout + ended.stderr
+        for line in ended.stdout.splitlines():
+            assert isinstance(json.loads(line), dict)
+
+
+def test_the_numbers_are_the_programs():
+    assert f"larger than {BODY_LIMIT // 1024} KiB" in TEXT
+    assert f"deeper than {DEPTH_LIMIT}, of more than {ITEMS_LIMIT:,} items" in TEXT
+    assert HEADER in TEXT.lower()
+    assert all(f"`{role}`" in TEXT for role in ApiRole)
+    guarded = {one.operation_id for one in ENDPOINTS if one.is_guarded}
+    assert guarded == {
+        "renameWorkspace",
+        "deleteWorkspace",
+        "editSource",
+        "removeSource",
+        "putPolicy",
+        "clearPolicy",
+        "putSourcePolicy",
+        "clearSourcePolicy",
+    }
