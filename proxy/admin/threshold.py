@@ -1,6 +1,6 @@
 """What every call passes first and last, whatever it asks for, also where nothing is there.
 
-In: the host it names, how many there are, its address's rate, its key, its key's rate.
+In: how many there are, its address's rate, the host it names, its key, its key's rate.
 Out: the audit record, durable before the first byte of the answer, and the headers that
 keep an answer from being stored or framed. Knows no endpoint.
 """
@@ -90,7 +90,6 @@ class Threshold:
     async def _admit(
         self, request: Request, state: MutableMapping[str, Any], answering: _Answering
     ) -> None:
-        self._check_host(request)
         if self._under_way > MOST_AT_ONCE:
             answering.is_recorded = False
             raise Problem(
@@ -98,6 +97,7 @@ class Threshold:
             )
         address = _network_of(request)
         self._take(self._by_address, address, answering)
+        self._check_host(request)
         key = None
         given = request.headers.getlist("authorization")
         match = _BEARER.fullmatch(given[0]) if len(given) == 1 else None

@@ -42,11 +42,13 @@ def serve(invocation: Invocation) -> None:
 
 
 @admin.command(examples=("accode-proxy admin openapi > openapi.json",))
-def openapi() -> None:
-    """Print the description of the endpoints (OpenAPI 3.1). Needs no configuration."""
+@everywhere
+def openapi(invocation: Invocation) -> None:
+    """Print the description of the endpoints (OpenAPI 3.1), as JSON. Needs no configuration."""
     from proxy.admin.app import bare_app, describe
 
-    click.echo(json.dumps(describe(bare_app()), indent=2))
+    document = describe(bare_app())
+    invocation.show(document, json.dumps(document, indent=2))
 
 
 @admin.group(cls=Group)
@@ -149,18 +151,18 @@ def list_(invocation: Invocation, workspace: str | None) -> None:
 
 
 @key.command(examples=("accode-proxy admin key revoke 4fT9aQ2xZk --yes",))
-@click.argument("key_id")
+@click.argument("identity", metavar="ID")
 @_workspace_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @everywhere
-def revoke(invocation: Invocation, key_id: str, workspace: str | None, yes: bool) -> None:
+def revoke(invocation: Invocation, identity: str, workspace: str | None, yes: bool) -> None:
     """End a key, named by its id; the next call with it is refused."""
     invocation.confirm("Revoke the key?", is_confirmed=yes)
 
     async def work() -> ApiKey:
         async with open_workplace(invocation.config(), invocation.note) as place:
             named = await _named(place.store, workspace)
-            return await api_keys.revoke_api_key(place, named, key_id)
+            return await api_keys.revoke_api_key(place, named, identity)
 
     ended = asyncio.run(work())
     invocation.show(key_value(ended, datetime.now(UTC)), f"Revoked key {ended.id}.")

@@ -156,6 +156,14 @@ async def test_no_refusal_repeats_what_was_sent(rig: Rig):
     assert CANARY not in repr(rig.trail.events)
 
 
+async def test_no_line_can_be_forged_in_a_log(rig: Rig):
+    for text in ("a\nb", "a\r\nb", "\x1b[31mred", "a\x00b", "\u2028", "\u202e", " a", "a ", ""):
+        for path in ("tokens", "keys"):
+            answer = await rig.call("POST", f"/v1/workspaces/finance/{path}", {"label": text})
+            problem(answer, 422, "invalid")
+    assert await rig.store.list_tokens(rig.workspaces["finance"]) == []
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from proxy.admin.app import bare_app, build_app
 from proxy.admin.endpoints import workspaces
-from proxy.admin.threshold import COST_OF_A_WRONG_KEY, Threshold
+from proxy.admin.threshold import COST_OF_A_WRONG_KEY, MOST_AT_ONCE, Threshold
 from proxy.administration.api_keys import recognise, revoke_api_key
 from proxy.store import ApiRole, new_token
 from proxy.store.api_keys import new_api_key
@@ -179,6 +181,27 @@ async def test_a_bug_is_told_as_one_and_nothing_of_it(rig: Rig, capsys: pytest.C
         problem(await http.get("/v1/me", headers=headers), 500, "internal")
     assert "hunter22" not in capsys.readouterr().out
     assert [event.status_code for event in rig.calls()] == ["500"]
+
+
+async def test_no_more_calls_are_under_way_than_there_is_room_for(rig: Rig):
+    inside, go_on = asyncio.Barrier(MOST_AT_ONCE + 1), asyncio.Event()
+
+    async def waiting(scope: Any, receive: Any, send: Any) -> None:
+        if not go_on.is_set():
+            await inside.wait()
+            await go_on.wait()
+        await Response(status_code=204)(scope, receive, send)
+
+    app = Threshold(waiting, rig.office, lambda: 0.0)
+    transport = httpx.ASGITransport(app=app)
+    headers = {"Authorization": f"Bearer {rig.keys[ApiRole.OWNER]}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        calls = [asyncio.create_task(http.get("/", headers=headers)) for _ in range(MOST_AT_ONCE)]
+        await inside.wait()
+        problem(await http.get("/", headers=headers), 503, "busy")
+        go_on.set()
+        assert {(await call).status_code for call in calls} == {204}
+        assert (await http.get("/", headers=headers)).status_code == 204
 
 
 def test_an_endpoint_that_no_role_is_named_for_does_not_start():

@@ -45,6 +45,8 @@ def test_every_command_of_the_design_is_there():
         "key": ("status", "rotate"),
     }
     expected = {f"{group} {verb}" for group, verbs in groups.items() for verb in verbs}
+    expected |= {"admin serve", "admin openapi"}
+    expected |= {f"admin key {verb}" for verb in ("create", "list", "revoke")}
     expected |= {"init", "serve", "check-config", "completion"}
     assert {" ".join(path) for path in LEAVES} == expected
 
