@@ -71,6 +71,7 @@ class Call:
     office: Office
     key: ApiKey
     operation: str
+    address: str
     workspace: Workspace | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -84,7 +85,13 @@ class Call:
         """What a change works with."""
         office = self.office
         return Workplace(
-            office.config, office.store, office.vault, office.trail, self.actor, self._warn
+            office.config,
+            office.store,
+            office.vault,
+            office.trail,
+            self.actor,
+            self._warn,
+            self.address,
         )
 
     @property

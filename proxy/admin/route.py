@@ -42,7 +42,8 @@ class AdminRoute(APIRoute):
         takes_body = self.body_field is not None
 
         async def handle(request: Request) -> Response:
-            call = Call(request.state.office, request.state.key, operation_id)
+            state = request.state
+            call = Call(state.office, state.key, operation_id, state.address)
             request.state.call = call
             if call.key.role not in operation.roles:
                 raise Problem(403, "forbidden", "This key's role may not do this.")

@@ -71,6 +71,7 @@ class Threshold:
         state = scope.setdefault("state", {})
         state["office"] = self._office
         state["request_id"] = str(uuid.uuid4())
+        state["address"], state["port"] = scope.get("client") or ("127.0.0.1", 0)
         answering = _Answering(self._office, scope, send)
         self._under_way += 1
         try:
@@ -202,7 +203,6 @@ class _Answering:
         key, workspace = state.get("key"), state.get("workspace")
         # A path of ours with another method is nobody's operation.
         route = None if status == 405 else scope.get("route")
-        client = scope.get("client") or ("127.0.0.1", 0)
         named = {
             name: text
             for name, text in scope.get("path_params", {}).items()
@@ -215,8 +215,8 @@ class _Answering:
         event = api_called(
             _ACTIVITY.get(scope["method"], UPDATE),
             actor="unknown" if key is None else actor_name(key),
-            ip=client[0],
-            port=client[1],
+            ip=state["address"],
+            port=state["port"],
             operation=getattr(route, "operation_id", None) or "unknown",
             status_code=status,
             workspace_id=tenant,

@@ -305,6 +305,7 @@ def _with_storing(
         source=source.name,
         engine=source.engine,
         credential_version=version,
+        ip=place.address,
     )
     return lambda: audited(place.trail, event, act, place.warn)
 

@@ -15,7 +15,10 @@ from vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Open for one change. ``warn`` takes a sentence that must not be lost."""
+    """Open for one change. ``warn`` takes a sentence that must not be lost.
+
+    ``address``: where the administrator is.
+    """
 
     config: Config
     store: Store
@@ -23,6 +26,7 @@ class Workplace:
     trail: Trail
     actor: str
     warn: Callable[[str], None]
+    address: str = "127.0.0.1"
 
 
 @asynccontextmanager

@@ -106,6 +106,7 @@ def test_what_is_answered_is_what_is_described(town: Served):
         response_schema_conformance,
     )
     called: dict[str, int] = {}
+    statuses: list[int] = []
 
     for result in schema.get_all_operations():
         assert isinstance(result, Ok), result
@@ -127,14 +128,15 @@ def test_what_is_answered_is_what_is_described(town: Served):
                 for name in known.keys() & case.path_parameters.keys():
                     case.path_parameters[name] = known[name]
             response = case.call(base_url=town.url, headers=headers)
-            assert response.status_code < 500 or response.status_code == 503, response.text
+            statuses.append(response.status_code)
+            assert response.status_code < 500, response.text
             case.validate_response(response, checks=checks)
             name = case.operation.definition.raw["operationId"]
             called[name] = called.get(name, 0) + 1
 
         call()
-    assert set(called) == set(OPERATIONS)
-    assert sum(called.values()) > 5 * len(OPERATIONS)
+    assert called == dict.fromkeys(OPERATIONS, EXAMPLES)
+    assert sum(status < 300 for status in statuses) > len(OPERATIONS)
 
 
 def test_operation_ids_are_words_that_stay():

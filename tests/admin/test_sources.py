@@ -36,6 +36,12 @@ async def test_a_source_is_added_and_its_password_never_shown(rig: Rig):
     assert await opened(rig) == PASSWORD.encode()
     shown = await rig.call("GET", ONE)
     assert shown.json() == made.json()
+    (stored,) = [
+        event
+        for event in rig.trail.events
+        if event.message == "Credential stored" and event.status == 1
+    ]
+    assert stored.attributes["src_endpoint"] == {"ip": "192.0.2.7"}
     texts = [made.text, shown.text, (await rig.call("GET", ALL)).text, repr(rig.trail.events)]
     assert not [text for text in texts if PASSWORD in text or "correct" in text]
     assert not [key for key in json.loads(shown.text) if key in ("password", "client_key")]
