@@ -24,7 +24,7 @@ from proxy.admin.endpoints import (
     tokens,
     workspaces,
 )
-from proxy.admin.problems import Problem, problem_for
+from proxy.admin.problems import bug, problem_for
 from proxy.admin.roles import OPERATIONS
 from proxy.admin.route import AdminRoute
 from proxy.admin.shapes import ProblemDocument
@@ -62,6 +62,8 @@ def bare_app() -> FastAPI:
         endpoint.add_to(app)
     _check(app)
     app.add_exception_handler(HTTPException, _refused)
+    # The framework answers, and raises on; the threshold then logs what may be logged.
+    app.add_exception_handler(Exception, _failed)
     app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]
     return app
 
@@ -84,8 +86,13 @@ def _check(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     """Nothing is there, or not by this method."""
-    problem = problem_for(error) or Problem(500, "internal", "The call could not be answered.")
+    problem = problem_for(error) or bug()
     return problem.response(request.state.request_id)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """A bug of ours."""
+    return bug().response(request.state.request_id)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

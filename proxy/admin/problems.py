@@ -94,6 +94,11 @@ def not_found() -> Problem:
     return Problem(404, "not-found", "There is no such resource.")
 
 
+def bug() -> Problem:
+    """Whatever went wrong that nobody thought of; nothing of it is shown."""
+    return Problem(500, "internal", "The call could not be answered; this is a bug.")
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     status: int

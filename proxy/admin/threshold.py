@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.admin.call import Office
-from proxy.admin.problems import Problem
+from proxy.admin.problems import Problem, bug
 from proxy.admin.rates import Rates
 from proxy.administration.api_keys import actor_name, recognise
 from proxy.administration.trail import TrailError
@@ -192,8 +192,7 @@ class _Answering:
         log.error("admin call failed", kind=type(error).__name__, place=place)
         if self._is_begun:
             return
-        problem = Problem(500, "internal", "The call could not be answered; this is a bug.")
-        response = problem.response(self._scope["state"]["request_id"])
+        response = bug().response(self._scope["state"]["request_id"])
         await response(self._scope, receive, self.send)
 
     async def _record(self, status: int) -> None:

@@ -30,11 +30,14 @@ class FakeProxy:
 
     def __init__(self) -> None:
         self.is_running = True
+        self.bug: Exception | None = None
         self.sessions: list[dict[str, Any]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.probe: dict[str, Any] = {"ok": True, "sentence": "the data source accepted it"}
 
     def call(self, verb: str, arguments: dict[str, Any]) -> Any:
+        if self.bug is not None:
+            raise self.bug
         if not self.is_running:
             raise NotRunningError("No proxy is running here (nothing listens on a socket).")
         self.calls.append((verb, arguments))

@@ -183,6 +183,17 @@ async def test_a_bug_is_told_as_one_and_nothing_of_it(rig: Rig, capsys: pytest.C
     assert [event.status_code for event in rig.calls()] == ["500"]
 
 
+async def test_a_bug_of_an_endpoint_is_told_as_one_too(
+    rig: Rig, capsys: pytest.CaptureFixture[str]
+):
+    rig.proxy.bug = RuntimeError("the password is hunter22")
+    answer = await rig.call("GET", "/v1/workspaces/finance/sessions")
+    problem(answer, 500, "internal")
+    told = capsys.readouterr()
+    assert "hunter22" not in answer.text + told.out + told.err
+    assert [event.status_code for event in rig.calls()] == ["500"]
+
+
 async def test_no_more_calls_are_under_way_than_there_is_room_for(rig: Rig):
     inside, go_on = asyncio.Barrier(MOST_AT_ONCE + 1), asyncio.Event()
 
