@@ -22,6 +22,9 @@ from proxy.control import ControlClient, ControlError, Handler, NotRunningError,
 
 T = TypeVar("T")
 
+# Half of what the control socket takes, so that others get through as well.
+_RECORDS_AT_ONCE = 8
+
 RECORD_VERB = "audit.record"
 PING_VERB = "ping"
 
@@ -91,11 +94,13 @@ class ProxyTrail:
 
     def __init__(self, client: ControlClient) -> None:
         self._client = client
+        self._turns = asyncio.Semaphore(_RECORDS_AT_ONCE)
 
     async def record(self, event: Event) -> None:
         """Ask the running proxy."""
         try:
-            await asyncio.to_thread(self._client.call, RECORD_VERB, event_to_json(event))
+            async with self._turns:
+                await asyncio.to_thread(self._client.call, RECORD_VERB, event_to_json(event))
         except ControlError as error:
             raise TrailError(f"The running proxy did not record it: {error}") from None
 

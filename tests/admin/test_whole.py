@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -122,6 +123,10 @@ def test_without_the_proxy_nothing_is_answered_and_nothing_changed(
 ):
     key = run(beside, "admin", "key", "create", "--role", "operator")["key"]
     before = admin.ok(key, "GET", "/v1/workspaces")["items"]
+    # More at once than the control socket takes connections: they wait for their turns.
+    with ThreadPoolExecutor(40) as threads:
+        told = list(threads.map(lambda _: admin.ok(key, "GET", "/v1/workspaces"), range(40)))
+    assert [one["items"] for one in told] == [before] * 40
     beside.stop()
     headers = {"Authorization": f"Bearer {key}"}
     answer = admin.http.post("/v1/workspaces", json={"name": "late"}, headers=headers)
