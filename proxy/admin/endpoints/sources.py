@@ -232,8 +232,21 @@ class SourceAnswer(Answer):
         )
 
 
+class HostAnswer(Answer):
+    """How a login at one of a source's hosts went. ``role``: what its server says that it is."""
+
+    host: str
+    ok: bool
+    sentence: str
+    role: str
+    method: str
+    server_version: str
+    tls_version: str
+    milliseconds: float
+
+
 class TestAnswer(Answer):
-    """How a login at the data source went."""
+    """How a login at the data source went, and at each of its hosts where it has several."""
 
     ok: bool
     sentence: str
@@ -241,6 +254,7 @@ class TestAnswer(Answer):
     server_version: str
     tls_version: str
     milliseconds: float
+    hosts: list[HostAnswer]
 
     @classmethod
     def of(cls, result: ProbeResult) -> TestAnswer:
