@@ -38,7 +38,7 @@ def test_every_command_of_the_design_is_there():
     groups = {
         "workspace": ("create", "list", "show", "suspend", "resume", "delete"),
         "token": ("create", "list", "revoke"),
-        "source": ("add", "list", "show", "test", "rotate", "pool", "remove"),
+        "source": ("add", "list", "show", "test", "rotate", "pool", "hosts", "remove"),
         "policy": ("show", "set", "clear", "check"),
         "session": ("list", "kill"),
         "audit": ("tail", "search", "verify"),
