@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from policies.document import Policy
 from proxy.store.errors import Conflict, NotFound
 from proxy.store.queries.changes import append
-from proxy.store.queries.documents import parsed, text_of
+from proxy.store.queries.policy_text import parsed, text_of
 from proxy.store.queries.workspaces import lock
 from proxy.store.records import ChangeKind, PolicyVersion, Source, Workspace
 from proxy.store.schema import policy_history, sources, workspaces

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from proxy.store import failover, pooling, tls
 from proxy.store.errors import AlreadyExists, Conflict, LimitReached, NotFound
 from proxy.store.queries.changes import append
-from proxy.store.queries.documents import parsed
+from proxy.store.queries.policy_text import parsed
 from proxy.store.queries.workspaces import lock
 from proxy.store.records import (
     CREDENTIAL_FIELDS,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.store.errors import AlreadyExists, Conflict, NotFound, StoreCorrupt
 from proxy.store.queries.changes import append
-from proxy.store.queries.documents import parsed
+from proxy.store.queries.policy_text import parsed
 from proxy.store.records import ChangeKind, DeletionReceipt, Workspace, WorkspaceState
 from proxy.store.schema import credentials, root_keys, sources, tokens, workspaces
 from vault import UnsealError, WrappedRootKey
