@@ -44,6 +44,12 @@ _HERE = "proxy.commands."
         ),
         "session": (_HERE + "session", "session", "List and kill the running proxy's sessions."),
         "audit": (_HERE + "audit", "audit", "Tail, search, verify the audit log."),
+        "workflow": (
+            _HERE + "workflow",
+            "workflow",
+            "Save, run, cancel workflows; show their history and runs.",
+        ),
+        "runner": (_HERE + "runner", "runner", "Run workflows when they are asked for or due."),
         "key": (_HERE + "key", "key", "Show and rotate the key encryption key."),
         "admin": (
             _HERE + "admin",

@@ -6,13 +6,13 @@ import asyncio
 from datetime import datetime
 
 from proxy.administration.trail import audited
-from proxy.administration.workplace import Workplace
+from proxy.administration.workplace import Desk
 from proxy.audit.events import token_changed
 from proxy.store import NotFound, Token, Workspace, new_token, parse_token, verifiers_for
 
 
 async def create_token(
-    place: Workplace, workspace: Workspace, *, label: str, expires_at: datetime | None
+    place: Desk, workspace: Workspace, *, label: str, expires_at: datetime | None
 ) -> tuple[str, Token]:
     """A new token's text, and what is kept of it. Raises NotFound, LimitReached."""
     text = new_token()
@@ -35,7 +35,7 @@ async def create_token(
     return text, token
 
 
-async def revoke_token(place: Workplace, workspace: Workspace, token: str) -> Token:
+async def revoke_token(place: Desk, workspace: Workspace, token: str) -> Token:
     """End a token, named by its id or its whole text, and the sessions it opened.
 
     Raises NotFound.
@@ -54,7 +54,7 @@ async def revoke_token(place: Workplace, workspace: Workspace, token: str) -> To
     )
 
 
-async def _find(place: Workplace, workspace: Workspace, token_id: str) -> Token:
+async def _find(place: Desk, workspace: Workspace, token_id: str) -> Token:
     for token in await place.store.list_tokens(workspace):
         if token.id == token_id:
             return token

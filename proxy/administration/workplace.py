@@ -5,12 +5,37 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from proxy.administration.trail import Trail, open_trail, operator_name
 from proxy.config import Config
 from proxy.parts import open_audit, open_store, open_vault
 from proxy.store import Store
 from vault import Vault
+
+
+class Desk(Protocol):
+    """What a change works with that touches no secret: a part of a ``Workplace``."""
+
+    @property
+    def store(self) -> Store:
+        """Where the change is made."""
+        ...
+
+    @property
+    def trail(self) -> Trail:
+        """Where it is recorded."""
+        ...
+
+    @property
+    def actor(self) -> str:
+        """Who asks for it."""
+        ...
+
+    @property
+    def warn(self) -> Callable[[str], None]:
+        """Takes a sentence that must not be lost."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from proxy.config.schema import (
     ListenerConfig,
     LogsConfig,
     MetricsConfig,
+    RunnerConfig,
     StoreConfig,
     WorkersConfig,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "ListenerConfig",
     "LogsConfig",
     "MetricsConfig",
+    "RunnerConfig",
     "StoreConfig",
     "WorkersConfig",
     "config_from_text",

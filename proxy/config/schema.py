@@ -209,6 +209,23 @@ class WorkersConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RunnerConfig:
+    """The process that runs workflows, ``accode-proxy runner``.
+
+    ``runs``: at once in one runner; ``runs_per_workspace``: at once of one workspace, over
+    all runners. ``lease``: a run whose runner was silent for so long is given up as lost.
+    ``plain_http``: whether HTTP calls may go without TLS. ``ca``: authorities believed for
+    HTTP calls besides the system's, in PEM.
+    """
+
+    runs: int = field(default=8, metadata=_read(Whole(1, 256)))
+    runs_per_workspace: int = field(default=2, metadata=_read(Whole(1, 64)))
+    lease: float = field(default=15.0, metadata=_read(Seconds(2.0, 5 * _MINUTE)))
+    plain_http: bool = field(default=False, metadata=_read(Flag()))
+    ca: Path | None = field(default=None, metadata=_read(FilePath(may_be_absent=True)))
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings, checked. ``file`` is where they came from, if from a file."""
 
@@ -223,6 +240,7 @@ class Config:
     control: ControlConfig
     workers: WorkersConfig
     admin: AdminConfig
+    runner: RunnerConfig
     file: Path | None = None
 
 
@@ -237,4 +255,5 @@ SECTIONS: dict[str, type[Any]] = {
     "control": ControlConfig,
     "workers": WorkersConfig,
     "admin": AdminConfig,
+    "runner": RunnerConfig,
 }

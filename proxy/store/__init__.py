@@ -3,7 +3,8 @@
 The map of this package:
 
 ``store``       ``Store``: every question and every change, one transaction each
-``records``     what the store holds, as frozen values
+``content``     ``ContentStore``: the same for workflows, dashboards and runs
+``records``, ``contents``  what the store holds, as frozen values
 ``errors``      what the store says when it says no
 ``validate``, ``tls``, ``pooling``, ``failover``  what values may be, and what goes together
 ``tokens``      a token's text: made, recognised, turned into verifiers

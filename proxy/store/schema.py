@@ -211,3 +211,60 @@ Index(
 
 LIVE = text("revoked_at IS NULL")
 Index("tokens_not_revoked", tokens.c.workspace_id, sqlite_where=LIVE, postgresql_where=LIVE)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    # When a workflow with a schedule runs next; whoever moves it on has it to run.
+    Column("due_at", Instant),
+    UniqueConstraint("workspace_id", "kind", "name", name="documents_by_name"),
+    CheckConstraint("kind IN ('workflow', 'dashboard')", name="documents_kind"),
+)
+Index("documents_due", documents.c.due_at)
+
+document_versions = Table(
+    "document_versions",
+    metadata,
+    Column("document_id", ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    Column("saved_at", Instant, nullable=False),
+    Column("saved_by", String(128), nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    Column("document_id", ForeignKey("documents.id", ondelete="CASCADE"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("trigger", String(16), nullable=False),
+    Column("triggered_by", String(128), nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("due_at", Instant),
+    Column("queued_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("runner", String(32)),
+    Column("lease_until", Instant),
+    Column("cancel_asked_by", String(128)),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("steps", Text, nullable=False, server_default="[]"),
+    CheckConstraint(
+        "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'lost')",
+        name="runs_status",
+    ),
+)
+# A workspace keeps at most 1,000 rows in here that have ended, see queries/runs.py.
+Index("runs_by_workspace", runs.c.workspace_id, runs.c.queued_at)
+Index("runs_by_document", runs.c.document_id, runs.c.queued_at)
+UNFINISHED = text("ended_at IS NULL")
+Index("runs_unfinished", runs.c.status, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)

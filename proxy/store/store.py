@@ -22,6 +22,7 @@ from protocols.verifiers import TokenVerifier
 from proxy.store import validate
 from proxy.store.api_keys import ApiKeys
 from proxy.store.calls import Calls
+from proxy.store.content import ContentStore
 from proxy.store.database import Database
 from proxy.store.errors import Conflict, NotFound, RoutingChangeNeedsSecret
 from proxy.store.feed import ChangeFeed, open_feed
@@ -103,6 +104,20 @@ class Store:
     async def check(self) -> None:
         """Ask the database for a sign of life."""
         await self._database.read(lambda connection: connection.execute(text("SELECT 1")))
+
+    @property
+    def content(self) -> ContentStore:
+        """Workflows, dashboards and runs."""
+        return ContentStore(self._database, self._clock)
+
+    async def workspace_of(self, workspace_id: str) -> Workspace:
+        """The workspace of that id. Raises NotFound."""
+        found = await self._database.read(
+            lambda connection: workspaces.by_id(connection, workspace_id)
+        )
+        if found is None:
+            raise NotFound("there is no such workspace")
+        return found
 
     # --- workspaces ----------------------------------------------------------------
 

@@ -9,4 +9,6 @@ The map of this package:
 ``api_keys``    keys to the admin endpoints, as digests
 ``calls``       what was answered to calls that name themselves
 ``sources``     sources, their credentials and the versions of these
+``documents``   workflows and dashboards with their versions
+``runs``        runs of workflows
 """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -41,7 +41,16 @@ async def create(connection: AsyncConnection, workspace: Workspace) -> None:
 
 async def find(connection: AsyncConnection, name: str) -> Workspace | None:
     """The workspace of that name, with its root keys: two index look-ups."""
-    row = (await connection.execute(select(workspaces).where(workspaces.c.name == name))).first()
+    return await _found(connection, workspaces.c.name == name)
+
+
+async def by_id(connection: AsyncConnection, workspace_id: str) -> Workspace | None:
+    """The workspace of that id, with its root keys."""
+    return await _found(connection, workspaces.c.id == workspace_id)
+
+
+async def _found(connection: AsyncConnection, is_it: ColumnElement[bool]) -> Workspace | None:
+    row = (await connection.execute(select(workspaces).where(is_it))).first()
     # Asked for an unknown name too: it must not be told by the time it takes.
     keys = await connection.execute(
         select(root_keys.c.wrapped)

@@ -1,0 +1,20 @@
+"""Workflows, dashboards, their runs; rows as CSV. Called by the command line and by HTTP.
+
+The map of this package, what is pure first:
+
+``problems``, ``reading``  JSON text into values, bounded; what is wrong with it, and where
+``values``, ``sqltext``, ``schedules``, ``webaddress``  the parts of documents
+``document``, ``workflow``, ``dashboard``  the documents themselves; ``schemas/``
+``retrying``    what is tried again, and when
+
+``answers``     a statement's answer, and the interface to who runs it
+``postgres``, ``mysql``, ``sessions``  statements through the proxy, as the workspace
+``webhook``     one HTTP call through the egress guard
+``executing``   a workflow's steps, one after the other, over these interfaces
+
+``library``     documents saved, listed, shown, removed, each change audited
+``runs``        runs asked for, listed, cancelled
+``runner``      the process that runs what is due: claims, leases, schedules
+``panels``      a dashboard's data
+``portable``    documents exported and imported as JSON
+"""
