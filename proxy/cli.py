@@ -49,6 +49,11 @@ _HERE = "proxy.commands."
             "workflow",
             "Save, run, cancel workflows; show their history and runs.",
         ),
+        "dashboard": (
+            _HERE + "dashboard",
+            "dashboard",
+            "Save, list, show dashboards; query their data.",
+        ),
         "runner": (_HERE + "runner", "runner", "Run workflows when they are asked for or due."),
         "key": (_HERE + "key", "key", "Show and rotate the key encryption key."),
         "admin": (

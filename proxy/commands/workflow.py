@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from proxy.administration.workplace import Workplace, open_reading, open_workplace
 from proxy.commands import display, documents
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
+from proxy.content.portable import (
+    MAX_IMPORT,
+    Imported,
+    export_content,
+    export_text,
+    import_content,
+)
+from proxy.content.published import schema_text
 from proxy.content.runs import cancel_run, run_value, start_run
 from proxy.content.workflow import Workflow
-from proxy.store.contents import Run
+from proxy.store.contents import DocumentKind, Run
 
 FAILED = 3
 """Exit status of ``workflow run --wait`` where the run did not succeed."""
@@ -22,7 +32,8 @@ _LOOK_SECONDS = 0.5
 
 @click.group(cls=Group)
 def workflow() -> None:
-    """Workflows: save, list, show, history, run, runs, cancel, delete, export, import.
+    """Workflows: save, list, show, history, run, runs, cancel, delete, export,
+    import, schema.
 
     docs/workflows.md has the document. `accode-proxy runner` is what runs them.
     """
@@ -196,6 +207,78 @@ def cancel(invocation: Invocation, workspace: str, run_id: str) -> None:
 def delete(invocation: Invocation, workspace: str, name: str, yes: bool) -> None:
     """Delete a workflow with its versions and runs; what runs is stopped."""
     documents.delete(invocation, "workflow", workspace, name, yes)
+
+
+@workflow.command(
+    "export",
+    examples=(
+        "accode-proxy workflow export finance > finance.json",
+        "accode-proxy workflow export finance --workflow nightly --dashboard sales",
+    ),
+)
+@click.argument("workspace")
+@click.option("--workflow", "workflows", multiple=True, help="Only this one; may be given again.")
+@click.option("--dashboard", "dashboards", multiple=True, help="The same for dashboards.")
+@everywhere
+def export_(
+    invocation: Invocation, workspace: str, workflows: tuple[str, ...], dashboards: tuple[str, ...]
+) -> None:
+    """Print workflows and dashboards as one JSON text. It names sources and holds no secret."""
+    names: dict[DocumentKind, Sequence[str]] | None = None
+    if workflows or dashboards:
+        names = {"workflow": workflows, "dashboard": dashboards}
+
+    async def work() -> dict[str, Any]:
+        async with open_workplace(invocation.config(), invocation.note) as place:
+            return await export_content(place, workspace, names)
+
+    click.echo(export_text(asyncio.run(work())), nl=False)
+
+
+@workflow.command(
+    "import",
+    examples=(
+        "accode-proxy workflow import staging finance.json --dry-run",
+        "accode-proxy workflow import staging finance.json --rename nightly=nightly2",
+    ),
+)
+@click.argument("workspace")
+@documents.file_argument
+@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Another name here.")
+@click.option("--dry-run", is_flag=True, help="Check everything, store nothing.")
+@everywhere
+def import_(
+    invocation: Invocation, workspace: str, document: Path, rename: tuple[str, ...], dry_run: bool
+) -> None:
+    """Store what `workflow export` printed: all of it or, where anything is wrong, nothing."""
+    data = documents.read_file(document, MAX_IMPORT)
+    names = dict(_pair(entry) for entry in rename)
+
+    async def work() -> Imported:
+        async with open_workplace(invocation.config(), invocation.note) as place:
+            return await import_content(place, workspace, data, rename=names, is_dry_run=dry_run)
+
+    done = asyncio.run(work())
+    value = [{"kind": kind, "name": name} for kind, name in done.documents]
+    what = "Nothing speaks against" if dry_run else "Imported"
+    text = "\n".join(f"{kind} {name}" for kind, name in done.documents)
+    invocation.show(
+        {"is_dry_run": dry_run, "documents": value},
+        f"{what} {len(done.documents)} documents.\n{text}".strip(),
+    )
+
+
+@workflow.command(examples=("accode-proxy workflow schema > workflow.schema.json",))
+def schema() -> None:
+    """Print the JSON Schema of the document."""
+    click.echo(schema_text("workflow"), nl=False)
+
+
+def _pair(entry: str) -> tuple[str, str]:
+    old, is_there, new = entry.partition("=")
+    if not is_there:
+        raise CommandError("--rename takes OLD=NEW")
+    return old, new
 
 
 def _seconds(run: Run) -> str:

@@ -15,6 +15,8 @@ The map of this package, what is pure first:
 ``library``     documents saved, listed, shown, removed, each change audited
 ``runs``        runs asked for, listed, cancelled
 ``runner``      the process that runs what is due: claims, leases, schedules
-``panels``      a dashboard's data
+``panels``, ``dashboards``  a dashboard's data
+``visits``, ``entrance``    a short-lived token, and the listeners it is used at
 ``portable``    documents exported and imported as JSON
+``published``   the JSON Schemas
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
@@ -21,6 +22,9 @@ SourceName = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a
 Line = Annotated[str, StringConstraints(strict=True, max_length=1_000)]
 
 Kind = Literal["workflow", "dashboard"]
+
+# The shape of proxy/store/tokens.py: a token pasted into a DSN or a header.
+_TOKEN = re.compile(r"acp_[0-9A-Za-z]{10}_[0-9A-Za-z]{49}")
 
 TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),
@@ -72,6 +76,8 @@ class Document(Part):
         """A document from plain values. Raises ContentRefused."""
         if not isinstance(value, dict):
             raise ContentRefused.of("it is not a JSON object")
+        if _TOKEN.search(json.dumps(value)):
+            raise ContentRefused.of("it holds an access token; revoke it, it has been shown")
         try:
             document = cls.model_validate(value, strict=False)
         except ValidationError as error:

@@ -62,9 +62,15 @@ _FRAMING: Final = frozenset(
 )
 
 
+# A document is shown, versioned and exported; it has no place for a secret.
+_SECRET: Final = re.compile(r"authorization|cookie|token|secret|password|credential|api-?key", re.I)
+
+
 def _header_name(name: str) -> str:
     if name.lower() in _FRAMING:
         raise ValueError(f"{name} is the proxy's own to say")
+    if _SECRET.search(name):
+        raise ValueError(f"{name} carries a secret, and a document has no place for one")
     return name
 
 
