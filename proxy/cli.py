@@ -54,6 +54,7 @@ _HERE = "proxy.commands."
             "dashboard",
             "Save, list, show dashboards; query their data.",
         ),
+        "csv": (_HERE + "csv", "csv", "Export rows as CSV, import them into a table."),
         "runner": (_HERE + "runner", "runner", "Run workflows when they are asked for or due."),
         "key": (_HERE + "key", "key", "Show and rotate the key encryption key."),
         "admin": (

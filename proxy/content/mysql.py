@@ -77,6 +77,11 @@ class MysqlSession:
         """See ``Session``."""
         return not self._connection.closed
 
+    @property
+    def connection(self) -> Any:
+        """The driver's own, for transactions."""
+        return self._connection
+
     async def run(self, text: SqlText, values: Sequence[Any], bounds: Bounds) -> Answer:
         """See ``Session``."""
         with translated():

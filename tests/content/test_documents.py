@@ -217,15 +217,13 @@ def test_steps_are_counted_over_all_levels_and_nested_at_most_three_deep():
             Workflow.of(document)
     assert "3 levels deep" in refusal(Workflow, document)
     many = [{"name": f"s{n}", "sql": read["sql"]} for n in range(60)]
-    loops = {
-        "name": "l",
-        "for_each": {"rows_of": "s0", "steps": [{**s, "name": "n" + s["name"]} for s in many]},
-    }
-    assert "more than 100 steps" in refusal(Workflow, {"version": 1, "steps": [*many, loops]})
+    inner = [{"name": f"n{n}", "sql": read["sql"]} for n in range(60)]
+    last = {"name": "l", "for_each": {"rows_of": "s0", "steps": inner}}
+    assert "more than 100 steps" in refusal(Workflow, {"version": 1, "steps": [*many, last]})
 
 
 def _reads(count: int) -> list[dict[str, Any]]:
-    sql = {"source": "s", "statement": "SELECT 1"}
+    sql: dict[str, Any] = {"source": "s", "statement": "SELECT 1"}
     return [{"name": f"r{number}", "sql": sql} for number in range(count)]
 
 

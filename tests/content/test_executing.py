@@ -51,7 +51,7 @@ class Stage:
 
 
 def sql(name: str, statement: str = "SELECT 1", **more: Any) -> dict[str, Any]:
-    retry = {key: more.pop(key) for key in ("retry", "when") if key in more}
+    retry: dict[str, Any] = {key: more.pop(key) for key in ("retry", "when") if key in more}
     return {"name": name, **retry, "sql": {"source": "orders", "statement": statement, **more}}
 
 

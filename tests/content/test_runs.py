@@ -213,7 +213,8 @@ async def test_of_two_runners_one_fires_a_schedule(town: Town):
         found = await place.store.workspace(workspace)
         document = await place.store.content.document(found, "workflow", "tick")
         # The time has come, for both at once.
-        late = document.due_at - timedelta(hours=1)  # type: ignore[operator]
+        assert document.due_at is not None
+        late = document.due_at - timedelta(hours=1)
         micros = int(late.timestamp()) * 1_000_000
         sql(
             town.proxy.store_url,
@@ -371,10 +372,10 @@ async def test_a_run_waits_for_the_proxy(town: Town):
         await save(place, workspace, "tell", one("orders", "SELECT 1"))
         run = await start_run(place, workspace, "tell", {})
         await runner.look()
-        assert runner.running == ()
+        assert list(runner.running) == []
         is_up.set()
         await runner.look()
-        assert runner.running == (run.id,)
+        assert list(runner.running) == [run.id]
         await runner.drain(20)
         assert (await ended(place, workspace, run)).status == "succeeded"
     await store.close()

@@ -12,8 +12,9 @@ from proxy.content.schedules import GRACE, check_cron, decide, next_due
 NIGHTLY = "0 3 * * *"
 
 
-def utc(*parts: Any) -> datetime:
-    return datetime(*parts, tzinfo=UTC)
+def utc(year: int, month: int, day: int, *clock: int) -> datetime:
+    hour, minute, second = (*clock, 0, 0, 0)[:3]
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.content.values import Condition, Known, Reference, Unknown, plain
 
-ROWS = ([{"id": 1, "note": "a"}, {"id": 2, "note": None}], 2)
+ROWS: tuple[list[dict[str, Any]], int] = ([{"id": 1, "note": "a"}, {"id": 2, "note": None}], 2)
 KNOWN = Known(
     parameters={"a": 5, "none": None},
     steps={"read": ROWS},

@@ -1,0 +1,162 @@
+"""A table or a query as CSV: streamed, in memory that does not grow with it.
+
+PostgreSQL: COPY TO STDOUT, whose bytes go on as they come. MySQL: rows as they are read,
+one after the other; the server waits while whoever takes them is slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from proxy.administration.trail import audited
+from proxy.administration.workplace import Desk
+from proxy.audit.events import READ, entity_changed
+from proxy.content import mysql, postgres
+from proxy.content.answers import StepFailed
+from proxy.content.csvtext import CsvReader, is_number_type, neutralised, written
+from proxy.content.entrance import Entrance, visit_name
+from proxy.content.runs import new_run_id
+from proxy.content.sessions import Sessions
+from proxy.content.sqltext import SqlText
+from proxy.content.tables import TableName
+from proxy.content.visits import visiting
+
+Sink = Callable[[bytes], Awaitable[None]]
+"""Takes the next bytes, and returns when more may come."""
+
+_CHUNK: Final = 64 * 1024
+LONGEST: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is. ``bad``: lines of an import that were refused so far."""
+
+    rows: int = 0
+    bytes: int = 0
+    bad: int = 0
+
+
+Tell = Callable[[Progress], None]
+
+
+async def export_csv(
+    place: Desk,
+    entrance: Entrance,
+    workspace_name: str,
+    source: str,
+    what: TableName | str,
+    sink: Sink,
+    *,
+    neutralise: bool = False,
+    tell: Tell = lambda progress: None,
+) -> Progress:
+    """Write a table, or a query's result, to ``sink``, with a header of the columns' names.
+
+    ``neutralise`` makes texts harmless that a spreadsheet would calculate. Raises
+    StepFailed, NotFound, LimitReached.
+    """
+    workspace = await place.store.workspace(workspace_name)
+    found = await place.store.source(workspace, source)
+    query = what
+    if isinstance(what, TableName):
+        query = f"SELECT * FROM {what.quoted(found.engine)}"  # noqa: S608 - a quoted name
+    assert isinstance(query, str)
+    event = entity_changed(
+        READ,
+        actor=place.actor,
+        workspace_id=workspace.id,
+        entity_type="CSV export",
+        entity_id=found.id,
+        name=source,
+        changes={"table": str(what)} if isinstance(what, TableName) else {"query": True},
+    )
+
+    async def act() -> Progress:
+        visit = visit_name("csv", "export", new_run_id())
+        async with visiting(
+            place, entrance, workspace, label=visit, name=visit, lifetime=LONGEST
+        ) as sessions:
+            return await _export(sessions, source, query, _Counted(sink, tell), neutralise)
+
+    return await audited(place.trail, event, act, place.warn)
+
+
+class _Counted:
+    """A sink that counts, and tells."""
+
+    def __init__(self, sink: Sink, tell: Tell) -> None:
+        self._sink = sink
+        self._tell = tell
+        self.progress = Progress()
+
+    async def __call__(self, data: bytes, rows: int) -> None:
+        await self._sink(data)
+        self.progress = replace(
+            self.progress,
+            rows=self.progress.rows + rows,
+            bytes=self.progress.bytes + len(data),
+        )
+        self._tell(self.progress)
+
+
+async def _export(
+    sessions: Sessions, source: str, query: str, sink: _Counted, neutralise: bool
+) -> Progress:
+    _, session = await sessions.session(source)
+    if isinstance(session, postgres.PostgresSession):
+        with postgres.translated():
+            await _from_postgresql(session.connection, query, sink, neutralise)
+    else:
+        assert isinstance(session, mysql.MysqlSession)
+        with mysql.translated():
+            await _from_mysql(session, query, sink, neutralise)
+    return sink.progress
+
+
+async def _from_postgresql(connection: Any, query: str, sink: _Counted, neutralise: bool) -> None:
+    # Prepared first: a text that is no single query is refused here, and could mean something
+    # else between COPY's brackets.
+    query = query.rstrip().removesuffix(";") + "\n"
+    attributes = (await connection.prepare(query)).get_attributes()
+    if not attributes:
+        raise StepFailed("this statement gives no rows to export", "no-rows", had_no_effect=True)
+    await sink(written([attribute.name for attribute in attributes]), 0)
+    reader = CsvReader()
+    are_numbers = [is_number_type(attribute.type.name) for attribute in attributes]
+
+    async def passed(data: bytes) -> None:
+        # COPY sends a row in a message, and asyncpg several of them at once.
+        await sink(bytes(data), 0)
+
+    async def rewritten(data: bytes) -> None:
+        lines = list(reader.feed(bytes(data)))
+        if lines:
+            await sink(b"".join(neutralised(line, are_numbers) for line in lines), 0)
+
+    status = await connection.copy_from_query(
+        query, output=rewritten if neutralise else passed, format="csv"
+    )
+    await sink(b"", int(status.rsplit(" ", 1)[-1]))
+
+
+async def _from_mysql(
+    session: mysql.MysqlSession, query: str, sink: _Counted, neutralise: bool
+) -> None:
+    columns, rows, _ = await session.execute(SqlText(query, ()), ())
+    if rows is None:
+        raise StepFailed("this statement gives no rows to export", "no-rows")
+    await sink(written([column.name for column in columns]), 0)
+    held, size, count = [], 0, 0
+    async for row in rows:
+        line = written(row, neutralise=neutralise)
+        held.append(line)
+        size += len(line)
+        count += 1
+        if size >= _CHUNK:
+            await sink(b"".join(held), count)
+            held, size, count = [], 0, 0
+    await sink(b"".join(held), count)

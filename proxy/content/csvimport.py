@@ -1,0 +1,403 @@
+"""CSV into a table: checked, then written in batches of one transaction.
+
+A batch that the server refuses is halved until the lines that it refuses are alone: so a
+report names lines by their numbers, and the good ones can go in without them. Memory holds
+one batch, whatever the file's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+from proxy.administration.trail import audited
+from proxy.administration.workplace import Desk
+from proxy.audit.events import CREATE, entity_changed
+from proxy.content import mysql, postgres
+from proxy.content.answers import Bounds, Session, StepFailed
+from proxy.content.csvexport import LONGEST, Progress, Tell
+from proxy.content.csvtext import CsvReader, Line, written
+from proxy.content.csvtypes import check_header, guesses, problem_of
+from proxy.content.entrance import Entrance, visit_name
+from proxy.content.problems import ContentRefused
+from proxy.content.runs import new_run_id
+from proxy.content.sqltext import SqlText
+from proxy.content.tables import TableName, columns_text, quoted
+from proxy.content.visits import visiting
+
+BATCH_ROWS: Final = 500
+BATCH_CHARACTERS: Final = 2 * 1024 * 1024
+MAX_PLACES: Final = 65_000
+"""Values of one INSERT: MySQL's protocol counts them in 16 bits."""
+MAX_BAD: Final = 1_000
+"""Lines reported; a file with more bad lines is another file than was meant."""
+
+Chunks = Callable[[], AsyncIterator[bytes]]
+"""Opens the file from its beginning; called once to look, and once to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that was not imported, and why."""
+
+    number: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an import does. ``create``: make the table, with types guessed from the whole file.
+
+    ``on_bad``: ``stop`` imports all or nothing; ``skip`` leaves bad lines out.
+    """
+
+    table: TableName
+    create: bool = False
+    on_bad: Literal["stop", "skip"] = "stop"
+    is_dry_run: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of it. ``columns``: names, and the types of the table's or the guessed ones."""
+
+    columns: tuple[tuple[str, str], ...] = ()
+    rows: int = 0
+    bytes: int = 0
+    bad: list[BadLine] = field(default_factory=list)
+    is_stored: bool = False
+
+
+class ImportStopped(Exception):
+    """An import that stored nothing; ``report`` names the lines. One sentence."""
+
+    def __init__(self, sentence: str, report: Report) -> None:
+        super().__init__(sentence)
+        self.report = report
+
+
+class Target(Protocol):
+    """Where rows go."""
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        """All that is written inside is stored together, or not at all."""
+        ...
+
+    async def write(self, lines: Sequence[Line]) -> None:
+        """Write a batch, whole or not at all. Raises StepFailed."""
+        ...
+
+
+async def import_csv(
+    place: Desk,
+    entrance: Entrance,
+    workspace_name: str,
+    source: str,
+    plan: Plan,
+    chunks: Chunks,
+    *,
+    tell: Tell = lambda progress: None,
+) -> Report:
+    """Import a file. Raises ImportStopped, ContentRefused, StepFailed, NotFound."""
+    workspace = await place.store.workspace(workspace_name)
+    found = await place.store.source(workspace, source)
+    event = entity_changed(
+        CREATE,
+        actor=place.actor,
+        workspace_id=workspace.id,
+        entity_type="CSV import",
+        entity_id=found.id,
+        name=source,
+        changes={
+            "table": str(plan.table),
+            "create": plan.create,
+            "on_bad": plan.on_bad,
+            "dry_run": plan.is_dry_run,
+        },
+    )
+
+    async def act() -> Report:
+        visit = visit_name("csv", "import", new_run_id())
+        async with visiting(
+            place, entrance, workspace, label=visit, name=visit, lifetime=LONGEST
+        ) as sessions:
+            engine, session = await sessions.session(source)
+            return await _Import(engine, session, plan, chunks, tell).run()
+
+    return await audited(place.trail, event, act, place.warn)
+
+
+class _Import:
+    def __init__(
+        self, engine: str, session: Session, plan: Plan, chunks: Chunks, tell: Tell
+    ) -> None:
+        self._engine = engine
+        self._session = session
+        self._plan = plan
+        self._chunks = chunks
+        self._tell = tell
+        self._report = Report()
+
+    async def run(self) -> Report:
+        report, plan = self._report, self._plan
+        header = await self._header()
+        if plan.create:
+            report.columns = await self._guessed(header)
+        else:
+            report.columns = await self._known(header)
+        if plan.is_dry_run:
+            async for line in self._lines():
+                self._count(line)
+            return report
+        target = _target(self._session, plan.table, report.columns)
+        if plan.create and self._engine == "mysql":
+            await self._into_new(target)
+        else:
+            async with target.transaction():
+                if plan.create:
+                    await self._create()
+                await self._write(target)
+        report.is_stored = True
+        return report
+
+    async def _into_new(self, target: Target) -> None:
+        # In MySQL making a table ends the transaction, so that it is taken away by hand.
+        await self._create()
+        try:
+            async with target.transaction():
+                await self._write(target)
+        except BaseException:
+            if self._session.is_usable:
+                table = self._plan.table.quoted(self._engine)
+                await self._session.run(SqlText(f"DROP TABLE {table}", ()), (), Bounds(0))
+            raise
+
+    # --- the columns -------------------------------------------------------------------
+
+    async def _header(self) -> tuple[str, ...]:
+        async for line in read_lines(self._chunks()):
+            if line.problem:
+                raise ContentRefused.of(f"line 1: {line.problem}")
+            try:
+                return check_header(line.fields)
+            except ValueError as error:
+                raise ContentRefused.of(str(error)) from None
+        raise ContentRefused.of("the file is empty")
+
+    async def _guessed(self, header: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        found = guesses(len(header))
+        async for line in read_lines(self._chunks()):
+            if line.number > 1 and not line.problem and len(line.fields) == len(header):
+                for guess, value in zip(found, line.fields, strict=True):
+                    guess.see(value)
+        return tuple(
+            (name, guess.type_name(self._engine)) for name, guess in zip(header, found, strict=True)
+        )
+
+    async def _known(self, header: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        # The server says which of the columns it does not have.
+        names = columns_text(header, self._engine)
+        table = self._plan.table.quoted(self._engine)
+        text = SqlText(f"SELECT {names} FROM {table} WHERE 1 = 0", ())  # noqa: S608 - quoted names
+        answer = await self._session.run(text, (), Bounds(1))
+        return tuple(
+            (name, column.type) for name, column in zip(header, answer.columns, strict=True)
+        )
+
+    async def _create(self) -> None:
+        columns = ", ".join(
+            f"{quoted(name, self._engine)} {kind}" for name, kind in self._report.columns
+        )
+        table = self._plan.table.quoted(self._engine)
+        await self._session.run(SqlText(f"CREATE TABLE {table} ({columns})", ()), (), Bounds(0))
+
+    # --- the lines ---------------------------------------------------------------------
+
+    async def _lines(self) -> AsyncIterator[Line]:
+        """The lines behind the header that nothing speaks against so far."""
+        names = self._report.columns
+
+        async for line in read_lines(self._chunks(), self._read):
+            is_blank = line.fields == (None,) and len(names) > 1
+            if line.number == 1 or is_blank:
+                continue
+            problem = line.problem or _problem(line, names, is_checked=not self._plan.create)
+            if problem:
+                self._refuse([BadLine(line.number, problem)])
+            else:
+                yield line
+
+    def _read(self, count: int) -> None:
+        self._report.bytes += count
+
+    async def _write(self, target: Target) -> None:
+        batch: list[Line] = []
+        size = 0
+        most = max(1, min(BATCH_ROWS, MAX_PLACES // max(1, len(self._report.columns))))
+        async for line in self._lines():
+            batch.append(line)
+            size += sum(len(value) for value in line.fields if value is not None)
+            if len(batch) >= most or size >= BATCH_CHARACTERS:
+                await self._flush(target, batch)
+                batch, size = [], 0
+        await self._flush(target, batch)
+
+    async def _flush(self, target: Target, batch: Sequence[Line]) -> None:
+        if batch:
+            bad = await _halved(target, batch)
+            self._report.rows += len(batch) - len(bad)
+            if bad:
+                self._refuse(bad)
+            self._told()
+
+    def _count(self, line: Line) -> None:
+        self._report.rows += 1
+        if self._report.rows % BATCH_ROWS == 0:
+            self._told()
+
+    def _refuse(self, bad: Sequence[BadLine]) -> None:
+        report, plan = self._report, self._plan
+        report.bad += bad[: MAX_BAD - len(report.bad)]
+        if len(report.bad) >= MAX_BAD:
+            raise ImportStopped(f"there are {MAX_BAD} bad lines, so nothing was imported", report)
+        if plan.on_bad == "stop" and not plan.is_dry_run:
+            first = report.bad[0]
+            raise ImportStopped(
+                f"nothing was imported: line {first.number}: {first.problem}", report
+            )
+
+    def _told(self) -> None:
+        self._tell(Progress(self._report.rows, self._report.bytes, len(self._report.bad)))
+
+
+async def read_lines(
+    chunks: AsyncIterator[bytes], read: Callable[[int], None] = lambda count: None
+) -> AsyncIterator[Line]:
+    """The lines of a file; ``read`` is told how many bytes were taken."""
+    reader = CsvReader()
+    async for data in chunks:
+        read(len(data))
+        for line in reader.feed(data):
+            yield line
+    for line in reader.feed(b"", is_last=True):
+        yield line
+
+
+def _problem(line: Line, columns: Sequence[tuple[str, str]], *, is_checked: bool) -> str | None:
+    if len(line.fields) != len(columns):
+        return f"the line has {len(line.fields)} fields, not {len(columns)}"
+    if not is_checked:
+        return None
+    for value, (name, kind) in zip(line.fields, columns, strict=True):
+        problem = problem_of(value, kind, name)
+        if problem is not None:
+            return problem
+    return None
+
+
+async def _halved(target: Target, batch: Sequence[Line]) -> list[BadLine]:
+    """Write what can be written of a batch; the lines that cannot."""
+    try:
+        await target.write(batch)
+    except StepFailed as failure:
+        # A lost connection, a refusal by policy: no line's fault.
+        if failure.is_transient or not failure.code.startswith(_BLAMED):
+            raise
+        if len(batch) == 1:
+            return [BadLine(batch[0].number, str(failure))]
+        middle = len(batch) // 2
+        first = await _halved(target, batch[:middle])
+        return first + await _halved(target, batch[middle:])
+    return []
+
+
+# PostgreSQL: data exceptions (22) and integrity constraints (23). MySQL's numbers of the same.
+_BLAMED: Final = (
+    *("22", "23"),
+    *("1048", "1062", "1264", "1265", "1292", "1366", "1406", "1452", "3819", "4025", "1690"),
+)
+
+
+# --- where rows go -----------------------------------------------------------------------
+
+
+class _Postgres:
+    """COPY FROM STDIN, each batch behind a savepoint."""
+
+    def __init__(self, connection: Any, table: TableName, columns: Sequence[str]) -> None:
+        self._connection = connection
+        self._table = table
+        self._columns = list(columns)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        with postgres.translated():
+            async with self._connection.transaction():
+                yield
+
+    async def write(self, lines: Sequence[Line]) -> None:
+        data = b"".join(written(line.fields) for line in lines)
+
+        async def once() -> AsyncIterator[bytes]:
+            yield data
+
+        with postgres.translated():
+            async with self._connection.transaction():
+                await self._connection.copy_to_table(
+                    self._table.name,
+                    schema_name=self._table.schema,
+                    columns=self._columns,
+                    source=once(),
+                    format="csv",
+                )
+
+
+class _Mysql:
+    """INSERT with many rows, whose values are bound. A statement that fails is undone whole."""
+
+    def __init__(
+        self,
+        session: mysql.MysqlSession,
+        table: TableName,
+        columns: Sequence[tuple[str, str]],
+    ) -> None:
+        self._session = session
+        names = columns_text([name for name, _ in columns], "mysql")
+        self._head = f"INSERT INTO {table.quoted('mysql')} ({names}) VALUES "  # noqa: S608
+        self._row = "(" + ", ".join("?" * len(columns)) + ")"
+        # MySQL's boolean is a tiny integer, which reads no words.
+        self._are_truths = [kind in ("tinyint", "boolean") for _, kind in columns]
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        connection = self._session.connection
+        with mysql.translated():
+            await connection.begin()
+            try:
+                yield
+            except BaseException:
+                if self._session.is_usable:
+                    await connection.rollback()
+                raise
+            await connection.commit()
+
+    async def write(self, lines: Sequence[Line]) -> None:
+        values = [
+            _TRUTHS.get(value.lower(), value) if is_truth and value is not None else value
+            for line in lines
+            for value, is_truth in zip(line.fields, self._are_truths, strict=True)
+        ]
+        text = self._head + ", ".join([self._row] * len(lines))
+        await self._session.run(SqlText(text, ()), values, Bounds(0))
+
+
+_TRUTHS: Final[dict[str, str | int]] = {"true": 1, "false": 0}
+
+
+def _target(session: Session, table: TableName, columns: Sequence[tuple[str, str]]) -> Target:
+    if isinstance(session, postgres.PostgresSession):
+        return _Postgres(session.connection, table, [name for name, _ in columns])
+    assert isinstance(session, mysql.MysqlSession)
+    return _Mysql(session, table, columns)
