@@ -226,6 +226,7 @@ async def test_the_policy_holds_for_exports_and_imports(desk: Desk, source: str)
         await store.set_workspace_policy(await store.workspace(desk.workspace), policy)
 
     desk.town.proxy.with_store(work)
+    assert (await desk.out(source, table)).split() == [b"id"]
     with pytest.raises(StepFailed, match="refused by policy"):
         await desk.into(source, table, b"id\n1\n")
     assert desk.rows(source, table) == []
