@@ -11,6 +11,8 @@ look, how long things may take, how the planner works. Not on it: identity (``ro
 
 from __future__ import annotations
 
+import re
+
 from protocols.errors import Reason, Refusal
 from protocols.interface import SessionRules
 
@@ -95,7 +97,9 @@ def admit(name: str, value: str) -> tuple[str, str]:
     return proper, value
 
 
-_UTF8 = ("utf8", "utf-8", "utf_8", "unicode")
+_UTF8 = ("utf8", "unicode")
+"""Without what is no letter or digit, which PostgreSQL leaves out when it compares
+(encnames.c, clean_encoding_name): asyncpg says 'utf-8', with the quotes."""
 
 
 def pin(parameters: dict[str, str], rules: SessionRules) -> dict[str, str]:
@@ -106,7 +110,7 @@ def pin(parameters: dict[str, str], rules: SessionRules) -> dict[str, str]:
     client asks for what would make a text mean something else.
     """
     encoding = parameters.get("client_encoding", "UTF8")
-    if encoding.lower() not in _UTF8:
+    if re.sub(r"[^a-z0-9]", "", encoding.lower()) not in _UTF8:
         raise Refusal(
             Reason.PARAMETER_REFUSED,
             "refused by policy: the client_encoding must be UTF8 where statements are judged",

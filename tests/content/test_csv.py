@@ -222,7 +222,7 @@ async def test_the_policy_holds_for_exports_and_imports(desk: Desk, source: str)
     table = desk.make(source, f"kept_{source}_{desk.workspace}", "id int")
 
     async def work(store: Store) -> None:
-        policy = Policy.model_validate({"version": 1, "access": "read-only"})
+        policy = Policy.model_validate({"version": 1, "access": "read-only", "features": ["copy"]})
         await store.set_workspace_policy(await store.workspace(desk.workspace), policy)
 
     desk.town.proxy.with_store(work)

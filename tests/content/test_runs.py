@@ -148,12 +148,18 @@ async def test_what_the_policy_refuses_fails_with_its_words(
         await store.set_workspace_policy(await store.workspace(workspace), policy)
 
     town.proxy.with_store(work)
+    reading = one(source, "SELECT 1 AS n WHERE 1 = :one", parameters={"one": {"type": "integer"}})
+    reading["steps"][0]["sql"]["parameters"] = {"one": {"parameter": "one"}}
     retry = {"attempts": 5, "first_pause_seconds": 30}
     async with town.desk() as place, town.running():
+        await save(place, workspace, "read", reading)
+        read = await run_to_end(place, workspace, "read", one=1)
+        assert (read.status, read.error) == ("succeeded", "")
         await save(place, workspace, "write", one(source, statement, retry=retry))
         run = await run_to_end(place, workspace, "write")
     assert run.status == "failed"
-    assert run.error.startswith("step only: refused by policy")
+    assert run.error.startswith("step only: refused by policy: ")
+    assert "access" in run.error
     (step,) = json.loads(run.steps)
     assert (step["status"], step["attempts"]) == ("failed", 1)
 

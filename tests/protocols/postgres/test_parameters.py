@@ -5,7 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.errors import Reason, Refusal
-from protocols.postgres.parameters import admit, parse_options, printable, split_options
+from protocols.interface import SessionRules
+from protocols.postgres.parameters import admit, parse_options, pin, printable, split_options
+
+
+@pytest.mark.parametrize("encoding", ["UTF8", "utf-8", "'utf-8'", "UTF_8", "unicode"])
+def test_utf8_is_pinned_however_a_driver_writes_it(encoding: str):
+    assert pin({"client_encoding": encoding}, SessionRules())["client_encoding"] == "UTF8"
+
+
+@pytest.mark.parametrize("encoding", ["SJIS", "utf8x", "utf16", "", "\uff55tf8"])
+def test_another_encoding_is_refused_where_statements_are_judged(encoding: str):
+    with pytest.raises(Refusal, match="client_encoding must be UTF8"):
+        pin({"client_encoding": encoding}, SessionRules())
 
 
 @pytest.mark.parametrize("name", ["DateStyle", "datestyle", "DATESTYLE", "dateStyle"])
