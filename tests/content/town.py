@@ -42,6 +42,8 @@ class TwoListeners(ProxyServer):
         super().__init__(folder, certificates, listener={"port": free_port()}, **overrides)
         with self.config_file.open("a") as file:
             file.write(f'[[listeners]]\nprotocol = "mysql"\nport = {free_port()}\n')
+            file.write(f'tls_certificate = "{certificates.certificate("server")}"\n')
+            file.write(f'tls_key = "{certificates.key("server")}"\n')
 
     @property
     def config(self) -> Config:
