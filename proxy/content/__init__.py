@@ -8,7 +8,7 @@ The map of this package, what is pure first:
 ``retrying``    what is tried again, and when
 
 ``answers``     a statement's answer, and the interface to who runs it
-``postgres``, ``mysql``, ``sessions``  statements through the proxy, as the workspace
+``postgres``, ``mysql``, ``mysqlbinary``, ``sessions``  statements through the proxy
 ``webhook``     one HTTP call through the egress guard
 ``executing``   a workflow's steps, one after the other, over these interfaces
 
@@ -19,4 +19,7 @@ The map of this package, what is pure first:
 ``visits``, ``entrance``    a short-lived token, and the listeners it is used at
 ``portable``    documents exported and imported as JSON
 ``published``   the JSON Schemas
+
+``csvtext``, ``csvtypes``, ``tables``  CSV and what its columns are; tables' names (pure)
+``csvexport``, ``csvimport``, ``csvtargets``  rows out of a source and into one
 """

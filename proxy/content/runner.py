@@ -209,7 +209,7 @@ class Runner:
         free = self.settings.runs - len(self._local)
         if free <= 0:
             return
-        queued = await self.store.content.queued()
+        queued = await self.store.content.queued(self.settings.runs_per_workspace)
         if not queued or not await self._can_enter():
             return
         for run in queued:

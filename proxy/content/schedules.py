@@ -17,9 +17,6 @@ from cronsim import CronSim, CronSimError
 GRACE = timedelta(seconds=60)
 """A time is missed where nobody looked for so long: the finest that cron(5) can say."""
 
-_MOST_STEPS = 100_000
-"""Due times gone over to find the next one after a long time down."""
-
 
 def check_cron(expression: str) -> str:
     """The expression, where it is one of five fields that is ever due. Raises ValueError."""
@@ -58,6 +55,15 @@ def next_due(cron: str, zone: str, after: datetime) -> datetime:
         return after + timedelta(days=365 * 50)
 
 
+def _newest_due(cron: str, zone: str, now: datetime) -> datetime:
+    """The last due time that is not after a moment, in UTC."""
+    local = (now + timedelta(seconds=1)).astimezone(_zone(zone))
+    try:
+        return next(CronSim(cron, local, reverse=True)).astimezone(UTC)
+    except StopIteration:
+        return datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do about a due time. ``due``: the time to run for, or None."""
@@ -74,12 +80,8 @@ def decide(
     In time: run for it. Late by more than GRACE: ``skip`` runs for the newest due time only
     where that one is in time; ``run_once`` runs once, for the newest.
     """
-    newest, following = due, next_due(cron, zone, due)
-    for _ in range(_MOST_STEPS):
-        if following > now:
-            break
-        newest, following = following, next_due(cron, zone, following)
-    else:
-        following = next_due(cron, zone, now)
+    # Looked up backwards: how long nobody looked must not decide how long this takes.
+    newest = max(due, _newest_due(cron, zone, now))
+    following = next_due(cron, zone, now)
     is_in_time = now - newest <= GRACE
     return Decision(newest if is_in_time or missed == "run_once" else None, following)

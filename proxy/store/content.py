@@ -125,9 +125,11 @@ class ContentStore:
         await self._database.write(lambda connection: runs.create(connection, run))
         return run
 
-    async def queued(self) -> list[Run]:
-        """Runs that wait, the longest waiting first."""
-        return await self._database.read(lambda connection: runs.queued(connection, TAKEN_AT_ONCE))
+    async def queued(self, at_once: int) -> list[Run]:
+        """Runs that may begin where a workspace has ``at_once`` places, the oldest first."""
+        return await self._database.read(
+            lambda connection: runs.queued(connection, at_once, TAKEN_AT_ONCE)
+        )
 
     async def claim(self, run: Run, runner: str, lease: timedelta, at_once: int) -> bool:
         """Take a queued run, for as long as ``lease``; True for one caller."""
@@ -157,8 +159,14 @@ class ContentStore:
     async def mark_lost(self, error: str) -> list[Run]:
         """End the runs whose runners have not spoken in time; each is told to one caller."""
         now = self._clock()
+        found = await self._database.read(
+            lambda connection: runs.overdue(connection, now, TAKEN_AT_ONCE)
+        )
+        # Asked each second by every runner: nothing is written where there is nothing.
+        if not found:
+            return []
         return await self._database.write(
-            lambda connection: runs.mark_lost(connection, now, error, TAKEN_AT_ONCE)
+            lambda connection: runs.mark_lost(connection, found, now, error)
         )
 
     async def ask_to_cancel(self, workspace: Workspace, run_id: str, who: str) -> Run:

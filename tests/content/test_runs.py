@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,7 +14,7 @@ from proxy.content.library import remove_document
 from proxy.content.problems import ContentRefused
 from proxy.content.runner import LOST
 from proxy.content.runs import cancel_run, start_run
-from proxy.store import Store, Workspace
+from proxy.store import Store, StoreUnavailable, Workspace
 from proxy.store.contents import Run
 from tests.content.town import Town, ended, run_to_end, save, until
 from tests.servers.waiting import eventually
@@ -346,22 +346,37 @@ async def test_a_stopped_runner_ends_its_runs(town: Town):
     assert (run.status, run.error) == ("cancelled", "the runner was stopped")
 
 
+class NoContent:
+    """A store that cannot be reached."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def refuse(*_: Any, **__: Any) -> Any:
+            raise StoreUnavailable("the store cannot be reached")
+
+        return refuse
+
+
+class NoStore:
+    content = NoContent()
+
+
 async def test_a_runner_that_cannot_renew_stops_its_runs(town: Town):
     workspace = town.workspace()
-    store = await Store.open(town.proxy.store_url, timeout=1.0)
+    store = await Store.open(town.proxy.store_url)
     runner = town.runner(store, lease=0.1)
     async with town.desk() as place:
         await save(place, workspace, "wait", one("orders", f"SELECT pg_sleep(60) -- {workspace}"))
         await start_run(place, workspace, "wait", {})
         await runner.look()
         await eventually(lambda: _is_at_the_server(town, "orders", workspace))
-        await store.close()
-        closed = await Store.open(town.proxy.store_url, timeout=0.000_001)
-        runner.store = closed
+        runner.store = cast(Store, NoStore())
         while runner.running:
             await runner.look()
         await eventually(lambda: not _is_at_the_server(town, "orders", workspace))
-        await closed.close()
+        # Nobody ended it in the store: another runner gives it up, by its lease.
+        (lost,) = await store.content.mark_lost(LOST)
+        assert lost.runner == runner.id
+    await store.close()
 
 
 async def test_a_run_waits_for_the_proxy(town: Town):

@@ -60,7 +60,7 @@ def test_after_missed_times_the_one_that_is_due_now_is_run():
 def test_years_of_missed_minutes_are_gone_over_in_bounded_time():
     due, now = utc(2020, 1, 1), utc(2026, 1, 1, 0, 0, 30)
     decision = decide("* * * * *", "UTC", "skip", due, now)
-    assert decision.next == utc(2026, 1, 1, 0, 1)
+    assert (decision.due, decision.next) == (utc(2026, 1, 1), utc(2026, 1, 1, 0, 1))
 
 
 @given(

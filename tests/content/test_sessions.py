@@ -16,7 +16,7 @@ from pymysql.protocol import MysqlPacket
 
 from proxy.content.answers import Bounds, StepFailed
 from proxy.content.entrance import Door, Entrance, TokenText, visit_name
-from proxy.content.mysql import decoded, encoded
+from proxy.content.mysqlbinary import decoded, encoded
 from proxy.content.postgres import adapted
 from proxy.content.sessions import Sessions
 from proxy.content.visits import visiting

@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from proxy.store import Conflict, InvalidName, LimitReached, NotFound, Store, Workspace, new_id
+from proxy.store.content import TAKEN_AT_ONCE
 from proxy.store.contents import Run, StoredDocument
 from proxy.store.queries import documents, runs
+from proxy.store.schema import runs as table
 from tests.store.stores import SettableClock, a_workspace, opened
 from vault import Vault
 
@@ -176,7 +179,7 @@ async def test_a_run_is_claimed_by_one_of_many(
     claimed = await store.content.run(workspace, run.id)
     assert (claimed.status, claimed.started_at) == ("running", clock.now)
     assert claimed.runner == f"runner{claims.index(True)}"
-    assert await store.content.queued() == []
+    assert await store.content.queued(5) == []
 
 
 async def test_of_many_runs_a_workspace_gets_as_many_at_once_as_it_may(
@@ -239,15 +242,35 @@ async def test_a_cancel_is_told_to_the_runner_and_ends_what_waits(
     assert (await store.content.ask_to_cancel(workspace, waiting.id, "ada")).status == "cancelled"
 
 
-async def test_a_suspended_workspaces_runs_wait(
+async def test_a_workspace_with_a_long_queue_holds_up_no_other(
+    store: Store, workspace: Workspace, clock: SettableClock, vault: Vault
+):
+    busy = await store.content.save(document(workspace, clock.now))
+    for _ in range(TAKEN_AT_ONCE + 1):
+        await store.content.queue(run_of(busy, clock.now))
+    clock.advance(seconds=1)
+    other = await a_workspace(store, vault, "other")
+    quiet = await store.content.save(document(other, clock.now))
+    waiting = await store.content.queue(run_of(quiet, clock.now))
+    may_begin = await store.content.queued(2)
+    assert [run.workspace_id for run in may_begin] == [workspace.id] * 2 + [other.id]
+    for run in may_begin[:2]:
+        assert await store.content.claim(run, "one", LEASE, 2)
+    assert await store.content.queued(2) == [waiting]
+    assert len(await store.content.queued(3)) == 2
+
+
+async def test_a_suspended_workspaces_runs_and_due_times_wait(
     store: Store, workspace: Workspace, clock: SettableClock
 ):
-    found = await store.content.save(document(workspace, clock.now))
+    found = await store.content.save(document(workspace, clock.now, due_at=clock.now))
     await store.content.queue(run_of(found, clock.now))
     await store.suspend_workspace(workspace)
-    assert await store.content.queued() == []
+    assert await store.content.queued(5) == []
+    assert await store.content.due() == []
     await store.resume_workspace(workspace)
-    assert len(await store.content.queued()) == 1
+    assert len(await store.content.queued(5)) == 1
+    assert await store.content.due() == [found]
 
 
 async def test_a_document_goes_with_its_runs_and_a_workspace_with_its_documents(
@@ -263,17 +286,27 @@ async def test_a_document_goes_with_its_runs_and_a_workspace_with_its_documents(
     again = await store.content.save(document(workspace, clock.now))
     await store.content.queue(run_of(again, clock.now))
     await store.delete_workspace(workspace)
-    assert await store.content.queued() == []
+    assert await store.content.queued(5) == []
     assert not await store.content.claim(run, "one", LEASE, 1)
 
 
 async def test_the_queue_has_an_end(store: Store, workspace: Workspace, clock: SettableClock):
     found = await store.content.save(document(workspace, clock.now))
 
-    async def fill(connection: Any) -> None:
-        for _ in range(runs.QUEUE_LIMIT):
-            await runs.create(connection, run_of(found, clock.now))
-
-    await store._database.write(fill)
+    waiting = [
+        {
+            "workspace_id": workspace.id,
+            "document_id": found.id,
+            "id": f"{number:016}",
+            "version": 1,
+            "status": "queued",
+            "trigger": "manual",
+            "triggered_by": "ada",
+            "parameters": "{}",
+            "queued_at": clock.now,
+        }
+        for number in range(runs.QUEUE_LIMIT)
+    ]
+    await store._database.write(lambda connection: connection.execute(insert(table), waiting))
     with pytest.raises(LimitReached, match="wait already"):
         await store.content.queue(run_of(found, clock.now))

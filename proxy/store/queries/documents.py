@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from proxy.store.contents import DocumentKind, DocumentVersion, StoredDocument
 from proxy.store.errors import Conflict, LimitReached, NotFound
 from proxy.store.queries.workspaces import lock
-from proxy.store.schema import document_versions, documents, runs
+from proxy.store.schema import document_versions, documents, runs, workspaces
 
 LIMIT = 1_000
 """Documents of a kind in a workspace: what one list shows."""
@@ -172,9 +172,13 @@ async def remove(connection: AsyncConnection, workspace_id: str, document_id: st
 
 
 async def due(connection: AsyncConnection, now: datetime, limit: int) -> list[StoredDocument]:
-    """Workflows whose time has come, the longest waiting first."""
+    """Workflows of active workspaces whose time has come, the longest waiting first."""
     rows = await connection.execute(
-        _select(None).where(documents.c.due_at <= now).order_by(documents.c.due_at).limit(limit)
+        _select(None)
+        .join(workspaces, workspaces.c.id == documents.c.workspace_id)
+        .where(documents.c.due_at <= now, workspaces.c.state == "active")
+        .order_by(documents.c.due_at)
+        .limit(limit)
     )
     return [_document(row) for row in rows]
 

@@ -57,12 +57,35 @@ async def create(connection: AsyncConnection, run: Run) -> None:
     )
 
 
-async def queued(connection: AsyncConnection, limit: int) -> list[Run]:
-    """Runs that wait in active workspaces, the longest waiting first."""
-    rows = await connection.execute(
-        _select()
+async def queued(connection: AsyncConnection, at_once: int, limit: int) -> list[Run]:
+    """Runs that may begin, the longest waiting first.
+
+    Of each active workspace as many as it has places left of ``at_once``: one with a long
+    queue holds up no other.
+    """
+    running = runs.alias("running")
+    taken = (
+        select(func.count())
+        .where(
+            running.c.workspace_id == runs.c.workspace_id,
+            running.c.status == "running",
+            running.c.ended_at.is_(None),
+        )
+        .scalar_subquery()
+    )
+    place = func.row_number().over(
+        partition_by=runs.c.workspace_id, order_by=(runs.c.queued_at, runs.c.id)
+    )
+    waiting = (
+        select(runs.c.id, (place + taken).label("place"))
         .join(workspaces, workspaces.c.id == runs.c.workspace_id)
         .where(runs.c.status == "queued", runs.c.ended_at.is_(None), workspaces.c.state == "active")
+        .subquery()
+    )
+    rows = await connection.execute(
+        _select()
+        .join(waiting, waiting.c.id == runs.c.id)
+        .where(waiting.c.place <= at_once)
         .order_by(runs.c.queued_at, runs.c.id)
         .limit(limit)
     )
@@ -134,22 +157,29 @@ async def end(
     return bool(result.rowcount)
 
 
-async def mark_lost(
-    connection: AsyncConnection, now: datetime, error: str, limit: int
-) -> list[Run]:
-    """End the runs whose runners have not spoken in time; each is told to one caller."""
-    over = _select().where(
-        runs.c.status == "running", runs.c.ended_at.is_(None), runs.c.lease_until < now
+async def overdue(connection: AsyncConnection, now: datetime, limit: int) -> list[Run]:
+    """Runs whose runners have not spoken in time."""
+    rows = await connection.execute(
+        _select()
+        .where(runs.c.status == "running", runs.c.ended_at.is_(None), runs.c.lease_until < now)
+        .limit(limit)
     )
+    return [_run(row) for row in rows]
+
+
+async def mark_lost(
+    connection: AsyncConnection, found: Sequence[Run], now: datetime, error: str
+) -> list[Run]:
+    """End those that are still overdue; each is told to one caller."""
     lost = []
-    for row in (await connection.execute(over.limit(limit))).all():
+    for run in found:
         result = await connection.execute(
             update(runs)
-            .where(runs.c.id == row.id, runs.c.status == "running", runs.c.lease_until < now)
+            .where(runs.c.id == run.id, runs.c.status == "running", runs.c.lease_until < now)
             .values(status="lost", ended_at=now, error=error)
         )
         if result.rowcount:
-            lost.append(_run(row))
+            lost.append(run)
     return lost
 
 
