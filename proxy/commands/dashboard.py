@@ -14,7 +14,6 @@ from proxy.content.dashboard import Dashboard
 from proxy.content.dashboards import dashboard_data
 from proxy.content.entrance import Entrance
 from proxy.content.panels import PanelData
-from proxy.content.published import schema_text
 from proxy.content.values import plain
 
 _SHOWN = 50
@@ -123,9 +122,10 @@ def delete(invocation: Invocation, workspace: str, name: str, yes: bool) -> None
 
 
 @dashboard.command(examples=("accode-proxy dashboard schema > dashboard.schema.json",))
-def schema() -> None:
+@everywhere
+def schema(invocation: Invocation) -> None:
     """Print the JSON Schema of the document."""
-    click.echo(schema_text("dashboard"), nl=False)
+    documents.show_schema(invocation, "dashboard")
 
 
 def _as_text(panel: PanelData) -> str:

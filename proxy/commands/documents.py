@@ -16,6 +16,7 @@ from proxy.commands import display
 from proxy.commands.frame import CommandError, Invocation
 from proxy.content.document import Parameter
 from proxy.content.library import remove_document, save_document
+from proxy.content.published import schema_text
 from proxy.content.reading import MAX_BYTES
 from proxy.store.contents import DocumentKind, DocumentVersion, StoredDocument
 
@@ -139,6 +140,12 @@ def delete(
 
     removed = asyncio.run(work())
     invocation.show(document_value(removed), f"Deleted {kind} {workspace}/{name}.")
+
+
+def show_schema(invocation: Invocation, kind: DocumentKind) -> None:
+    """Print a kind's JSON Schema."""
+    text = schema_text(kind)
+    invocation.show(json.loads(text), text.rstrip())
 
 
 def document_value(entry: StoredDocument) -> dict[str, object]:

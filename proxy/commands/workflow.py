@@ -20,7 +20,6 @@ from proxy.content.portable import (
     export_text,
     import_content,
 )
-from proxy.content.published import schema_text
 from proxy.content.runs import cancel_run, run_value, start_run
 from proxy.content.workflow import Workflow
 from proxy.store.contents import DocumentKind, Run
@@ -269,9 +268,10 @@ def import_(
 
 
 @workflow.command(examples=("accode-proxy workflow schema > workflow.schema.json",))
-def schema() -> None:
+@everywhere
+def schema(invocation: Invocation) -> None:
     """Print the JSON Schema of the document."""
-    click.echo(schema_text("workflow"), nl=False)
+    documents.show_schema(invocation, "workflow")
 
 
 def _pair(entry: str) -> tuple[str, str]:

@@ -43,11 +43,17 @@ def test_every_command_of_the_design_is_there():
         "session": ("list", "kill"),
         "audit": ("tail", "search", "verify"),
         "key": ("status", "rotate"),
+        "workflow": (
+            *("save", "list", "show", "history", "delete", "export", "import", "schema"),
+            *("run", "runs", "cancel"),
+        ),
+        "dashboard": ("save", "list", "show", "history", "data", "delete", "schema"),
+        "csv": ("export", "import"),
     }
     expected = {f"{group} {verb}" for group, verbs in groups.items() for verb in verbs}
     expected |= {"admin serve", "admin openapi"}
     expected |= {f"admin key {verb}" for verb in ("create", "list", "revoke")}
-    expected |= {"init", "serve", "check-config", "completion"}
+    expected |= {"init", "serve", "check-config", "completion", "runner"}
     assert {" ".join(path) for path in LEAVES} == expected
 
 

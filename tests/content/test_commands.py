@@ -220,15 +220,3 @@ def test_csv_goes_out_and_in(line: Line):
 def test_the_schemas_are_printed(kind: str):
     printed = CliRunner().invoke(cli, [kind, "schema"]).stdout
     assert json.loads(printed)["$id"] == f"urn:accode-proxy:{kind}:1"
-
-
-def test_every_command_has_examples_that_name_it():
-    for group, verbs in (
-        ("workflow", "save list show history run runs cancel delete export import schema"),
-        ("dashboard", "save list show history data delete schema"),
-        ("csv", "export import"),
-    ):
-        for verb in verbs.split():
-            shown = CliRunner().invoke(cli, [group, verb, "--help"])
-            assert f"accode-proxy {group} {verb}" in shown.stdout, (group, verb)
-    assert "accode-proxy runner" in CliRunner().invoke(cli, ["runner", "--help"]).stdout
