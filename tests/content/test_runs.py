@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 from typing import Any, cast
 
@@ -88,6 +89,9 @@ async def test_rows_are_copied_from_postgresql_to_mariadb(town: Town):
     assert (rows[0][4], rows[0][5]) == (b"\x00\xff", 1)
 
 
+A_TOKEN = re.compile(rb"acp_[0-9A-Za-z]{10}_")
+
+
 def one(source: str, statement: str, **more: Any) -> dict[str, Any]:
     """A workflow of one statement."""
     step = {"name": "only", "sql": {"source": source, "statement": statement}}
@@ -115,6 +119,9 @@ async def test_a_run_stands_in_the_audit_log_with_its_statements_and_its_token(t
     for message in ("workflow changed", "workflow run changed", "workflow run started"):
         assert message in messages
     assert "workflow run succeeded" in messages
+    for file in town.proxy.folder.rglob("*"):
+        if file.is_file():
+            assert not A_TOKEN.search(file.read_bytes()), file
     (token,) = [token for token in tokens if token.label == f"run {run.id}"]
     assert token.revoked_at is not None
     assert token.expires_at is not None
@@ -372,6 +379,7 @@ async def test_a_runner_that_cannot_renew_stops_its_runs(town: Town):
         runner.store = cast(Store, NoStore())
         while runner.running:
             await runner.look()
+            await asyncio.sleep(0)
         await eventually(lambda: not _is_at_the_server(town, "orders", workspace))
         # Nobody ended it in the store: another runner gives it up, by its lease.
         (lost,) = await store.content.mark_lost(LOST)
