@@ -270,7 +270,7 @@ class Runner:
         for token in await self.store.list_tokens(workspace):
             if token.label == token_label(run) and token.revoked_at is None:
                 try:
-                    await revoke_token(desk, workspace.name, token.id)
+                    await revoke_token(desk, workspace, token.id)
                 except (StoreError, TrailError) as failure:
                     log.warning("token not revoked", run=run.id, reason=str(failure))
 

@@ -34,7 +34,7 @@ async def visiting(
     ``create_token`` raises.
     """
     ends = place.store.content.now() + lifetime
-    text, token = await create_token(place, workspace.name, label=label, expires_at=ends)
+    text, token = await create_token(place, workspace, label=label, expires_at=ends)
     try:
         visit = Visit(workspace.name, TokenText(text), name)
         engine_of = engine_finder(place.store, workspace)
@@ -42,7 +42,7 @@ async def visiting(
             yield sessions
     finally:
         try:
-            await revoke_token(place, workspace.name, token.id)
+            await revoke_token(place, workspace, token.id)
         except (StoreError, TrailError) as failure:
             place.warn(f"The token of this call could not be revoked and ends by itself: {failure}")
 

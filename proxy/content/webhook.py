@@ -121,7 +121,7 @@ class EgressCaller:
         place = Destination(
             address.host, address.port, "intermediate" if address.is_encrypted else "none"
         )
-        refusal = check_upstream((self._policy,), place, now=datetime.now(UTC))
+        refusal = check_upstream((self._policy,), (place,), now=datetime.now(UTC))
         if refusal is not None:
             raise StepFailed(_words(refusal), "http-policy", had_no_effect=True)
 
