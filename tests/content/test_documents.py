@@ -174,7 +174,7 @@ def test_the_published_schema_takes_the_example_and_no_other_field(kind: Any):
         ("parameters.a", {"type": "integer"}, "/parameters/a: a workflow with a schedule needs"),
         ("parameters.a", {"type": "integer", "default": "x"}, "/parameters/a/default: "),
         ("parameters.A", {"type": "integer", "default": 1}, "/parameters/A"),
-        ("description", new_token(), "access token"),
+        pytest.param("description", new_token(), "access token", id="description-token"),
     ],
 )
 def test_a_workflow_is_refused_with_the_place(path: str, value: Any, says: str):
