@@ -1,0 +1,256 @@
+"""A soak from its begin to its verdicts: warm up, load and disturb, be quiet, compare.
+
+Wires the parts; ``__main__`` has the terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from proxy.audit.chains import chain_folders
+from proxy.audit.files import audit_files
+from proxy.audit.read import Filters, search
+from tests.soak import census, ledger, secrets_search
+from tests.soak.census import Sample
+from tests.soak.client import Book, Client
+from tests.soak.disturbances import Disturbances
+from tests.soak.disturber import CommandFailed, Disturber
+from tests.soak.mysql_aiomysql import AiomysqlClient
+from tests.soak.mysql_connector import ConnectorClient
+from tests.soak.options import Options
+from tests.soak.postgres_asyncpg import AsyncpgClient
+from tests.soak.postgres_psycopg import PsycopgClient
+from tests.soak.progress import Progress
+from tests.soak.report import Report, Verdict
+from tests.soak.setting import Setting
+from tests.soak.sources import MYSQL, POSTGRES
+
+_DRIVERS: dict[str, tuple[type[Client], ...]] = {
+    POSTGRES: (AsyncpgClient, PsycopgClient),
+    MYSQL: (AiomysqlClient, ConnectorClient),
+}
+_QUIET = 30.0
+"""Seconds in which everything has to be given back after the load: twice the longest time-out
+that is waited for, and some for a machine with other work."""
+MEMORY_AT_REST = 48 * 2**20
+"""Bytes that may be held more after the load than after the warming up: arenas that the allocator
+keeps, and caches that fill up to their bounds."""
+MEMORY_A_MINUTE = 2 * 2**20
+"""Bytes a minute by which memory may grow in the second half of the load, by its regression."""
+_SLOPE_SECONDS = 120.0
+"""In less a slope is noise, and is not judged."""
+
+
+class Soak:
+    """One run on a setting that is up. ``report`` has what is known so far."""
+
+    def __init__(self, options: Options, setting: Setting, progress: Progress) -> None:
+        self.options = options
+        self.setting = setting
+        self.progress = progress
+        self.book = Book(Disturbances())
+        self.report = Report(options)
+        self.begin = time.monotonic()
+        self._crashes: list[str] = []
+        self._checkpoints: list[str] = []
+        self._done: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """All of it."""
+        warm = min(30.0, max(3.0, self.options.seconds / 10))
+        self.progress.say(f"Warming up for {warm:.0f} s with {self.options.clients} clients.")
+        await self._load(warm, "w", is_disturbed=False)
+        before = await self._quiet(None)
+        self.begin = time.monotonic()
+        self.progress.say(f"Loading for {self.options.seconds:.0f} s, with disturbances.")
+        await self._load(self.options.seconds, "c", is_disturbed=True)
+        self.progress.say(f"Waiting, at most {_QUIET:.0f} s, until everything is given back.")
+        after = await self._quiet(before)
+        self.report.samples.append(after)
+        self._judge_clients()
+        self._judge_resources(before, after)
+        metrics = await asyncio.to_thread(self.setting.proxy._get, "/metrics")
+        status = await asyncio.to_thread(self.setting.proxy.stop)
+        self.progress.say("Comparing the audit log with the servers' logs.")
+        await asyncio.to_thread(self._judge_audit, status)
+        await asyncio.to_thread(self._judge_secrets, metrics)
+        self.report.facts |= {
+            "disturbances": dict(self._done),
+            "sessions": self.book.sessions,
+            "load of the machine": os.getloadavg(),
+            "sources": [str(place) for place in self.setting.places],
+        }
+
+    # --- the load -------------------------------------------------------------------------
+
+    def _clients(self, prefix: str) -> list[Client]:
+        """As many as asked for, at every source by turns, each driver in its turn."""
+        places = self.setting.places
+        found: list[Client] = []
+        for number in range(self.options.clients):
+            place = places[number % len(places)]
+            drivers = _DRIVERS[place.kind.engine]
+            driver = drivers[number // len(places) % len(drivers)]
+            name = f"{prefix}{number}"
+            seed = self.options.seed
+            found.append(driver(name, place, self.setting.access, self.book, seed))
+        return found
+
+    async def _load(self, seconds: float, prefix: str, *, is_disturbed: bool) -> None:
+        stop = asyncio.Event()
+        clients = self._clients(prefix)
+        tasks = [
+            asyncio.create_task(client.live(stop), name=f"client {client.name}")
+            for client in clients
+        ]
+        others: list[asyncio.Task[None]] = []
+        if is_disturbed:
+            disturber = Disturber(
+                self.setting,
+                clients,
+                self.book.disturbances,
+                seed=self.options.seed,
+                pause=min(2.0, self.options.seconds / 40),
+            )
+            self._done = disturber.done
+            others.append(asyncio.create_task(disturber.work(stop), name="disturber"))
+            others.append(asyncio.create_task(self._note_checkpoint(seconds / 2, stop)))
+        watch = asyncio.create_task(self._watch(stop, seconds))
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            stop.set()
+            for task in (*tasks, *others, watch):
+                try:
+                    await asyncio.wait_for(task, 90)
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - all is told
+                    self._crashes.append(f"{task.get_name()}: {type(error).__name__}: {error}")
+
+    async def _watch(self, stop: asyncio.Event, seconds: float) -> None:
+        while not stop.is_set():
+            sample = await asyncio.to_thread(census.take, self.setting, self.begin)
+            if self._done is not None:
+                self.report.samples.append(sample)
+            self.progress.show(sample, self.book, seconds=seconds)
+            await asyncio.sleep(1)
+
+    async def _note_checkpoint(self, seconds: float, stop: asyncio.Event) -> None:
+        """In the middle of the load: what the end has to have before it."""
+        await asyncio.sleep(seconds)
+        self._checkpoints = _checkpoints(await asyncio.to_thread(self._verify))
+
+    async def _quiet(self, before: Sample | None) -> Sample:
+        """Until nothing is held any more, or no more than before; the last sample in any case."""
+        deadline = time.monotonic() + _QUIET
+        settled = None
+        while True:
+            sample = await asyncio.to_thread(census.take, self.setting, self.begin)
+            is_idle = not (sample.sessions or sample.pooled or sample.server_connections)
+            # Without a comparison: until descriptors and tasks are the same twice.
+            is_done = settled == _held(sample) if before is None else not sample.more_than(before)
+            if (is_idle and is_done) or time.monotonic() > deadline:
+                return sample
+            settled = _held(sample) if is_idle else None
+            await asyncio.sleep(1)
+
+    # --- the verdicts -----------------------------------------------------------------------
+
+    def _add(self, title: str, figure: str, wrong: Sequence[str] = ()) -> None:
+        self.report.verdicts.append(Verdict(title, figure, tuple(wrong)))
+
+    def _judge_clients(self) -> None:
+        book, disturbances = self.book, self.book.disturbances
+        self._add(
+            "every error a client saw was expected",
+            f"{disturbances.excused.total()} errors after {len(disturbances.made)} disturbances,"
+            f" {len(disturbances.unexpected)} unexpected",
+            [*map(str, disturbances.unexpected), *self._crashes],
+        )
+        self._add("no client saw what was another's", f"{book.sessions:,} sessions", book.mixed)
+
+    def _judge_resources(self, before: Sample, after: Sample) -> None:
+        self._add(
+            "everything is given back",
+            f"{after.descriptors} descriptors, {after.tasks} tasks, {after.sessions} sessions,"
+            f" {after.pooled} pooled and {after.server_connections} server connections",
+            after.more_than(before),
+        )
+        more = after.memory - before.memory
+        self._add(
+            "memory at rest",
+            f"{after.memory / 2**20:.0f} MiB, {more / 2**20:+.1f} MiB since the warming up",
+            [f"more than {MEMORY_AT_REST / 2**20:.0f} MiB more"] if more > MEMORY_AT_REST else [],
+        )
+        half = [it for it in self.report.samples if it.at >= self.options.seconds / 2]
+        slope = census.growth(half[:-1])
+        is_judged = self.options.seconds >= _SLOPE_SECONDS
+        self._add(
+            "memory under load",
+            f"{slope / 2**20:+.2f} MiB a minute in the second half"
+            + ("" if is_judged else ", too short to judge"),
+            [f"more than {MEMORY_A_MINUTE / 2**20:g} MiB a minute"]
+            if is_judged and slope > MEMORY_A_MINUTE
+            else [],
+        )
+
+    def _judge_audit(self, status: int | None) -> None:
+        self._add("the proxy stopped in order", f"status {status}", ["not 0"] if status else [])
+        expected = [word for it in self._checkpoints for word in ("--expect", it)]
+        done = self.setting.administrator.run("audit", "verify", *expected)
+        self._add(
+            "the audit log verifies",
+            f"with {len(self._checkpoints)} checkpoints from the middle of the load",
+            [done.error.strip()]
+            if done.status
+            else []
+            if self._checkpoints
+            else ["there is no checkpoint to hold it to"],
+        )
+        accounts = self.setting.accounts
+        records = search(self.setting.proxy.audit_folder, Filters())
+        found = ledger.compare(
+            self.book.sent, self.setting.statements(), ledger.recorded(records, accounts)
+        )
+        self.report.facts["statements"] = found.figures
+        self._add(
+            "every statement is in the audit log exactly once",
+            ", ".join(f"{count:,} {name}" for name, count in found.figures.items()),
+            found.mistakes,
+        )
+
+    def _judge_secrets(self, metrics: str) -> None:
+        proxy = self.setting.proxy
+        files = [proxy.log]
+        for folder in chain_folders(proxy.audit_folder).values():
+            files += audit_files(folder)
+        self._add(
+            "no password and no token was written",
+            f"{len(self.setting.secrets)} looked for in the log, the audit log and the metrics",
+            secrets_search.leaks(self.setting.secrets, files, {"metrics": metrics}),
+        )
+
+    def _verify(self) -> dict[str, Any]:
+        # While the proxy writes there are statements without a record: their status says so.
+        done = self.setting.administrator.run("audit", "verify", "--json")
+        value: dict[str, Any] = json.loads(done.output)
+        return value
+
+
+def _checkpoints(verified: dict[str, Any]) -> list[str]:
+    """What ``--expect`` takes, for each chain."""
+    chains = {"main": verified} | verified["chains"]
+    return [f"{name}/{it['last_sequence']}:{it['last_hash']}" for name, it in chains.items()]
+
+
+def _held(sample: Sample) -> tuple[int, int]:
+    return sample.descriptors, sample.tasks
+
+
+__all__ = ["CommandFailed", "Path", "Soak"]
