@@ -6,12 +6,14 @@ Everything it starts is stopped when it ends, also on Ctrl-C.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.soak.completion import bash_script
 from tests.soak.options import Options, parse
 from tests.soak.progress import Progress
 from tests.soak.report import Report
@@ -22,7 +24,12 @@ from tests.soak.soak import Soak
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status; see ``options``."""
     options = parse(list(sys.argv[1:] if arguments is None else arguments))
+    if options.is_completion:
+        print(bash_script(), end="")
+        return 0
     progress = Progress(sys.stdout)
+    # The driver tells of pipelines whose connection was taken away, which is what we do.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

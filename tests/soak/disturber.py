@@ -51,9 +51,10 @@ class Disturber:
         self._pause = pause
         self._read_only: dict[str, Disturbance] = {}
         self.done: Counter[str] = Counter()
+        self.has_done_all = asyncio.Event()
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Until ``stop``. Raises CommandFailed."""
+        """Until ``stop``, and each way at least once. Raises CommandFailed."""
         ways: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self.kill_session,
             self.kill_session,
@@ -64,13 +65,17 @@ class Disturber:
             self.edit_policy,
             self.revoke_token,
         ]
-        while not stop.is_set():
-            for way in self._random.sample(ways, len(ways)):
-                await way()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._pause)
-                if stop.is_set():
-                    break
+        try:
+            while not stop.is_set():
+                for way in self._random.sample(ways, len(ways)):
+                    await way()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), self._pause)
+                    if stop.is_set() and self.has_done_all.is_set():
+                        break
+                self.has_done_all.set()
+        finally:
+            self.has_done_all.set()
         for workspace in list(self._read_only):
             await self._set_policy(workspace, "full")
 
@@ -144,7 +149,7 @@ class Disturber:
 
     async def _command(self, *words: str, stdin: str = "", may_be_gone: bool = False) -> str:
         done = await asyncio.to_thread(self._setting.administrator.run, *words, stdin=stdin)
-        if done.status != 0 and not (may_be_gone and "there is no session" in done.error):
+        if done.status != 0 and not (may_be_gone and "There is no session" in done.error):
             raise CommandFailed(f"accode-proxy {' '.join(words)}: {done.error.strip()}")
         return done.output
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.soak.marks import UNMARKED, Key, key_of, marks_in
+from tests.soak.marks import UNMARKED, Key, key_of
 from tests.soak.statement_logs import ServerSide
 
 NEVER_SENT = frozenset({"refused", "skipped"})
@@ -21,8 +21,9 @@ _ANSWERED = frozenset({"succeeded", "suspended"})
 _SERVER_ENDED = frozenset({"57P01", "1053", "1927"})
 _EXACT = 10  # of each kind of mistake, how many are told in full
 
-# What has no counterpart: the proxy's own resets of pooled connections, and MySQL's KILL, which
-# the proxy answers itself, by one of its own on another connection.
+# What has no counterpart: the proxy's own resets of pooled connections, what it sets for a
+# read-only policy, and MySQL's KILL, which it answers itself, by one of its own on another
+# connection.
 _PROXYS_OWN = (
     "DISCARD ALL",
     "RESET ROLE",
@@ -31,6 +32,9 @@ _PROXYS_OWN = (
     "ROLLBACK",
     "SELECT DATABASE(), @@CHARACTER_SET_CLIENT",
     "SET CHARACTER_SET_CLIENT = ",
+    "SET SESSION SQL_MODE = TRIM(BOTH",
+    "SET SESSION TRANSACTION READ ONLY",
+    "SET SESSION CHARACTER_SET_CLIENT = ",
     "KILL ",
 )
 
@@ -160,8 +164,3 @@ def _is_proxys_own(key: Key) -> bool:
 
 def _shown(key: Key) -> str:
     return key[1][:120] if key[0] == UNMARKED else " ".join(key)
-
-
-def is_marked(text: str) -> bool:
-    """Whether the text has a mark."""
-    return bool(marks_in(text))

@@ -30,11 +30,6 @@ class Marker:
         return f"soak:{self.owner}:{next(self._numbers)}"
 
 
-def owner_of(mark: str) -> str:
-    """Whose mark it is."""
-    return mark.split(":")[1]
-
-
 def marks_in(*texts: str) -> Key:
     """Every mark in the texts, in order."""
     return tuple(mark for text in texts for mark in _MARK.findall(text))

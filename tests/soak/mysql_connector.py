@@ -44,6 +44,9 @@ class ConnectorSession(Session):
             database=self.place.source,
             ssl_disabled=True,
             autocommit=True,
+            # Its default is a MySQL 8's alone.
+            charset="utf8mb4",
+            collation="utf8mb4_general_ci",
             connection_timeout=25,
         )
         self.number = self.connection.connection_id

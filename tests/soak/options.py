@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.soak.sources import MYSQL, POSTGRES
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "soak"
+ENGINES = (POSTGRES, MYSQL)
+_RANGES = {"minutes": (0.05, 24 * 60), "clients": (4, 200), "workers": (1, 16)}
 
 _EXAMPLES = """\
 It starts a PostgreSQL, a MariaDB where there is one, and a proxy of its own on loopback, and stops
@@ -20,6 +25,7 @@ examples:
   ./run soak --minutes 60 --clients 40     longer, and with more clients
   ./run soak --workers 2                   two worker processes
   ./run soak --seed 7 --only postgresql    the same choices again, of one protocol
+  source <(./run soak --completion)        complete the options in bash (after that of ./run bench)
 
 exit status: 0 everything held, 1 something did not, 2 it could not run, 130 interrupted
 """
@@ -35,10 +41,33 @@ class Options:
     workers: int = 1
     only: str = ""
     output: Path = RESULTS
+    is_completion: bool = False
 
 
 def parse(words: Sequence[str]) -> Options:
     """Read the words. Raises SystemExit with one sentence when they cannot be followed."""
+    parser = _parser()
+    found = parser.parse_args(words)
+    for name, (low, high) in _RANGES.items():
+        if not low <= getattr(found, name) <= high:
+            parser.error(f"--{name} must be from {low:g} to {high:g}.")
+    return Options(
+        seconds=found.minutes * 60,
+        seed=found.seed,
+        clients=found.clients,
+        workers=found.workers,
+        only=found.only,
+        output=found.output,
+        is_completion=found.completion,
+    )
+
+
+def option_names() -> list[str]:
+    """Every long option, for completion."""
+    return re.findall(r"--[a-z]+", _parser().format_usage())
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./run soak",
         description="Run a mixed load with disturbances through a proxy, and prove that nothing"
@@ -50,19 +79,11 @@ def parse(words: Sequence[str]) -> Options:
     parser.add_argument("--seed", type=int, default=1, help="of every choice (default 1)")
     parser.add_argument("--clients", type=int, default=24, help="at a time (default 24)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1)")
-    parser.add_argument("--only", choices=("postgresql", "mysql"), default="", help="one protocol")
+    parser.add_argument("--only", choices=ENGINES, default="", help="one protocol")
     parser.add_argument(
         "--output", type=Path, default=RESULTS, metavar="DIR", help="default build/soak"
     )
-    found = parser.parse_args(words)
-    for name, low, high in (("minutes", 0.1, 24 * 60), ("clients", 4, 200), ("workers", 1, 16)):
-        if not low <= getattr(found, name) <= high:
-            parser.error(f"--{name} must be from {low:g} to {high:g}.")
-    return Options(
-        seconds=found.minutes * 60,
-        seed=found.seed,
-        clients=found.clients,
-        workers=found.workers,
-        only=found.only,
-        output=found.output,
+    parser.add_argument(
+        "--completion", action="store_true", help="print what completes all this in bash, and stop"
     )
+    return parser

@@ -14,7 +14,9 @@ import asyncpg
 from tests.soak.client import Client, Mixed, Session, is_lost
 from tests.soak.disturbances import LOST
 
-_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, EOFError)
+# The driver's word, InternalClientError, for a FATAL that came while nothing was asked.
+_DRIVERS = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+_ERRORS = (asyncpg.PostgresError, *_DRIVERS, OSError, EOFError)
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 
 
@@ -27,7 +29,7 @@ class AsyncpgClient(Client):
         return AsyncpgSession(self)
 
     def kind_of(self, error: Exception) -> str:
-        if isinstance(error, asyncpg.InterfaceError) or is_lost(error):
+        if isinstance(error, _DRIVERS) or is_lost(error):
             return LOST
         code = str(getattr(error, "sqlstate", "") or "timeout")
         # What the driver raises itself where the connection is gone.

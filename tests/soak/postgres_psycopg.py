@@ -17,7 +17,9 @@ _ERRORS = (psycopg.Error, OSError, EOFError)
 # libpq gives no SQLSTATE for what a server said instead of letting one in.
 _AT_LOGIN = {
     "password authentication failed": "28P01",
-    "could not be opened": "08004",
+    "rights have just changed": "57P01",
+    "data source closed the connection": LOST,
+    "refused the stored credential": "08004",
 }
 
 
@@ -34,7 +36,8 @@ class PsycopgClient(Client):
             return LOST
         code = getattr(error, "sqlstate", None)
         if code:
-            return str(code)
+            # What the proxy says where the data source has gone.
+            return LOST if code == "08006" else str(code)
         said = re.search(r"FATAL:\s+(.*)", str(error))
         if said is None:
             return LOST

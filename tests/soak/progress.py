@@ -18,11 +18,13 @@ class Progress:
         self._stream = stream
         self._is_live = stream.isatty()
         self._next = 0.0
+        self._begin = time.monotonic()
         self._width = 0
 
     def say(self, words: str) -> None:
         """A line that stays."""
         self._clear()
+        words = f"{time.monotonic() - self._begin:6.1f} s  {words}"
         print(words, file=self._stream, flush=True)
 
     def show(self, sample: Sample, book: Book, *, seconds: float) -> None:

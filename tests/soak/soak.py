@@ -11,7 +11,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from proxy.audit.chains import chain_folders
@@ -21,7 +20,7 @@ from tests.soak import census, ledger, secrets_search
 from tests.soak.census import Sample
 from tests.soak.client import Book, Client
 from tests.soak.disturbances import Disturbances
-from tests.soak.disturber import CommandFailed, Disturber
+from tests.soak.disturber import Disturber
 from tests.soak.mysql_aiomysql import AiomysqlClient
 from tests.soak.mysql_connector import ConnectorClient
 from tests.soak.options import Options
@@ -44,6 +43,8 @@ MEMORY_AT_REST = 48 * 2**20
 keeps, and caches that fill up to their bounds."""
 MEMORY_A_MINUTE = 2 * 2**20
 """Bytes a minute by which memory may grow in the second half of the load, by its regression."""
+_MOST_DISTURBING = 60.0
+"""Seconds that the first round of disturbances may take beyond the load's own time."""
 _SLOPE_SECONDS = 120.0
 """In less a slope is noise, and is not judged."""
 
@@ -64,13 +65,16 @@ class Soak:
 
     async def run(self) -> None:
         """All of it."""
+        asyncio.get_running_loop().set_exception_handler(self._note_stray)
         warm = min(30.0, max(3.0, self.options.seconds / 10))
+        # Disturbed, too: the first policy loads grammars, and every way through the code caches.
         self.progress.say(f"Warming up for {warm:.0f} s with {self.options.clients} clients.")
-        await self._load(warm, "w", is_disturbed=False)
+        await self._load(warm, "w")
         before = await self._quiet(None)
         self.begin = time.monotonic()
+        self.report.samples.clear()
         self.progress.say(f"Loading for {self.options.seconds:.0f} s, with disturbances.")
-        await self._load(self.options.seconds, "c", is_disturbed=True)
+        await self._load(self.options.seconds, "c")
         self.progress.say(f"Waiting, at most {_QUIET:.0f} s, until everything is given back.")
         after = await self._quiet(before)
         self.report.samples.append(after)
@@ -103,45 +107,47 @@ class Soak:
             found.append(driver(name, place, self.setting.access, self.book, seed))
         return found
 
-    async def _load(self, seconds: float, prefix: str, *, is_disturbed: bool) -> None:
+    async def _load(self, seconds: float, prefix: str) -> None:
         stop = asyncio.Event()
         clients = self._clients(prefix)
+        disturber = Disturber(
+            self.setting,
+            clients,
+            self.book.disturbances,
+            seed=self.options.seed,
+            pause=min(2.0, seconds / 40),
+        )
+        self._done = disturber.done
         tasks = [
             asyncio.create_task(client.live(stop), name=f"client {client.name}")
             for client in clients
         ]
-        others: list[asyncio.Task[None]] = []
-        if is_disturbed:
-            disturber = Disturber(
-                self.setting,
-                clients,
-                self.book.disturbances,
-                seed=self.options.seed,
-                pause=min(2.0, self.options.seconds / 40),
-            )
-            self._done = disturber.done
-            others.append(asyncio.create_task(disturber.work(stop), name="disturber"))
-            others.append(asyncio.create_task(self._note_checkpoint(seconds / 2, stop)))
-        watch = asyncio.create_task(self._watch(stop, seconds))
+        disturbing = asyncio.create_task(disturber.work(stop), name="the disturber")
+        tasks += [
+            disturbing,
+            asyncio.create_task(self._note_checkpoint(seconds / 2), name="the checkpoint"),
+            asyncio.create_task(self._watch(stop, seconds), name="the census"),
+        ]
         try:
             await asyncio.sleep(seconds)
+            # A short load on a busy machine is as long as it takes to do everything once.
+            await asyncio.wait_for(disturber.has_done_all.wait(), _MOST_DISTURBING)
         finally:
             stop.set()
-            for task in (*tasks, *others, watch):
+            for task in tasks:
                 try:
                     await asyncio.wait_for(task, 90)
-                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - all is told
+                except Exception as error:  # noqa: BLE001 - every one of them fails the soak
                     self._crashes.append(f"{task.get_name()}: {type(error).__name__}: {error}")
 
     async def _watch(self, stop: asyncio.Event, seconds: float) -> None:
         while not stop.is_set():
             sample = await asyncio.to_thread(census.take, self.setting, self.begin)
-            if self._done is not None:
-                self.report.samples.append(sample)
+            self.report.samples.append(sample)
             self.progress.show(sample, self.book, seconds=seconds)
             await asyncio.sleep(1)
 
-    async def _note_checkpoint(self, seconds: float, stop: asyncio.Event) -> None:
+    async def _note_checkpoint(self, seconds: float) -> None:
         """In the middle of the load: what the end has to have before it."""
         await asyncio.sleep(seconds)
         self._checkpoints = _checkpoints(await asyncio.to_thread(self._verify))
@@ -159,6 +165,13 @@ class Soak:
                 return sample
             settled = _held(sample) if is_idle else None
             await asyncio.sleep(1)
+
+    def _note_stray(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody waits for. A driver's word that its connection is gone has been told."""
+        error = context.get("exception")
+        drivers = tuple(kind for it in _DRIVERS.values() for client in it for kind in client.errors)
+        if not isinstance(error, drivers):
+            self._crashes.append(f"{context['message']}: {error!r}")
 
     # --- the verdicts -----------------------------------------------------------------------
 
@@ -251,6 +264,3 @@ def _checkpoints(verified: dict[str, Any]) -> list[str]:
 
 def _held(sample: Sample) -> tuple[int, int]:
     return sample.descriptors, sample.tasks
-
-
-__all__ = ["CommandFailed", "Path", "Soak"]
