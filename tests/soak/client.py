@@ -189,11 +189,12 @@ class Client(ABC):
 
     async def live(self, stop: asyncio.Event) -> None:
         """Session after session, until ``stop``; whatever goes wrong is in the book."""
+        told: tuple[type[Exception], ...] = (*self.errors, Hung, Mixed)
         while not stop.is_set():
             session = self.new_session()
             try:
                 await self._live_once(session, stop)
-            except (*self.errors, Hung, Mixed) as error:
+            except told as error:
                 self._tell(error)
                 # Nobody hammers at a door that has just been shut.
                 await asyncio.sleep(0.1)

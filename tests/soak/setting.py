@@ -99,6 +99,13 @@ class SoakProxy(ProxyServer):
         )
 
 
+class LoggingMariadb(MachineMariadb):
+    """The machine's MariaDB, with every statement in a table."""
+
+    def program(self) -> list[str]:
+        return [*super().program(), "--general-log=1", "--log-output=TABLE"]
+
+
 class Setting:
     """Everything that runs. ``secrets``: every password and token that there ever was, named."""
 
@@ -240,8 +247,7 @@ def running(folder: Path, *, only: str, workers: int) -> Iterator[Setting]:
         with ThreadPoolExecutor(1) as thread:
             starting = None
             if wants_mysql and is_installed():
-                mariadb = MachineMariadb(folder / "mariadb", certificates)
-                mariadb.options = (*mariadb.options, "--general-log=1", "--log-output=TABLE")
+                mariadb = LoggingMariadb(folder / "mariadb", certificates)
                 stack.callback(mariadb.stop)
                 starting = thread.submit(mariadb.start)
             if only != MYSQL and programs is not None:

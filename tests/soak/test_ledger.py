@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -124,13 +125,18 @@ def test_many_mistakes_are_counted_and_a_few_told():
 
 
 def test_records_are_read_with_their_values():
-    def record(account: str, *parameters: object) -> dict[str, object]:
+    def record(account: str, *parameters: object) -> dict[str, Any]:
         extra = {"outcome": "succeeded", "via": "execute", "upstream_user": account}
         text = {"query_string": "/* soak:c1:1 */ SELECT $1"}
         return {"query_info": text, "unmapped": extra | {"parameters": list(parameters)}}
 
     binary = {"hex": b"soak:c1:3".hex(), "type": 25}
-    records = [record("ours", "soak:c1:2"), record("ours", binary), record("theirs"), {"time": 1}]
+    records: list[dict[str, Any]] = [
+        record("ours", "soak:c1:2"),
+        record("ours", binary),
+        record("theirs"),
+        {"time": 1},
+    ]
     assert [entry.key for entry in recorded(records, {"ours"})] == [
         ("soak:c1:1", "soak:c1:2"),
         ("soak:c1:1", "soak:c1:3"),
