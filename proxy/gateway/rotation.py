@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from protocols.errors import Refusal
 from proxy.store.records import Source
 
 NEWS_SECONDS = 1.5
@@ -30,6 +31,18 @@ def is_rotated(old: Source, new: Source) -> bool:
         client_key_version=old.client_key_version,
     )
     return new != old and same == old
+
+
+async def newest(source: Source, stored: Stored) -> Source:
+    """The same source with the secrets of now, for who has had it for a while.
+
+    As it was where the store cannot be asked, or has another source by now.
+    """
+    try:
+        found = await stored(source.workspace_id, source.name)
+    except Refusal:
+        return source
+    return found if found is not None and is_rotated(source, found) else source
 
 
 async def wait_for_newer(source: Source, stored: Stored) -> Source | None:

@@ -209,7 +209,12 @@ class Serving:
             relay=relay,
             stop_statement=hold.stopper(
                 lambda opened: rooms.upstreams.stopper(
-                    protocol, self._proved.entry.workspace, source, opened, context
+                    protocol,
+                    self._proved.entry.workspace,
+                    source,
+                    opened,
+                    context,
+                    rooms.authenticator.stored,
                 )
             ),
             is_encrypted=arrival.is_encrypted,

@@ -34,7 +34,7 @@ from protocols.roles import TargetSession
 from proxy.audit.context import SessionContext
 from proxy.audit.events import credential_unsealed
 from proxy.audit.log import AuditLog
-from proxy.gateway.blame import blamed
+from proxy.gateway.blame import CredentialRejected, blamed
 from proxy.gateway.channel import SocketChannel
 from proxy.gateway.dial import (
     Resolve,
@@ -47,6 +47,7 @@ from proxy.gateway.dial import (
 from proxy.gateway.failover import HostFailed, Search
 from proxy.gateway.hosts import HostsOfSource, KnownHosts
 from proxy.gateway.poller import Poller
+from proxy.gateway.rotation import Stored, newest, wait_for_newer
 from proxy.gateway.tls import NoTls, UpstreamTls, upstream_tls
 from proxy.metrics import Connect, Credential, Leg, Metrics
 from proxy.store.failover import Endpoint
@@ -401,21 +402,32 @@ class Upstreams:
         source: Source,
         opened: Opened,
         context: SessionContext,
+        stored: Stored,
     ) -> Callable[[], Awaitable[None]]:
         """How to stop what a session runs: a connection of its own, same address and TLS.
 
         Never another host's, whichever the source would give a session now.
 
         Where the protocol asks for a login, that is one more use of the credential, with
-        its own record.
+        its own record: of the one ``stored`` by then, since a session outlives a rotation.
         """
         address, tls, upstream = opened.address, opened.tls, opened.upstream
         require_tls = source.tls.mode != "disable"
 
         async def stop_as_user() -> None:
-            second = await self.open_at(
-                protocol, workspace, source, opened.endpoint, context, address=opened.address
-            )
+            async def open_with(wanted: Source) -> Opened:
+                return await self.open_at(
+                    protocol, workspace, wanted, opened.endpoint, context, address=opened.address
+                )
+
+            current = await newest(source, stored)
+            try:
+                second = await open_with(current)
+            except CredentialRejected:
+                newer = await wait_for_newer(current, stored)
+                if newer is None:
+                    raise
+                second = await open_with(newer)
             try:
                 # What this connection has agreed on, for the session of that one.
                 there = replace(upstream, detail=second.upstream.detail)

@@ -73,6 +73,17 @@ class Pooled(Tenant, ABC):
 
         wait_until(is_settled, what="the pools to settle")
 
+    def rotate(self, password: str) -> None:
+        """``source rotate``: the proxy's side alone."""
+
+        async def work(store: Store, workspace: Workspace) -> None:
+            stored = await store.source(workspace, SOURCE)
+            secret = Secret(password.encode())
+            sealed = seal_credential(self.proxy.vault, workspace, stored, secret)
+            await store.rotate_credential(stored, SealedCredential(sealed))
+
+        self.change(work)
+
     def closes(self, cause: str) -> int:
         """How many connections were closed for this cause."""
         return int(self.proxy.metrics()[f"pool_closes_total{{cause={cause}}}"])

@@ -280,3 +280,45 @@ def test_a_read_only_session_is_read_only_for_the_next_client_too(place: Place):
     with closing(pymysql.connect(**place.direct())) as client:
         found = value(client, "SELECT count(*) FROM pool_guarded")
     assert found == 0
+
+
+@pytest.mark.parametrize("is_news", [True, False], ids=["known", "not yet known"])
+def test_what_runs_since_before_a_rotation_can_be_stopped(place: Place, is_news: bool):
+    """It takes a login, for which the session's own password is too old by now."""
+    server, account = place.server, place.server.account(place.account)
+    name, first, second = f"rotating{next(_NUMBERS)}", "First-61d0c2", "Second-9a7f3e"
+    server.administer(
+        f"CREATE USER {name}@'%' {account.identified.replace(account.password, first)}",
+        f"GRANT ALL ON {server.database}.* TO {name}@'%'",
+    )
+    pooled = MysqlPooled(
+        *(place.proxy, server, name, place.account, PoolSettings()), username=name, password=first
+    )
+    outcome: list[Any] = []
+
+    def sleep(client: Any) -> None:
+        try:
+            outcome.append(value(client, "SELECT SLEEP(50) + 1"))
+        except pymysql.err.MySQLError as error:
+            outcome.append(error.args[0])
+
+    with closing(pooled.connect()) as client, closing(pooled.connect()) as other:
+        thread = threading.Thread(target=sleep, args=[client])
+        thread.start()
+        asked = (
+            f"SELECT 1 FROM information_schema.processlist"
+            f" WHERE user = '{name}' AND info LIKE '%SLEEP(50)%'"
+        )
+        wait_until(lambda: server.administer(asked) != [], what="the statement")
+        identified = account.identified.replace(account.password, second)
+        server.administer(f"ALTER USER {name}@'%' {identified}")
+        if is_news:
+            pooled.rotate(second)
+            wait_until(pooled.can_connect, what="the news")
+        with other.cursor() as cursor:
+            cursor.execute(f"KILL QUERY {client.thread_id()}")
+        if not is_news:
+            pooled.rotate(second)
+        thread.join(20)
+        # MariaDB ends SLEEP() early with 1, or the statement with an error.
+        assert outcome in ([2], [1317])
