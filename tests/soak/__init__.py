@@ -7,6 +7,7 @@
 ``marks``           words that name one statement wherever its text is kept
 ``disturbances``    what is done to clients, and which errors that excuses
 ``disturber``       does it, an ``administrator``'s part with the program's own commands
+``starvation``      notices when the machine had no time for us
 ``census``          what the proxy holds: memory, descriptors, tasks, sessions, connections
 ``statement_logs``  what the servers say that they were asked to run
 ``ledger``          clients, servers and the audit log, held against each other

@@ -10,16 +10,21 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from benchmarks.meters import process_tree, read_memory
+from benchmarks.meters import process_tree
 from tests.soak.setting import Setting
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """``at``: seconds since the soak's begin. ``memory``: resident bytes of all its processes.
+    """``at``: seconds since the soak's begin. ``sessions``: client connections in any state.
+    ``pooled``: connections of pools.
 
-    ``sessions``: client connections in any state. ``pooled``: connections of pools.
+    ``memory``: resident anonymous bytes of all processes, RssAnon of proc(5). Not what is
+    mapped from files: the audit log's journal is, whose pages come in until all 64 MiB are.
+    ``descriptors``: without the store's files, of which each connection of its bounded pool
+    has some, opened when first needed.
     """
 
     at: float
@@ -44,10 +49,11 @@ def take(setting: Setting, begin: float) -> Sample:
     """A sample of now. ``begin``: of the monotonic clock."""
     proxy = setting.proxy
     metrics = proxy.metrics()
+    pids = process_tree(proxy.pid)
     return Sample(
         at=time.monotonic() - begin,
-        memory=read_memory(proxy.pid).rss * 1024,
-        descriptors=sum(_descriptors(pid) for pid in process_tree(proxy.pid)),
+        memory=sum(_anonymous_bytes(pid) for pid in pids),
+        descriptors=sum(_descriptors(pid, proxy.store_url) for pid in pids),
         tasks=int(metrics["tasks"]),
         sessions=_sum(metrics, "sessions{"),
         pooled=_sum(metrics, "pool_connections{"),
@@ -67,10 +73,21 @@ def growth(samples: Sequence[Sample]) -> float:
     return 60 * shared / spread if spread else 0.0
 
 
-def _descriptors(pid: int) -> int:
+def _anonymous_bytes(pid: int) -> int:
     with suppress(FileNotFoundError, ProcessLookupError):
-        return len(os.listdir(f"/proc/{pid}/fd"))
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
     return 0
+
+
+def _descriptors(pid: int, store_url: str) -> int:
+    store = store_url.removeprefix("sqlite:///")
+    count = 0
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            count += not os.readlink(entry).startswith(store)
+    return count
 
 
 def _sum(metrics: dict[str, float], prefix: str) -> int:

@@ -41,12 +41,14 @@ EXPECTED: dict[str, frozenset[str]] = {
     "read-only policy": _REFUSED_BY_POLICY,
     # Its sessions are cut, and who still has the token is turned away.
     "token revoked": _SESSION_ENDED | _LOGIN_REFUSED,
+    # Nobody's doing: news of the store that is more than a second old is not believed.
+    "machine starved": frozenset({"57P03", "1040"}),
 }
 
 
 @dataclass(slots=True)
 class Disturbance:
-    """One of them. ``client``: whom it is for; "": everybody of the source, or workspace.
+    """One of them. ``client``: whom it is for; "": everybody of the source, workspace, or all.
 
     ``ended`` None: it is still under way.
     """
@@ -107,7 +109,7 @@ class Disturbances:
 def _explains(disturbance: Disturbance, failure: Failure) -> bool:
     return (
         failure.kind in EXPECTED[disturbance.kind]
-        and disturbance.workspace == failure.place.workspace
+        and disturbance.workspace in ("", failure.place.workspace)
         and disturbance.source in ("", failure.place.source)
         and disturbance.client in ("", failure.client)
         and failure.ended >= disturbance.began

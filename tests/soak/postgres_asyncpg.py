@@ -60,8 +60,8 @@ class AsyncpgSession(Session):
         text = (
             f"/* {mark} */ SELECT current_user::text || coalesce(to_regclass('pg_temp.mine')::text,"
             " '') || coalesce(current_setting('soak.owner', true), '')"
-            " || (SELECT count(*) FROM pg_prepared_statements WHERE NOT from_sql AND"
-            " prepare_time < now() - interval '1 second')::text"
+            " || (SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%soak:%'"
+            f" AND statement NOT LIKE '%{mark} %')::text"
         )
         self.expect(await self.run(self.connection.fetchval(text), text), f"{self.place.account}0")
         texts = (

@@ -20,6 +20,7 @@ _AT_LOGIN = {
     "rights have just changed": "57P01",
     "data source closed the connection": LOST,
     "refused the stored credential": "08004",
+    "store is not available": "57P03",
 }
 
 

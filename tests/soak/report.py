@@ -76,6 +76,6 @@ class Report:
             )
             + "\n"
         )
-        made = [(it.kind, it.began - begin) for it in disturbances.made if it.kind != "own cancel"]
+        made = [(it.kind, it.began - begin) for it in disturbances.made if it.client == ""]
         draw(self.samples, made, picture)
         return [data, picture]

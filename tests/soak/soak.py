@@ -30,6 +30,7 @@ from tests.soak.progress import Progress
 from tests.soak.report import Report, Verdict
 from tests.soak.setting import Setting
 from tests.soak.sources import MYSQL, POSTGRES
+from tests.soak.starvation import StarvationWatch
 
 _DRIVERS: dict[str, tuple[type[Client], ...]] = {
     POSTGRES: (AsyncpgClient, PsycopgClient),
@@ -69,12 +70,14 @@ class Soak:
         warm = min(30.0, max(3.0, self.options.seconds / 10))
         # Disturbed, too: the first policy loads grammars, and every way through the code caches.
         self.progress.say(f"Warming up for {warm:.0f} s with {self.options.clients} clients.")
-        await self._load(warm, "w")
+        with StarvationWatch(self.book.disturbances):
+            await self._load(warm, "w")
         before = await self._quiet(None)
         self.begin = time.monotonic()
         self.report.samples.clear()
         self.progress.say(f"Loading for {self.options.seconds:.0f} s, with disturbances.")
-        await self._load(self.options.seconds, "c")
+        with StarvationWatch(self.book.disturbances) as starvation:
+            await self._load(self.options.seconds, "c")
         self.progress.say(f"Waiting, at most {_QUIET:.0f} s, until everything is given back.")
         after = await self._quiet(before)
         self.report.samples.append(after)
@@ -88,6 +91,7 @@ class Soak:
         self.report.facts |= {
             "disturbances": dict(self._done),
             "sessions": self.book.sessions,
+            "machine starved": {"times": starvation.times, "longest": starvation.longest},
             "load of the machine": os.getloadavg(),
             "sources": [str(place) for place in self.setting.places],
         }
