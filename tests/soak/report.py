@@ -76,6 +76,10 @@ class Report:
             )
             + "\n"
         )
-        made = [(it.kind, it.began - begin) for it in disturbances.made if it.client == ""]
+        made = [
+            (it.kind, it.began - begin)
+            for it in disturbances.made
+            if it.client == "" and it.began >= begin
+        ]
         draw(self.samples, made, picture)
         return [data, picture]
