@@ -4,6 +4,7 @@
 ``sources``         the data sources, and how each keeps its connections
 ``setting``         the servers and the proxy: all started, all stopped
 ``client``          a client's life, whatever its driver; ``postgres_*`` and ``mysql_*``: drivers
+``pace``            the pauses of a load
 ``marks``           words that name one statement wherever its text is kept
 ``disturbances``    what is done to clients, and which errors that excuses
 ``disturber``       does it, an ``administrator``'s part with the program's own commands

@@ -19,6 +19,7 @@ from typing import TypeVar
 from tests.soak.disturbances import HUNG, Disturbances, Failure
 from tests.soak.ledger import Sent
 from tests.soak.marks import Key, Marker, key_of
+from tests.soak.pace import rest
 from tests.soak.sources import Place
 
 T = TypeVar("T")
@@ -197,7 +198,7 @@ class Client(ABC):
             except told as error:
                 self._tell(error)
                 # Nobody hammers at a door that has just been shut.
-                await asyncio.sleep(0.1)
+                await rest(0.1)
             finally:
                 self.session = None
                 session.drop()
@@ -215,7 +216,7 @@ class Client(ABC):
             step = self.random.choice(session.steps)
             self._begin(step.__name__)
             await step()
-            await asyncio.sleep(self.random.uniform(0, _REST))
+            await rest(self.random.uniform(0, _REST))
         way = self.random.random()
         if way < 0.1:
             # Its errors are its own doing.

@@ -16,6 +16,7 @@ from pymysql.constants import CLIENT
 
 from tests.soak.client import Client, Session, is_lost
 from tests.soak.disturbances import LOST
+from tests.soak.pace import rest
 
 _ERRORS = (pymysql.err.MySQLError, OSError, EOFError)
 # The driver's own numbers for a connection that is gone (MySQL's "Client Error Message Reference").
@@ -139,7 +140,7 @@ class AiomysqlSession(Session):
             other = await self._connect()
             async with other.cursor() as cursor:
                 while not running.done():
-                    await asyncio.sleep(0.1)
+                    await rest(0.1)
                     if not running.done():
                         with self.client.cancelling():
                             await self._kill(cursor)
@@ -176,7 +177,7 @@ class AiomysqlSession(Session):
         text = f"/* {self.mark()} */ SELECT SLEEP(0.2), REPEAT('x', 100000)"
         self.client.book.entry(text).times += 1
         running = asyncio.create_task(self._rows(text))
-        await asyncio.sleep(self.client.random.uniform(0, 0.3))
+        await rest(self.client.random.uniform(0, 0.3))
         # No driver offers a reset: it takes a way in.
         writer = self.connection._writer
         found = writer.get_extra_info("socket") if writer else None

@@ -13,6 +13,7 @@ import asyncpg
 
 from tests.soak.client import Client, Mixed, Session, is_lost
 from tests.soak.disturbances import LOST
+from tests.soak.pace import rest
 
 # The driver's word, InternalClientError, for a FATAL that came while nothing was asked.
 _DRIVERS = (asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -213,7 +214,7 @@ class AsyncpgSession(Session):
         text = f"/* {self.mark()} */ SELECT pg_sleep(0.2), repeat('x', 100000)"
         self.client.book.entry(text).times += 1
         running = asyncio.create_task(self.connection.execute(text))
-        await asyncio.sleep(self.client.random.uniform(0, 0.3))
+        await rest(self.client.random.uniform(0, 0.3))
         # No driver offers a reset: it takes a way in.
         transport = self.connection._transport
         found = transport.get_extra_info("socket") if transport else None

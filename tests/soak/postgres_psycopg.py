@@ -12,6 +12,7 @@ import psycopg
 
 from tests.soak.client import Client, Session, is_lost
 from tests.soak.disturbances import LOST
+from tests.soak.pace import rest
 
 _ERRORS = (psycopg.Error, OSError, EOFError)
 # libpq gives no SQLSTATE for what a server said instead of letting one in.
@@ -212,7 +213,7 @@ class PsycopgSession(Session):
         """A cancel request of its own."""
         running = asyncio.create_task(self._ask("SELECT pg_sleep(20)", fails=("57014",)))
         while not running.done():
-            await asyncio.sleep(0.1)
+            await rest(0.1)
             if not running.done():
                 # The connection may be gone by then, which its statement will say.
                 with suppress(psycopg.Error), self.client.cancelling():
@@ -230,7 +231,7 @@ class PsycopgSession(Session):
         with suppress(psycopg.Error):
             self._open.pgconn.send_query(text.encode())
             self._open.pgconn.flush()
-        await asyncio.sleep(self.client.random.uniform(0, 0.3))
+        await rest(self.client.random.uniform(0, 0.3))
         self._open.pgconn.finish()
 
     def drop(self) -> None:

@@ -24,6 +24,7 @@ from tests.soak.disturber import Disturber
 from tests.soak.mysql_aiomysql import AiomysqlClient
 from tests.soak.mysql_connector import ConnectorClient
 from tests.soak.options import Options
+from tests.soak.pace import rest
 from tests.soak.postgres_asyncpg import AsyncpgClient
 from tests.soak.postgres_psycopg import PsycopgClient
 from tests.soak.progress import Progress
@@ -133,7 +134,7 @@ class Soak:
             asyncio.create_task(self._watch(stop, seconds), name="the census"),
         ]
         try:
-            await asyncio.sleep(seconds)
+            await rest(seconds)
             # A short load on a busy machine is as long as it takes to do everything once.
             await asyncio.wait_for(disturber.has_done_all.wait(), _MOST_DISTURBING)
         finally:
@@ -149,11 +150,11 @@ class Soak:
             sample = await asyncio.to_thread(census.take, self.setting, self.begin)
             self.report.samples.append(sample)
             self.progress.show(sample, self.book, seconds=seconds)
-            await asyncio.sleep(1)
+            await rest(1)
 
     async def _note_checkpoint(self, seconds: float) -> None:
         """In the middle of the load: what the end has to have before it."""
-        await asyncio.sleep(seconds)
+        await rest(seconds)
         self._checkpoints = _checkpoints(await asyncio.to_thread(self._verify))
 
     async def _quiet(self, before: Sample | None) -> Sample:
@@ -168,7 +169,7 @@ class Soak:
             if (is_idle and is_done) or time.monotonic() > deadline:
                 return sample
             settled = _held(sample) if is_idle else None
-            await asyncio.sleep(1)
+            await rest(1)
 
     def _note_stray(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody waits for. A driver's word that its connection is gone has been told."""

@@ -55,11 +55,11 @@ def test_a_verdict_shows_the_first_of_what_is_wrong():
 
 def test_a_report_without_verdicts_holds_nothing(tmp_path: Path):
     report = Report(Options(output=tmp_path / "soak"), samples=[SAMPLE, SAMPLE])
-    assert not report.is_held
-    report.verdicts = [Verdict("one", "good")]
-    assert report.is_held
-    report.verdicts.append(Verdict("two", "bad", ("a reason",)))
-    assert not report.is_held
+    held = [report.is_held]
+    for verdict in (Verdict("one", "good"), Verdict("two", "bad", ("a reason",))):
+        report.verdicts.append(verdict)
+        held.append(report.is_held)
+    assert held == [False, True, False]
     data, picture = report.write(book(), begin=0.0)
     assert [it["is_held"] for it in json.loads(data.read_text())["verdicts"]] == [True, False]
     assert picture.read_bytes().startswith(b"\x89PNG")
