@@ -58,6 +58,20 @@ class Refusal(Exception):
         self.code = code
 
 
+def insist(refusal: Refusal | None) -> None:
+    """Raise what was found against it, if anything was.
+
+    A caller that raised its own variable would be in the traceback of what it holds: a cycle,
+    and all that the callers have in theirs would wait for the garbage collector.
+    """
+    if refusal is None:
+        return
+    try:
+        raise refusal
+    finally:
+        del refusal
+
+
 class PeerViolation(Exception):
     """The peer broke the protocol; the text says how, without repeating its bytes.
 

@@ -376,8 +376,9 @@ async def _probe(upstreams: Upstreams, workspace: Workspace, source: Source) -> 
 def settle_garbage() -> None:
     """Leave what was made at the start out of every garbage collection.
 
-    Statements make no cycles; collecting at Python's default of every 700 objects walks
-    the program's own for nothing, and a full one stalls every session for milliseconds.
+    Statements and sessions make no cycles (``tests/faults/test_leaks.py``); collecting at Python's
+    default of every 700 objects walks the program's own for nothing, and a full one stalls every
+    session for milliseconds.
     """
     gc.collect()
     gc.freeze()

@@ -22,7 +22,7 @@ from policies.grant import (
     WorkspaceFacts,
     decide_access,
 )
-from protocols.errors import Reason, Refusal
+from protocols.errors import Reason, Refusal, insist
 from protocols.interface import Arrival, SessionRules
 from proxy.gateway.authenticate import Authenticated
 from proxy.gateway.quotas import Meter
@@ -91,7 +91,11 @@ class Admission:
             now=self._rooms.clock(),
         )
         if isinstance(decision, Refusal):
-            raise decision
+            try:
+                raise decision
+            finally:
+                # As ``insist`` says.
+                del decision
         assert source is not None, "a grant is for a source that is there"
         return decision, source
 
@@ -132,14 +136,14 @@ class Admission:
 
         Raises Refusal where this client may not come now, or the engine cannot be judged.
         """
-        refusal = check_client(
-            policy,
-            self._client_ip,
-            now=self._rooms.clock(),
-            is_encrypted=self._arrival.is_encrypted,
+        insist(
+            check_client(
+                policy,
+                self._client_ip,
+                now=self._rooms.clock(),
+                is_encrypted=self._arrival.is_encrypted,
+            )
         )
-        if refusal is not None:
-            raise refusal
         if not policy.is_restricted:
             return None
         # In a thread: its first call loads a grammar, for a tenth of a second.

@@ -13,6 +13,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
+from traceback import clear_frames
 from typing import Any, Protocol, cast
 
 import aiofastnet
@@ -174,6 +175,8 @@ class SocketChannel:
                 )
         except (ssl.SSLError, OSError, TimeoutError) as error:
             sock.close()
+            # They hold the transport, which holds the error: a cycle for each failed handshake.
+            clear_frames(error.__traceback__)
             if self._is_server:
                 raise PeerViolation("the TLS handshake failed") from error
             raise

@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from policies.egress import UNREACHABLE, EgressRules, check_address, check_host
-from protocols.errors import Reason, Refusal
+from protocols.errors import Reason, Refusal, insist
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
@@ -70,7 +70,11 @@ class SharedResolver:
         if task is None:
             task = self._asking[host] = asyncio.create_task(self._ask(host, port), name="resolve")
             task.add_done_callback(partial(self._answered, host))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            # It holds its error, whose traceback holds this frame.
+            del task
 
     async def _ask(self, host: str, port: int) -> list[Address]:
         return await self._resolve(host, port)
@@ -112,9 +116,7 @@ async def dial(
     cause. The caller sets the deadline; ``until`` is when it is, by the loop's clock: an
     address that is silent has its share of that, and the next one the rest.
     """
-    refusal = check_host(host)
-    if refusal is not None:
-        raise refusal
+    insist(check_host(host))
     try:
         addresses: list[Address] = [ip_address(host)]
     except ValueError:
@@ -148,9 +150,7 @@ def check_addresses(
 ) -> None:
     """Whether all of them may be dialled. Raises Refusal (SOURCE_UNREACHABLE)."""
     for address in addresses:
-        refusal = check_address(address, port, rules)
-        if refusal is not None:
-            raise refusal
+        insist(check_address(address, port, rules))
         if _is_open_everywhere(port, rules) and is_own(address):
             raise _unreachable("egress refused: it is a service of the proxy itself")
 

@@ -278,8 +278,9 @@ class Ends:
         self._unsent = b""
         if self.turns is not None:
             self.turns.give_up()
-        if word is BY_CLIENT:
-            self._keep_source()
+        keep, self.keep = self.keep, None
+        if keep is not None and word is BY_CLIENT:
+            self._give_source(keep)
         self.scanner.close(monotonic())
         if self._timer is not None:
             self._timer.cancel()
@@ -290,11 +291,10 @@ class Ends:
         self._timer = loop.call_later(FLUSH_SECONDS, self._abort, word)
         self._finish_if_over()
 
-    def _keep_source(self) -> None:
-        """Give the data source's connection away, if it is wanted and fit for it."""
-        keep, source = self.keep, self._source
-        self.keep = None
-        if keep is None or source is None or source.is_closing() or not self.scanner.is_reusable:
+    def _give_source(self, keep: Callable[[bool], None]) -> None:
+        """Give the data source's connection away, if it is fit for it."""
+        source = self._source
+        if source is None or source.is_closing() or not self.scanner.is_reusable:
             return
         self._source = self._plain_source = None
         keep(self.scanner.is_in_transaction)

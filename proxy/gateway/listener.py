@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -67,6 +68,24 @@ class Connections:
     def leave(self) -> None:
         """One fewer."""
         self._places.leave(self._name)
+
+
+class PendingPlace:
+    """One connection's place among the pending logins.
+
+    No closure: compiled, two of them that know each other are a reference cycle.
+    """
+
+    def __init__(self, pending: PendingLogins, address: str) -> None:
+        self._pending = pending
+        self._address = address
+        self._is_left = False
+
+    def leave(self) -> None:
+        """Give it back, the first time."""
+        if not self._is_left:
+            self._is_left = True
+            self._pending.leave(self._address)
 
 
 class Listener:
@@ -154,24 +173,17 @@ class Listener:
         if not self._has_room(address[0]):
             self._turn_away(sock)
             return
-        is_pending = True
-
-        def logged_in() -> None:
-            nonlocal is_pending
-            if is_pending:
-                is_pending = False
-                self._pending.leave(address[0])
-
-        def done(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
-            for bound in self._connections:
-                bound.leave()
-            logged_in()
-
+        place = PendingPlace(self._pending, address[0])
         session = Session(self._door, self._rooms, sock, address)
-        task = asyncio.create_task(session.run(logged_in), name="session")
+        task = asyncio.create_task(session.run(place.leave), name="session")
         self._tasks.add(task)
-        task.add_done_callback(done)
+        task.add_done_callback(partial(self._end, place))
+
+    def _end(self, place: PendingPlace, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        for bound in self._connections:
+            bound.leave()
+        place.leave()
 
     def _has_room(self, address: str) -> bool:
         """Take a place for a connection at each limit, or none."""

@@ -201,6 +201,8 @@ class LiveSessions:
         """A session is over."""
         if self._sessions.pop(session.key.number, None) is not None:
             self._neighbours.ended(session.key.number)
+        # Which held the session: it is freed now, and not when Python next looks for cycles.
+        session.relay.on_broken = _nothing
         if not self._sessions:
             self._empty.set()
 
@@ -230,15 +232,15 @@ class LiveSessions:
         if meter is None:
             return
         loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            # What has ended meanwhile needs no stopping, and the next one must not be.
-            if meter.cut_at is not None and session.has_statement_to_cancel:
-                self.cancel(session)
-
         # Not at once: the scanner is in the middle of a chunk.
-        meter.on_cut = lambda: loop.call_soon(stop)
+        meter.on_cut = partial(loop.call_soon, self._stop_answer, session)
         meter.on_end = lambda refusal: loop.call_soon(self.cut, session, refusal)
+
+    def _stop_answer(self, session: LiveSession) -> None:
+        meter = session.meter
+        # What has ended meanwhile needs no stopping, and the next one must not be.
+        if meter is not None and meter.cut_at is not None and session.has_statement_to_cancel:
+            self.cancel(session)
 
     def _named(self, number: int, workspace_id: str, source_id: str) -> LiveSession | None:
         """By our number first; a client may also have asked its server for its own."""
@@ -389,6 +391,10 @@ class LiveSessions:
         if limit and idle > limit:
             return Refusal(Reason.IDLE_TIMEOUT, f"this session was {words} for too long")
         return None
+
+
+def _nothing() -> None:
+    pass
 
 
 def _shorter(bound: float, limit: int | None) -> float:

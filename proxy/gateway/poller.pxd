@@ -29,7 +29,8 @@ cdef class PolledLoop(Watched):
     cdef Poller _poller
     cdef object _reader, _writer
     cdef int _wanted
-    cdef readonly object call_soon, call_later, create_future, get_debug, call_exception_handler
+    cdef object _call_later
+    cdef readonly object call_soon, create_future, get_debug, call_exception_handler
     cdef object __weakref__
 
     @cython.locals(wanted=int, before=int)

@@ -155,6 +155,18 @@ def _nothing(context: dict[str, Any]) -> None:
     pass
 
 
+class _Call:
+    """A call that is made once, and then not kept."""
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self._callback: Callable[[], object] | None = callback
+
+    def make(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
+
+
 class PolledLoop(Watched):
     """The running event loop to one transport, but for its descriptor, which a poller watches.
 
@@ -168,10 +180,18 @@ class PolledLoop(Watched):
         self._writer: Callable[[], object] | None = None
         self._wanted = 0
         self.call_soon = loop.call_soon
-        self.call_later = loop.call_later
+        self._call_later = loop.call_later
         self.create_future = loop.create_future
         self.get_debug = loop.get_debug
         self.call_exception_handler = loop.call_exception_handler
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        """As the loop's, but its handle does not keep the callback once it was called.
+
+        A transport that is closed when its peer has gone keeps the handle of its shutdown, which
+        would keep the transport: a reference cycle, with TLS buffers of 90 KB in it.
+        """
+        return self._call_later(delay, _Call(callback).make)
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
         """As the loop's."""

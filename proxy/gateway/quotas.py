@@ -210,6 +210,8 @@ class Meter:
 
     def close(self) -> None:
         """The session is over; called once."""
+        # They hold the session, which holds this.
+        self.on_cut = self.on_end = _nothing
         for account, _ in self._bounds:
             account.users -= 1
 

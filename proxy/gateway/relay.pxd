@@ -13,7 +13,6 @@ cdef class SourceSide(Side):
     cdef public object on_stir
 
 cdef class Relay(Ends):
-    cdef public object client_side, source_side
     cdef public double active
     cdef Pressure _congestion
     cdef bytes _early

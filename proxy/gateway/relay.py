@@ -115,16 +115,27 @@ class Relay(Ends):
     """One session's bytes, from its welcome to its end.
 
     ``active`` is when bytes last passed (monotonic seconds).
+
+    Once it is over nothing that it refers to refers back: a session is freed when it ends, its TLS
+    buffers with it, and not when Python next looks for reference cycles.
     """
 
     def __init__(self, scanner: Scanner, congestion: Pressure, metrics: Metrics) -> None:
         Ends.__init__(self, scanner, metrics)
-        self.client_side = ClientSide(self)
-        self.source_side = SourceSide(self)
         self.active = monotonic()
         self._congestion = congestion
         self._held = 0
         self._early = b""
+
+    @property
+    def client_side(self) -> ClientSide:
+        """For the client's connection, which holds it: the relay does not."""
+        return ClientSide(self)
+
+    @property
+    def source_side(self) -> SourceSide:
+        """For the data source's connection, as ``client_side``."""
+        return SourceSide(self)
 
     def has_source(self, source: asyncio.Transport) -> None:
         """The data source's connection is here. It comes first."""

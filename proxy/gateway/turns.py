@@ -335,6 +335,8 @@ class SessionTurns(Turns):
     def over(self) -> None:
         """The session is over; a connection that it still has is closed."""
         self.give_up()
+        # Each knew the other: the session is freed now, not when Python next looks for cycles.
+        self._relay = None
         self._shared.sessions -= 1
         connection, self._connection = self._connection, None
         if connection is not None:

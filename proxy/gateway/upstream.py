@@ -20,7 +20,7 @@ from time import monotonic
 
 from policies.egress import EgressRules
 from policies.upstream import check_upstream, narrowed
-from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal
+from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal, insist
 from protocols.interface import (
     Arrival,
     Derive,
@@ -139,9 +139,7 @@ class Upstreams:
                 Reason.SOURCE_UNTRUSTED, "the data source's exception for old TLS has expired"
             )
         policies = (workspace.policy, source.policy)
-        refusal = check_upstream(policies, source.places, now=self._clock())
-        if refusal is not None:
-            raise refusal
+        insist(check_upstream(policies, source.places, now=self._clock()))
 
     async def open(
         self,
