@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 
@@ -104,6 +105,20 @@ async def test_a_polled_loop_calls_readers_and_writers_as_a_loop_does(poller: Po
         loop.add_writer(fd, wrote)
         await _until(lambda: calls.count("writer") == 2, changed)
         assert "unheard" not in calls
+
+
+async def test_a_timer_of_a_polled_loop_keeps_its_callback_until_it_was_called(poller: Poller):
+    loop = PolledLoop(poller, asyncio.get_running_loop())
+    called = asyncio.Event()
+    callback = called.set
+    before = sys.getrefcount(called)
+    handle = loop.call_later(0.01, callback)
+    del callback
+    async with asyncio.timeout(SECONDS):
+        await called.wait()
+    assert not handle.cancelled()
+    # Without the bound method's own.
+    assert sys.getrefcount(called) == before - 1
 
 
 @pytest.mark.parametrize("events", [READ, WRITE])
