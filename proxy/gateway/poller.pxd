@@ -30,7 +30,8 @@ cdef class PolledLoop(Watched):
     cdef object _reader, _writer
     cdef int _wanted
     cdef object _call_later
-    cdef readonly object call_soon, create_future, get_debug, call_exception_handler
+    cdef readonly object call_soon, create_future, get_debug
+    cdef object _call_exception_handler
     cdef object __weakref__
 
     @cython.locals(wanted=int, before=int)

@@ -183,7 +183,7 @@ class PolledLoop(Watched):
         self._call_later = loop.call_later
         self.create_future = loop.create_future
         self.get_debug = loop.get_debug
-        self.call_exception_handler = loop.call_exception_handler
+        self._call_exception_handler = loop.call_exception_handler
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         """As the loop's, but its handle does not keep the callback once it was called.
@@ -192,6 +192,17 @@ class PolledLoop(Watched):
         would keep the transport: a reference cycle, with TLS buffers of 90 KB in it.
         """
         return self._call_later(delay, _Call(callback).make)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """As the loop's, but for a network that failed: who waits for the transport is told.
+
+        asyncio's own transports do the same. aiofastnet hands the class of the exception where
+        the peer has reset its connection, which the loop's handler does not expect.
+        """
+        exception = context.get("exception")
+        kind = exception if isinstance(exception, type) else type(exception)
+        if not issubclass(kind, OSError):
+            self._call_exception_handler(context)
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
         """As the loop's."""

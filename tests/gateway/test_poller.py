@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -119,6 +120,23 @@ async def test_a_timer_of_a_polled_loop_keeps_its_callback_until_it_was_called(p
     assert not handle.cancelled()
     # Without the bound method's own.
     assert sys.getrefcount(called) == before - 1
+
+
+# A class is what aiofastnet hands over where a peer resets its connection in a handshake.
+@pytest.mark.parametrize(
+    ("exception", "is_told"),
+    [(ConnectionResetError, False), (ssl.SSLError("x"), False), (ValueError("x"), True)],
+    ids=repr,
+)
+async def test_a_network_that_failed_is_no_fault_of_the_program(
+    poller: Poller, exception: object, is_told: bool
+):
+    told: list[dict[str, object]] = []
+    running = asyncio.get_running_loop()
+    running.set_exception_handler(lambda _, context: told.append(context))
+    context = {"message": "it failed", "exception": exception}
+    PolledLoop(poller, running).call_exception_handler(context)
+    assert told == [context] * is_told
 
 
 @pytest.mark.parametrize("events", [READ, WRITE])
