@@ -38,17 +38,6 @@ class Pooled(Tenant, ABC):
         wait_until(self.can_connect, what="the proxy to see the changes")
         self.settle()
 
-    def rotate(self, password: str) -> None:
-        """Store another password for the source."""
-
-        async def work(store: Store, workspace: Workspace) -> None:
-            stored = await store.source(workspace, SOURCE)
-            secret = Secret(password.encode())
-            sealed = seal_credential(self.proxy.vault, workspace, stored, secret)
-            await store.rotate_credential(stored, SealedCredential(sealed))
-
-        self.change(work)
-
     def versions_used(self, source_id: str) -> list[int]:
         """Which versions of the credential have opened connections, in their order."""
         return [
