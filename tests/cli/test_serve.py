@@ -24,7 +24,7 @@ def free_port() -> int:
 def refused(line: CommandLine, *arguments: str) -> str:
     """Start a proxy that must not start: exit code 1 and one sentence, and no traceback."""
     done = subprocess.run(
-        [*PROGRAM, "serve", "--config", str(line.file), *arguments],
+        [*PROGRAM, "serve", "--config", str(line.file), "--workers", "1", *arguments],
         capture_output=True,
         timeout=30,
         check=False,

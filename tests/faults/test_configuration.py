@@ -26,7 +26,7 @@ ENVIRONMENT = {
 def serve(file: Path) -> str:
     """Start a proxy that must not start; the sentence."""
     done = subprocess.run(
-        [sys.executable, "-m", "proxy.cli", "serve", "--config", str(file)],
+        [sys.executable, "-m", "proxy.cli", "serve", "--workers", "1", "--config", str(file)],
         capture_output=True,
         timeout=30,
         check=False,

@@ -79,7 +79,7 @@ class SoakProxy(ProxyServer):
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
-                env=self.environment,
+                env=self.whole_environment,
                 start_new_session=True,
             )
         wait_until(lambda: self.is_ready or not self.is_running, within=60, what="the proxy")
@@ -88,7 +88,7 @@ class SoakProxy(ProxyServer):
         return self
 
     @property
-    def environment(self) -> dict[str, str]:
+    def whole_environment(self) -> dict[str, str]:
         """What its processes see, and those of its command line."""
         kept = {name: value for name, value in os.environ.items() if name[:7] != "ACCODE_"}
         pure = os.environ.get("ACCODE_PROXY_PURE")
@@ -128,7 +128,7 @@ class Setting:
         for place in self.places:
             self._make(place)
         self.access = Access(proxy.ports, tokens)
-        self.administrator = Administrator(proxy.config_file, proxy.environment, ROOT)
+        self.administrator = Administrator(proxy.config_file, proxy.whole_environment, ROOT)
 
     @property
     def accounts(self) -> set[str]:
