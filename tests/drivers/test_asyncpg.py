@@ -218,7 +218,6 @@ async def test_a_timeout_cancels_and_the_session_goes_on(route: Route) -> None:
     async def script(leg: Leg) -> list[Any]:
         out: list[Any] = []
         async with connected(leg) as connection:
-            pid = await connection.fetchval("SELECT pg_backend_pid()")
             for _ in range(3):
                 try:
                     await connection.execute("SELECT pg_sleep(60)", timeout=0.1)
@@ -230,7 +229,7 @@ async def test_a_timeout_cancels_and_the_session_goes_on(route: Route) -> None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             out.append(task.cancelled())
-            out.append(await connection.fetchval("SELECT pg_backend_pid()") == pid)
+            out.append(await connection.fetchval("SELECT 'goes on'"))
         return out
 
     await route.same_async(script)

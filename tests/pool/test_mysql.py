@@ -216,7 +216,8 @@ def test_no_session_fails_while_the_password_changes(place: Place):
         load.wait_for(20)
     assert load.failures == []
     versions = pooled.versions_used(source_id(pooled))
-    assert set(versions) == {1, 2, 3}
+    # The second is left out where kept connections serve fifteen sessions before its news comes.
+    assert {1, 3} <= set(versions) <= {1, 2, 3}
     assert versions[-1] == 3
 
 

@@ -37,8 +37,9 @@ def test_no_session_fails_while_the_password_changes(
         load.wait_for(40)
     assert load.failures == []
     versions = pooled.versions_used(pooled.source.id)
-    # Each has been used, and none after a newer one by much: the pool has turned over.
-    assert set(versions) == {1, 2, 3, 4}
+    # The pool has turned over. One in between is left out where kept connections serve twenty
+    # sessions before the news of it has come.
+    assert {1, 4} <= set(versions) <= {1, 2, 3, 4}
     assert versions[-1] == 4
 
 

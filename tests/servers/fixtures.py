@@ -24,7 +24,7 @@ def proxy(server_folder: Path, certificates: Certificates) -> Iterator[ProxyServ
     yield server
     errors = [line for line in server.log_text().splitlines() if '"level": "error"' in line]
     server.remove()
-    assert errors == []
+    assert not errors, "\n".join(errors)
 
 
 @pytest.fixture
