@@ -155,6 +155,10 @@ def _nothing(context: dict[str, Any]) -> None:
     pass
 
 
+# What aiofastnet says where its own end of a connection crosses its peer's: it then closes it.
+_CROSSED = "Error occurred during shutdown"
+
+
 class _Call:
     """A call that is made once, and then not kept."""
 
@@ -201,8 +205,9 @@ class PolledLoop(Watched):
         """
         exception = context.get("exception")
         kind = exception if isinstance(exception, type) else type(exception)
-        if not issubclass(kind, OSError):
-            self._call_exception_handler(context)
+        if issubclass(kind, OSError) or context.get("message") == _CROSSED:
+            return
+        self._call_exception_handler(context)
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
         """As the loop's."""
