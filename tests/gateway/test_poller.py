@@ -135,7 +135,12 @@ async def test_a_network_that_failed_is_no_fault_of_the_program(
     running = asyncio.get_running_loop()
     running.set_exception_handler(lambda _, context: told.append(context))
     context = {"message": "it failed", "exception": exception}
-    PolledLoop(poller, running).call_exception_handler(context)
+    polled = PolledLoop(poller, running)
+    polled.call_exception_handler(context)
+    # Its own end of a connection has crossed its peer's.
+    polled.call_exception_handler(
+        {"message": "Error occurred during shutdown", "exception": RuntimeError()}
+    )
     assert told == [context] * is_told
 
 
