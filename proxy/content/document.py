@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
@@ -87,17 +88,17 @@ class Document(Part):
             raise ContentRefused(problems)
         return document
 
+    @abstractmethod
     def problems(self) -> Iterator[Problem]:
         """What fields alone do not show: names that do not meet."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sources(self) -> Iterator[tuple[str, str]]:
         """The places (JSON pointers) that name a data source, and its name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def statements(self) -> Iterator[tuple[tuple[object, ...], str, str, set[str]]]:
         """The place of each query, its text, its source, and the parameters given to it."""
-        raise NotImplementedError
 
     def to_value(self) -> dict[str, Any]:
         """The document as plain values, with what was written and no more."""
