@@ -244,7 +244,7 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         directory.on_change(upstreams.hosts.changed)
         app.cancels = Cancels(live, metrics, post.neighbours)
         app.protocols = {door.protocol.name: door.protocol for door in doors}
-        workers = 1 if post.slots is None else config.workers.count
+        workers = 1 if post.slots is None else len(post.slots)
         pools = SharingPools(upstreams, authenticator, metrics, os.urandom, workers)
         pools.start()
         stack.push_async_callback(pools.stop)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from asyncio import to_thread
 
 import asyncpg
+import pytest
 
 from tests.cli.conftest import CommandLine
 from tests.cli.serving import serving
@@ -46,10 +47,15 @@ def test_a_wrong_password_is_one_sentence_without_the_password(
     assert "wrong-horse" not in finance.ok("audit", "search", "--json")
 
 
-async def test_a_live_session_is_listed_and_killed(finance: CommandLine, postgres: PostgresServer):
+# With several the number of workers is the option's, and not that of the configuration's text,
+# which is what a worker reads: a pooled source's connections could not be shared out then.
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_live_session_is_listed_and_killed(
+    finance: CommandLine, postgres: PostgresServer, workers: str
+):
     await to_thread(add_source, finance, postgres)
     token = (await to_thread(finance.value, "token", "create", "finance"))["token"]
-    with serving(finance) as served:
+    with serving(finance, "--workers", workers) as served:
         connection = await asyncpg.connect(
             f"postgresql://finance:{token}@127.0.0.1:{served.port}/orders?sslmode=require"
         )
