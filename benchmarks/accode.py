@@ -35,6 +35,8 @@ SOURCE = "bench"
 """The name of each workspace's one source."""
 POLICY_SUFFIX = "-policy"
 """What a subject's name ends with where every statement is judged."""
+WORKERS_SUFFIX = "-workers"
+"""The same where it has several workers."""
 _MYSQL_WORKSPACE = "bench"
 _POLICY = 'version = 1\naccess = "read-only"\n'
 # A few logins alone write more than this.
@@ -54,11 +56,16 @@ class AccodeProgram(OneProcess, ABC):
         *,
         has_policy: bool,
         is_shared: bool = False,
+        workers: int = 1,
     ) -> None:
         self.has_policy: bool | None = has_policy
         self.is_shared = is_shared
+        self._workers = workers
         self.name = build.name + (POLICY_SUFFIX if has_policy else "")
         self.title = build.title + (", read-only policy" if has_policy else "")
+        if workers > 1:
+            self.name += WORKERS_SUFFIX
+            self.title += f", {workers} workers"
         if is_shared:
             self.name += SHARED_SUFFIX
             self.title += ", transaction pooling"
@@ -70,7 +77,7 @@ class AccodeProgram(OneProcess, ABC):
         self.version = run([build.program, "--version"]).strip()
         self.notes = (
             f"revision {build.revision}, embedded store, audit on (every statement, chained, on "
-            "disk), one process, --tls disable upstream"
+            f"disk), {workers} worker{'' if workers == 1 else 's'}, --tls disable upstream"
             + ("; every workspace has the policy: access = read-only" if has_policy else "")
         )
 
@@ -88,7 +95,7 @@ class AccodeProgram(OneProcess, ABC):
             self._has_store = True
         self._running = Server(
             self.title,
-            [self._program, "serve", "--workers", "1"],
+            [self._program, "serve", "--workers", str(self._workers)],
             log=self._folder / "log",
             cwd=self._folder,
             environment=self._environment(),
@@ -167,8 +174,16 @@ class PostgresAccode(AccodeProgram):
         *,
         has_policy: bool = False,
         is_shared: bool = False,
+        workers: int = 1,
     ) -> None:
-        super().__init__(build, certificate, scratch, has_policy=has_policy, is_shared=is_shared)
+        super().__init__(
+            build,
+            certificate,
+            scratch,
+            has_policy=has_policy,
+            is_shared=is_shared,
+            workers=workers,
+        )
         self._server = server
         self._tokens: dict[int, str] = {}
 

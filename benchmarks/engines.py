@@ -14,12 +14,16 @@ from benchmarks.builds import OURS, Build
 from benchmarks.cases import MYSQL_CASES, POSTGRES_CASES
 from benchmarks.mysql_router import MysqlRouter
 from benchmarks.mysql_server import MariaDb
-from benchmarks.peers import find_haproxy, find_mysql_router, find_pgbouncer
+from benchmarks.odyssey import Odyssey
+from benchmarks.peers import find_haproxy, find_mysql_router, find_odyssey, find_pgbouncer
 from benchmarks.pgbouncer import PgBouncer
 from benchmarks.processes import BenchmarkError
 from benchmarks.requirements import Requirement
 from benchmarks.servers import Certificate, PostgresServer
 from benchmarks.subjects import Direct, HaProxy
+
+# What is asked of several processes is asked of two.
+WORKERS = 2
 
 Announce = Callable[[str], None]
 
@@ -38,7 +42,7 @@ class Setting(Protocol):
         """Ours."""
 
     def sharing(self, builds: Sequence[Build]) -> list[Subject]:
-        """A peer and ours, pooling by transaction. Raises BenchmarkError."""
+        """Peers and ours, pooling by transaction. Raises BenchmarkError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,18 @@ class PostgresSetting:
         )
 
     def sharing(self, builds: Sequence[Build]) -> list[Subject]:
-        """PgBouncer and ours."""
+        """PgBouncer, Odyssey where it is to be had, and ours."""
         place = self.server, self._certificate, self._scratch
-        return [
-            PgBouncer(find_pgbouncer(self._announce), *place, is_shared=True),
-            *(PostgresAccode(build, *place, is_shared=True) for build in builds),
-        ]
+        found: list[Subject] = [PgBouncer(find_pgbouncer(self._announce), *place, is_shared=True)]
+        try:
+            program = find_odyssey(self._announce)
+            found.append(Odyssey(program, *place))
+        except BenchmarkError as error:
+            self._announce(f"Without Odyssey: {error}")
+        for workers in (1, WORKERS):
+            for build in builds:
+                found.append(PostgresAccode(build, *place, is_shared=True, workers=workers))
+        return found
 
 
 class MysqlSetting:
@@ -127,7 +137,8 @@ def make_subjects(
     """The subjects that the cases need, in order; a peer that is not to be had is left out.
 
     Of Accode Proxy there is one for each build, and where a case compares policies one more
-    with a policy; where one is about sharing connections, PgBouncer and each of ours once more.
+    with a policy; where one is about sharing connections, the peers that do so and each of ours
+    once more.
     """
     judging = [case.audience is Audience.POLICIES for case in cases]
     sharing = [case.audience is Audience.SHARING for case in cases]

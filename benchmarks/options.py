@@ -22,7 +22,7 @@ UNRECORDED = ROOT / "build" / "benchmarks"
 
 _EXAMPLES = {
     "postgres": """\
-A full run takes about 25 minutes and wants a quiet machine; --quick under 3 minutes, and its
+A full run takes about half an hour and wants a quiet machine; --quick under 3 minutes, and its
 figures count for nothing.
 
 examples:
@@ -38,7 +38,7 @@ examples:
   ./run bench mysql --help                      the same for MySQL: sysbench
 """,
     "mysql": """\
-A full run takes about 25 minutes and wants a quiet machine; --quick under 3 minutes, and its
+A full run takes about half an hour and wants a quiet machine; --quick under 3 minutes, and its
 figures count for nothing.
 
 examples:

@@ -1,9 +1,9 @@
 """Where the programs to compare with come from.
 
-Knows Debian packages. PgBouncer and MySQL Router are taken from Debian sid: apt itself, with a
-private configuration and an empty package list, resolves and verifies the packages and downloads
-them; they are unpacked into a cache folder, and the program runs on its own dynamic linker
-and libraries. Nothing is installed on the machine.
+Knows Debian packages. PgBouncer, Odyssey and MySQL Router are taken from Debian sid: apt
+itself, with a private configuration and an empty package list, resolves and verifies the packages
+and downloads them; they are unpacked into a cache folder, and the program runs on its own dynamic
+linker and libraries. Nothing is installed on the machine.
 """
 
 from __future__ import annotations
@@ -47,6 +47,14 @@ def find_pgbouncer(announce: Callable[[str], None]) -> Program:
     if path is None:
         raise BenchmarkError("PgBouncer is not installed, nor to be had from Debian sid.")
     return Program((path,), _version((path, "--version")), "installed on the machine")
+
+
+def find_odyssey(announce: Callable[[str], None]) -> Program:
+    """Odyssey from Debian sid: Debian's stable releases have none. Raises BenchmarkError."""
+    try:
+        return _foreign(_from_sid("odyssey", announce), "bin/odyssey")
+    except OSError as error:
+        raise BenchmarkError(f"Odyssey is not to be had from Debian sid: {error}") from None
 
 
 def find_mysql_router(announce: Callable[[str], None]) -> tuple[Program, Path]:

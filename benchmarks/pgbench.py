@@ -146,6 +146,7 @@ class PgbenchCase:
         else:
             metrics["p50_us"] = percentile(latencies, 50)
             metrics["p99_us"] = percentile(latencies, 99)
+            metrics["p99_to_p50"] = metrics["p99_us"] / metrics["p50_us"]
         return metrics
 
     def _command(self, sizes: Sizes, folder: Path) -> list[str]:

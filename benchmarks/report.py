@@ -67,6 +67,7 @@ def _groups(peer: str, title: str) -> dict[str, _Group]:
                 _Column(f"to {title}", "tps", 2, against=peer + SHARED_SUFFIX),
                 _Column("p50 us", "p50_us", 0),
                 _Column("p99 us", "p99_us", 0, shows_spread=True),
+                _Column("p99 to p50", "p99_to_p50", 2),
                 *_cpu("us", 1, peer + SHARED_SUFFIX, title),
             ),
         ),

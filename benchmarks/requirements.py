@@ -12,11 +12,17 @@ from benchmarks.summary import Results, Spread
 
 DIRECT, POOLER, RELAY = "direct", "pgbouncer", "haproxy"
 JUDGED = "accode-policy"
+SHARED, SHARED_POOLER = "accode-transaction", "pgbouncer-transaction"
+SHARED_ROUTER, SHARED_WORKERS = "odyssey-transaction", "accode-workers-transaction"
 
 MAX_CPU_RATIO = 1.3
 MAX_ADDED_MICROSECONDS = 20.0
 MIN_BULK_RATE = 0.95
 MAX_BULK_CPU_RATIO = 1.0
+MAX_SHARED_CPU_RATIO = 1.2
+MIN_CONNECT_RATE, MIN_LIGHT_CONNECT_RATE = 2.0, 3.0
+MAX_CONNECT_CPU_RATIO = 4.0
+MAX_CROWDED_P99 = 1.5
 MAX_STALLED_KB = 4096.0
 MAX_IDLE_KB = 32.0
 MAX_IDLE_TLS_KB = 100.0
@@ -108,6 +114,51 @@ def _bulk(case: str, words: str, peer: str, peer_words: str) -> tuple[Requiremen
     )  # fmt: skip
 
 
+def _shared(mode: str) -> tuple[Requirement, ...]:
+    case, words = f"shared-{mode}-32", f"transaction pooling, 32 clients, {mode}"
+    return (
+        Requirement(
+            f"{words}: rate to PgBouncer's",
+            How.LEAST_RATIO, case, "tps", 1.0, "x", SHARED_POOLER, SHARED,
+        ),
+        Requirement(
+            f"{words}: rate to Odyssey's",
+            How.LEAST_RATIO, case, "tps", 1.0, "x", SHARED_ROUTER, SHARED,
+        ),
+        Requirement(
+            f"{words}: proxy CPU to PgBouncer's",
+            How.RATIO, case, "cpu_us", MAX_SHARED_CPU_RATIO, "x", SHARED_POOLER, SHARED,
+        ),
+        Requirement(
+            f"{words}: p99/p50 to PgBouncer's",
+            How.RATIO, case, "p99_to_p50", 1.0, "x", SHARED_POOLER, SHARED,
+        ),
+        Requirement(
+            f"{words}, two workers: rate to PgBouncer's one process",
+            How.LEAST_RATIO, case, "tps", 1.0, "x", SHARED_POOLER, SHARED_WORKERS,
+        ),
+    )  # fmt: skip
+
+
+_CONNECTS = (
+    Requirement(
+        "connect, one statement, close; TLS, SCRAM: rate to direct",
+        How.LEAST_RATIO, "connect-tls-scram4096", "tps", MIN_CONNECT_RATE, "x", DIRECT,
+    ),
+    Requirement(
+        "connect, one statement, close; TLS, SCRAM: rate to PgBouncer's",
+        How.LEAST_RATIO, "connect-tls-scram4096", "tps", 1.0, "x", POOLER,
+    ),
+    Requirement(
+        "connect, one statement, close; TLS, SCRAM: proxy CPU to PgBouncer's",
+        How.RATIO, "connect-tls-scram4096", "cpu_us", MAX_CONNECT_CPU_RATIO, "x", POOLER,
+    ),
+    Requirement(
+        "connect, one statement, close; TLS, SCRAM with 1 iteration: rate to direct",
+        How.LEAST_RATIO, "connect-tls-scram1", "tps", MIN_LIGHT_CONNECT_RATE, "x", DIRECT,
+    ),
+)  # fmt: skip
+
 POSTGRES = (
     *(
         Requirement(
@@ -133,6 +184,13 @@ POSTGRES = (
     *_bulk("copy-in", "COPY to the server", POOLER, "PgBouncer's"),
     *_MEMORY,
     *_POLICIES,
+    *_CONNECTS,
+    *_shared("simple"),
+    *_shared("prepared"),
+    Requirement(
+        "p99 of 8 active clients beside a crowd of idle ones on 20 connections, to alone",
+        How.WORST, "crowd-8", "p99_to_alone", MAX_CROWDED_P99, "x", "", SHARED,
+    ),
 )  # fmt: skip
 
 MYSQL = (
