@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks import comparison, machine, plot
 from benchmarks.accode import AccodeProgram
 from benchmarks.bench import Bench
-from benchmarks.builds import Build, other_build, this_build
+from benchmarks.builds import Build, describe_compiled, other_build, this_build
 from benchmarks.completion import bash_script
 from benchmarks.engines import Engine, make_subjects
 from benchmarks.options import STORE_SCALE, Options, parse
@@ -129,7 +129,7 @@ def _run(options: Options) -> int:
         revision=revision,
         is_modified=is_modified,
         machine=machine.describe_machine(),
-        python=machine.describe_python(),
+        python={**machine.describe_python(), "compiled modules": describe_compiled()},
         busy_at_rest=busy,
         sizes=sizes,
         server=dict(server.settings),

@@ -71,6 +71,12 @@ def uncompiled_modules(root: Path) -> list[str]:
     return [name for name in names if not _is_compiled(root / name.replace(".", "/"))]
 
 
+def describe_compiled(root: Path = machine.ROOT) -> str:
+    """Whether a checkout's modules are compiled, in words for the report."""
+    missing = uncompiled_modules(root)
+    return f"all but {', '.join(missing)}" if missing else "all that are to be"
+
+
 def _is_compiled(module: Path) -> bool:
     source = module.with_suffix(".py")
     if not source.exists():

@@ -47,12 +47,6 @@ def describe_python() -> dict[str, str]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "not installed"
-    compiled = sorted(
-        str(path.relative_to(ROOT))
-        for package in ("protocols", "proxy")
-        for path in (ROOT / package).rglob("*.so")
-    )
-    versions["compiled modules"] = ", ".join(compiled) or "none: the scanner runs as plain Python"
     return versions
 
 

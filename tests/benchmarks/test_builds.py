@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks import machine
-from benchmarks.builds import other_build, this_build, uncompiled_modules
+from benchmarks.builds import (
+    describe_compiled,
+    other_build,
+    this_build,
+    uncompiled_modules,
+)
 from benchmarks.processes import BenchmarkError
 
 COMPILED = "scan.cpython-311-x86_64-linux-gnu.so"
@@ -42,6 +47,7 @@ def test_this_build_is_the_command_beside_the_interpreter():
 
 
 def test_a_module_without_a_compiled_file_is_named(checkout: Path):
+    assert describe_compiled(checkout) == "all but protocols.scan"
     assert uncompiled_modules(checkout) == ["protocols.scan"]
 
 
@@ -54,6 +60,7 @@ def test_a_compiled_file_older_than_its_source_does_not_count(checkout: Path):
     assert uncompiled_modules(checkout) == ["protocols.scan"]
     os.utime(compiled, (written, written))
     assert uncompiled_modules(checkout) == []
+    assert describe_compiled(checkout) == "all that are to be"
 
 
 def test_a_checkout_without_an_environment_is_refused(checkout: Path):
