@@ -13,12 +13,7 @@ import pytest
 from proxy.sockets import bind_tcp
 from tests.cli.conftest import CommandLine
 from tests.cli.serving import ENVIRONMENT, PROGRAM, serving
-
-
-def free_port() -> int:
-    with bind_tcp("127.0.0.1", 0, "test") as sock:
-        port: int = sock.getsockname()[1]
-        return port
+from tests.servers.ports import free_port
 
 
 def refused(line: CommandLine, *arguments: str) -> str:
@@ -26,7 +21,7 @@ def refused(line: CommandLine, *arguments: str) -> str:
     done = subprocess.run(
         [*PROGRAM, "serve", "--config", str(line.file), "--workers", "1", *arguments],
         capture_output=True,
-        timeout=30,
+        timeout=60,
         check=False,
         env=ENVIRONMENT,
         text=True,
@@ -42,7 +37,7 @@ def test_it_serves_until_it_is_told_to_stop_and_leaves_a_whole_log(finance: Comm
     with serving(finance) as served:
         finance.ok("audit", "verify")
         served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(20) == 0
+        assert served.process.wait(45) == 0
     events = [entry["event"] for entry in served.events()]
     assert events[-1] == "stopped"
     finance.ok("audit", "verify")
@@ -63,7 +58,7 @@ def test_several_workers_are_one_proxy_to_the_command_line(finance: CommandLine)
         finance.ok("token", "revoke", "finance", token["id"], "--yes")
         finance.ok("audit", "verify")
         served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(20) == 0
+        assert served.process.wait(45) == 0
     events = [entry["event"] for entry in served.events()]
     assert events.count("worker started") == 2
     assert events[-1] == "stopped"
@@ -122,7 +117,7 @@ def test_metrics_and_health_are_on_their_own_port(line: CommandLine):
     line.file.write_text(text.replace(f"{metrics}0", f"{metrics}{port}"))
     with serving(line):
         for path in ("metrics", "healthz", "readyz"):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=40) as answer:
                 assert answer.status == 200
 
 
@@ -178,7 +173,7 @@ def test_an_unknown_variable_is_one_sentence(line: CommandLine):
     done = subprocess.run(
         [*PROGRAM, "serve", "--config", str(line.file)],
         capture_output=True,
-        timeout=30,
+        timeout=60,
         check=False,
         env={**ENVIRONMENT, "ACCODE_PROXY_LIMITS__SESION": "1"},
         text=True,
@@ -193,7 +188,7 @@ def test_an_unknown_variable_is_one_sentence(line: CommandLine):
 def test_the_listener_it_announces_is_open(line: CommandLine):
     with (
         serving(line) as served,
-        socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection,
+        socket.create_connection(("127.0.0.1", served.port), timeout=40) as connection,
     ):
         # SSLRequest: length 8, code 80877103; the answer is one byte.
         connection.sendall(bytes.fromhex("0000000804d2162f"))

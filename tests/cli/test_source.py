@@ -9,6 +9,7 @@ from proxy.certificates import make_self_signed, utc_now
 from proxy.store.tls import EXCEPTION_LIMIT
 from tests.cli.conftest import CommandLine
 from tests.servers.certificates import Certificates
+from tests.servers.ports import free_port
 
 PASSWORD = "correct-horse-battery-staple"
 URL = "postgresql://127.0.0.1:5432/orders"
@@ -304,9 +305,8 @@ def test_storing_a_secret_is_an_encrypt_record_and_an_entity_record(orders: Comm
 
 
 def test_a_test_that_cannot_connect_fails_with_a_sentence_and_a_record(finance: CommandLine):
-    # Nothing listens there.
     finance.ok(
-        "source", "add", "finance", "gone", "postgresql://127.0.0.1:1024/x",
+        "source", "add", "finance", "gone", f"postgresql://127.0.0.1:{free_port()}/x",
         "--username", "app", "--password-stdin", stdin="x\n",
     )  # fmt: skip
     assert "No address answered" in finance.refused("source", "test", "finance", "gone")

@@ -18,6 +18,7 @@ from proxy.content.answers import StepFailed
 from proxy.content.webhook import MAX_ANSWER, MAX_REQUEST, Call, EgressCaller
 from proxy.gateway.dial import dial
 from tests.servers.certificates import Certificates
+from tests.servers.ports import free_port
 
 OPEN = EgressRules(allow_private=True)
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -189,7 +190,7 @@ async def test_the_workspaces_policy_says_where_calls_may_go():
 
 async def test_a_server_that_is_silent_is_given_up():
     async with serving(is_silent=True) as server:
-        made = call(f"http://127.0.0.1:{server.port}/", timeout=0.1)
+        made = call(f"http://127.0.0.1:{server.port}/", timeout=1.0)
         failed = await failure(plain(), made)
     assert (failed.code, failed.is_transient, failed.had_no_effect) == ("http-timeout", True, False)
 
@@ -206,7 +207,7 @@ async def test_a_server_that_is_silent_is_given_up():
 )
 async def test_what_is_not_http_fails(answer: bytes):
     async with serving(answer) as server:
-        made = call(f"http://127.0.0.1:{server.port}/", timeout=0.5)
+        made = call(f"http://127.0.0.1:{server.port}/", timeout=2.0)
         failed = await failure(plain(), made)
     assert failed.code in ("http-answer", "http-timeout")
     assert not failed.had_no_effect
@@ -233,7 +234,5 @@ async def test_a_header_cannot_carry_another_one():
 
 
 async def test_nobody_listens():
-    async with serving() as server:
-        port = server.port
-    failed = await failure(plain(), call(f"http://127.0.0.1:{port}/"))
+    failed = await failure(plain(), call(f"http://127.0.0.1:{free_port()}/"))
     assert (failed.code, failed.had_no_effect, failed.is_transient) == ("http-connect", True, True)

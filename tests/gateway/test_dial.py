@@ -20,6 +20,7 @@ from proxy.gateway.dial import (
     is_of_this_machine,
     resolve_by_system,
 )
+from tests.servers.ports import free_port
 
 Address = IPv4Address | IPv6Address
 LOOPBACK = EgressRules(allow_private=True)
@@ -136,8 +137,7 @@ async def test_every_failure_says_the_same_to_the_client(listener: socket.socket
     async def fails(host: str, port: int) -> list[Address]:
         raise OSError("no such name")
 
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        closed = port_of(nobody)
+    closed = free_port()
     answers = {
         (await refused("db.example", port, NOWHERE, Resolver(["10.0.0.1"]))).public,
         (await refused("db.example", port, NOWHERE, Resolver([]))).public,
