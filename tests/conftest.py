@@ -1,8 +1,10 @@
-"""What every test may ask for: real servers, and the two rules of the whole run.
+"""What every test may ask for: real servers, and the three rules of the whole run.
 
 1. ``ACCODE_PROXY_PURE=1`` runs our modules as plain Python even where compiled ones exist
    (``tests/servers/plain_python.py``).
 2. With ``CI`` set, a skipped test is a failure: a check that did not run proves nothing.
+3. Hypothesis fails a test for what it found, never for the time that a busy machine took; with
+   ``CI`` set it looks at the same examples in every run.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.external import ExternalPostgres
@@ -57,6 +60,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for line in _skipped:
             terminalreporter.write_line(line)
 
+
+# --- examples ------------------------------------------------------------------------
+
+settings.register_profile(
+    "house",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+    database=None,
+)
+settings.load_profile("house")
 
 # --- real servers --------------------------------------------------------------------
 

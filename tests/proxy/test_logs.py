@@ -219,7 +219,7 @@ def test_uncaught_errors_are_lines_without_values():
     assert CANARY not in stream.getvalue()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.text(), st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.text()))
 def test_any_text_is_one_line(event: str, fields: dict[str, str]):
     fields.pop("event", None)
