@@ -20,7 +20,7 @@ CANCEL = 80877102
 SSL = 80877103
 GSSENC = 80877104
 
-TIMEOUT = 15.0  # seconds for any one wait
+TIMEOUT = 45.0  # seconds for any one wait, which only a failure waits out
 
 Message = tuple[bytes, bytes]
 """A message's code and its body."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.servers.certificates import Certificates
 from tests.servers.proxy import ProxyServer
 
 ProxyFactory = Callable[..., ProxyServer]
+_NUMBERS = count()
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +35,8 @@ def start_proxy(server_folder: Path, certificates: Certificates) -> Iterator[Pro
     made: list[ProxyServer] = []
 
     def start(**overrides: dict[str, Any]) -> ProxyServer:
-        number = sum(1 for _ in server_folder.glob("own-proxy*"))
-        server = ProxyServer(server_folder / f"own-proxy{number}", certificates, **overrides)
+        folder = server_folder / f"own-proxy{next(_NUMBERS)}"
+        server = ProxyServer(folder, certificates, **overrides)
         made.append(server)
         return server.start()
 

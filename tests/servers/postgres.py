@@ -155,7 +155,7 @@ class PostgresServer:
             self.process.send_signal(signal.SIGINT)
             self.thaw()
             try:
-                self.process.wait(20)
+                self.process.wait(45)
             except subprocess.TimeoutExpired:
                 self.kill()
         self.process = None
@@ -164,11 +164,14 @@ class PostgresServer:
         """End every process at once with SIGKILL: a crash."""
         if self.process is None:
             return
-        # Children are listed while the postmaster lives: afterwards nothing ties them to it.
-        children = self.backend_pids()
-        with suppress(ProcessLookupError):
+        if self.is_running:
+            # Stopped, it starts no further child, and none sees it die and says so to its client.
+            self._stop_postmaster()
+            children = self.backend_pids()
+            _signal(children, signal.SIGKILL)
+            # What still has its shared memory would be in the way of the next start.
+            wait_until(lambda: self._states({*children}) <= {"Z"}, what="its processes to end")
             self.process.kill()
-        _signal(children, signal.SIGKILL)
         self.process.wait(20)
         self.process = None
 
@@ -181,10 +184,15 @@ class PostgresServer:
         """Stop every process with SIGSTOP: connections stay open and nothing answers."""
         assert self.process is not None
         # The postmaster first: once stopped it starts no further child.
-        self.process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: self._states({self.process_id}) == {"T"}, what="the postmaster to stop")
+        self._stop_postmaster()
         _signal(self.backend_pids(), signal.SIGSTOP)
         wait_until(lambda: self.is_frozen, what="every PostgreSQL process to stop")
+
+    def _stop_postmaster(self) -> None:
+        os.kill(self.process_id, signal.SIGSTOP)
+        wait_until(
+            lambda: self._states({self.process_id}) <= {"T", "Z"}, what="the postmaster to stop"
+        )
 
     def thaw(self) -> None:
         """Let every process go on."""

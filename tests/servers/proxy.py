@@ -200,7 +200,7 @@ class ProxyServer:
         (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
         return int(line.split()[1]) * 1024
 
-    def stop(self, *, within: float = 30.0) -> int | None:
+    def stop(self, *, within: float = 45.0) -> int | None:
         """Stop as an operator would, by SIGTERM; returns its exit code."""
         if self.process is None:
             return None
@@ -438,7 +438,7 @@ class ProxyServer:
 
     def _get(self, path: str) -> str:
         url = f"http://{self.host}:{self.metrics_port}{path}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=40) as answer:
             body: bytes = answer.read()
         return body.decode()
 

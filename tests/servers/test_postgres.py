@@ -57,7 +57,7 @@ def test_a_frozen_server_answers_again_after_thawing(own_postgres: PostgresServe
         answer = thread.submit(connection.execute, "SELECT 1")
         assert own_postgres.is_frozen
         own_postgres.thaw()
-        assert answer.result(timeout=10).fetchone() == (1,)
+        assert answer.result(timeout=40).fetchone() == (1,)
 
 
 def test_a_killed_server_cuts_its_sessions_and_starts_again(own_postgres: PostgresServer):

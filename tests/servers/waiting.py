@@ -10,11 +10,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
+_WITHIN = 45.0  # seconds: waited out only where a test fails, so long for a busy machine
 _PAUSE = 0.01  # seconds between two looks: short beside what a process takes to start
 
 
 def wait_until(
-    condition: Callable[[], bool], *, within: float = 20.0, what: str = "the condition"
+    condition: Callable[[], bool], *, within: float = _WITHIN, what: str = "the condition"
 ) -> None:
     """Return when ``condition()`` is true. Raises TimeoutError after ``within`` seconds."""
     deadline = time.monotonic() + within
@@ -25,7 +26,7 @@ def wait_until(
 
 
 async def eventually(
-    condition: Callable[[], bool], *, within: float = 20.0, what: str = "the condition"
+    condition: Callable[[], bool], *, within: float = _WITHIN, what: str = "the condition"
 ) -> None:
     """Do the same as ``wait_until`` and let the event loop run meanwhile."""
     deadline = time.monotonic() + within
