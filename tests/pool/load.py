@@ -30,7 +30,7 @@ class Load:
     def wait_for(self, count: int) -> None:
         """Until so many more sessions have been served."""
         wanted = self.served + count
-        wait_until(lambda: self.served >= wanted, within=30, what=f"{count} more sessions")
+        wait_until(lambda: self.served >= wanted, what=f"{count} more sessions")
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -46,9 +46,9 @@ class MysqlPooled(Pooled):
             | options
         )
 
-    def can_connect(self) -> bool:
-        """Whether the newest token works."""
+    def can_connect(self, **login: Any) -> bool:
+        """Whether a session opens."""
         with suppress(pymysql.err.MySQLError):
-            self.connect().close()
+            self.connect(**login).close()
             return True
         return False

@@ -24,19 +24,23 @@ class Pooled(Tenant, ABC):
     """A workspace and its token; its source ``orders`` is pooled, whatever its protocol."""
 
     @abstractmethod
-    def can_connect(self) -> bool:
-        """Whether the newest token works."""
+    def can_connect(self, **login: Any) -> bool:
+        """Whether a session opens; ``login`` is over what ``connect`` says."""
 
     def catch_up(self) -> None:
-        """Until the proxy has seen every change so far, which empties pools when it is seen.
-
-        It has the workspace's tokens in memory: a newer one works only when the news of it
-        has come, and changes come in their order.
-        """
+        """Until the proxy has seen every change so far, which empties pools when it is seen."""
         assert self.can_connect()
-        self.token = self.proxy.create_token(self.name)
-        wait_until(self.can_connect, what="the proxy to see the changes")
+        self.hear()
         self.settle()
+
+    def hear(self) -> None:
+        """The same while others use the pools.
+
+        The proxy has the workspace's tokens in memory: a newer one works only when the news of
+        it has come, and changes come in their order.
+        """
+        token = self.proxy.create_token(self.name)
+        wait_until(lambda: self.can_connect(password=token), what="the proxy to see the changes")
 
     def versions_used(self, source_id: str) -> list[int]:
         """Which versions of the credential have opened connections, in their order."""
@@ -94,10 +98,10 @@ class PooledSource(Pooled):
         self.source = proxy.add_source(name, SOURCE, server, pooling=pooling, **source)
         self.catch_up()
 
-    def can_connect(self) -> bool:
-        """Whether the newest token works."""
+    def can_connect(self, **login: Any) -> bool:
+        """Whether a session opens."""
         with suppress(psycopg.OperationalError):
-            self.connect().close()
+            self.connect(**login).close()
             return True
         return False
 
