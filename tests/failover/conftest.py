@@ -14,6 +14,7 @@ from tests.servers.certificates import Certificates
 from tests.servers.proxy import ProxyServer
 from tests.servers.standby import make_standby
 
+CONNECT_SECONDS = 4.0
 _NUMBERS = count()
 
 
@@ -53,11 +54,11 @@ def own_cluster(make_cluster: Callable[[], Cluster]) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def office_proxy(server_folder: Path, certificates: Certificates) -> Iterator[ProxyServer]:
-    """A proxy that waits two seconds for a data source, all its hosts together."""
+    """A proxy that waits four seconds for a data source, all its hosts together."""
     proxy = ProxyServer(
         server_folder / f"failover-proxy{next(_NUMBERS)}",
         certificates,
-        limits={"connect_timeout": 2.0},
+        limits={"connect_timeout": CONNECT_SECONDS},
         audit={"sync_interval": 0.01},
     )
     try:

@@ -14,6 +14,7 @@ from policies.egress import UNREACHABLE
 from proxy.gateway.breaker import THRESHOLD
 from proxy.store.failover import Endpoint
 from tests.failover.cluster import Cluster, Shop, port_of
+from tests.failover.conftest import CONNECT_SECONDS
 from tests.hostile.fake_server import FakeServer, Peer, Script, error
 from tests.servers.fixtures import ProxyFactory
 from tests.servers.ports import free_port
@@ -34,6 +35,22 @@ def black_hole() -> Iterator[Endpoint]:
     """Takes connections, since its kernel does, and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield Endpoint("127.0.0.1", listener.getsockname()[1])
+
+
+def skipped(proxy: ProxyServer) -> float:
+    """How often a host was left alone, and the next one taken."""
+    return proxy.metrics()["source_connects_total{outcome=skipped}"]
+
+
+def spared(shop: Shop, other: PostgresServer) -> None:
+    """Until a session is on the other host at once. A pause may just be over when it comes."""
+
+    def is_so() -> bool:
+        before = skipped(shop.proxy)
+        assert shop.port() == other.port
+        return skipped(shop.proxy) == before + 1
+
+    wait_until(is_so, what="clients to be spared")
 
 
 class NoServer:
@@ -155,13 +172,12 @@ def test_a_host_that_says_nothing_costs_its_share_of_the_time_and_then_none(
     opened = office_proxy.metrics()["source_breakers_opened_total"]
     started = monotonic()
     assert shop.port() == cluster.primary.port
-    assert 1.0 <= monotonic() - started < 2.0
+    # Not all of it: the other host has had the rest.
+    assert monotonic() - started >= CONNECT_SECONDS / 2
     for _ in range(THRESHOLD - 1):
         shop.port()
     assert office_proxy.metrics()["source_breakers_opened_total"] == opened + 1
-    started = monotonic()
-    assert shop.port() == cluster.primary.port
-    assert monotonic() - started < 1.0
+    spared(shop, cluster.primary)
     assert "is left alone" in office_proxy.log_text()
 
 
@@ -173,14 +189,12 @@ def test_no_client_waits_for_a_frozen_host_and_it_is_used_again_when_it_thaws(
     try:
         for _ in range(THRESHOLD):
             assert shop.port() == postgres.port
-        started, logins = monotonic(), 0
+        started, logins, before = monotonic(), 0, skipped(office_proxy)
         # Longer than several of the first looks at it: its kernel takes all of them.
-        while monotonic() - started < 1.5:
-            began = monotonic()
+        while monotonic() - started < 1.5 or logins < 2:
             assert shop.port() == postgres.port
-            assert monotonic() - began < 1.0
             logins += 1
-        assert logins > 1
+        assert skipped(office_proxy) - before == logins
     finally:
         own_postgres.thaw()
     wait_until(lambda: shop.port() == own_postgres.port, what="the host to be used again")
@@ -253,7 +267,6 @@ def test_where_no_host_answers_a_client_waits_in_vain_only_at_first(
         lambda: f"{UNREACHABLE}; next try in " in shop.refusal(), what="clients to be spared"
     )
     own_postgres.start()
-    started = monotonic()
 
     def is_back() -> bool:
         try:
@@ -262,7 +275,6 @@ def test_where_no_host_answers_a_client_waits_in_vain_only_at_first(
             return False
 
     wait_until(is_back, what="the proxy to find the server again")
-    assert monotonic() - started < 5.0
     assert "a data source's host answers again" in office_proxy.log_text()
 
 
@@ -297,9 +309,10 @@ def test_a_single_host_that_says_nothing_is_not_waited_for_by_everybody(
     shop = Shop(office_proxy, postgres, [black_hole])
     for _ in range(THRESHOLD):
         assert shop.refusal().rstrip().endswith(UNREACHABLE)
-    began = monotonic()
-    assert f"{UNREACHABLE}; next try in " in shop.refusal()
-    assert monotonic() - began < 1.0
+    # Nobody was dialled: else it would not be said when somebody will be.
+    wait_until(
+        lambda: f"{UNREACHABLE}; next try in " in shop.refusal(), what="clients to be spared"
+    )
 
 
 def test_one_workspace_does_not_close_a_host_to_another(
