@@ -56,11 +56,11 @@ class Churn:
         def is_enough() -> bool:
             return self.count >= wanted or (bool(self.failures) and not despite_failures)
 
-        wait_until(is_enough, within=40, what="more clients")
+        wait_until(is_enough, what="more clients")
 
     def wait_for(self, seats: set[int]) -> None:
         """Until each of these seats has served somebody."""
-        wait_until(lambda: seats <= set(self.served), within=40, what="these seats to serve")
+        wait_until(lambda: seats <= set(self.served), what="these seats to serve")
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -62,7 +62,9 @@ def session_when_free(office: Office) -> Session:
 
 def events(proxy: ProxyServer, name: str) -> list[dict[str, object]]:
     """The lines of its log that tell of something."""
-    lines = [json.loads(line) for line in proxy.log_text().splitlines() if line.startswith("{")]
+    # A last line that is half written is none yet.
+    whole = proxy.log_text().rpartition("\n")[0]
+    lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
     return [line for line in lines if line["event"] == name]
 
 
@@ -78,6 +80,17 @@ def signal_worker(proxy: ProxyServer, seat: int, number: signal.Signals) -> None
     os.kill(pids(proxy)[seat], number)
 
 
+def wait_for_restarts(proxy: ProxyServer, count: int, workers: int) -> None:
+    """Until so many workers were replaced since the start, and all ``workers`` serve.
+
+    That all serve says nothing where one was killed just now, and nobody has noticed.
+    """
+    wait_until(
+        lambda: proxy.metrics()["worker_restarts_total"] >= count, what="workers to be replaced"
+    )
+    wait_for_workers(proxy, workers)
+
+
 def wait_for_workers(proxy: ProxyServer, count: int) -> None:
     """Until so many workers serve, and none drains or starts."""
 
@@ -86,7 +99,7 @@ def wait_for_workers(proxy: ProxyServer, count: int) -> None:
         found = {state: samples[f"workers{{state={state}}}"] for state in _STATES}
         return found == {"starting": 0, "ready": count, "draining": 0}
 
-    wait_until(is_so, within=40, what=f"{count} workers to serve")
+    wait_until(is_so, what=f"{count} workers to serve")
 
 
 _STATES = ("starting", "ready", "draining")

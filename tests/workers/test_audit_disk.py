@@ -27,7 +27,7 @@ from tests.workers.spread import (
 
 pytestmark = ONE_PROTOCOL
 
-AUDIT = {"sync_interval": 0.05, "durable_timeout": 1.0}
+AUDIT = {"sync_interval": 0.05, "durable_timeout": 3.0}
 # Twelve logins that all miss one of two workers: one run in four thousand.
 MANY = 12
 _ENDLESS = 100_000

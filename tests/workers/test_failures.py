@@ -117,7 +117,7 @@ def test_who_waits_at_a_stopped_worker_is_taken_by_another(start_office: OfficeF
 
 
 def test_a_worker_that_is_silent_for_too_long_is_replaced(start_office: OfficeFactory):
-    office = start_office(workers={"answer_timeout": 2.0})
+    office = start_office(workers={"answer_timeout": 5.0})
     with sessions_at_both(office) as (first, second):
         office.run_for_long(first, "ran in the silence")
         signal_worker(office.proxy, seat_of(first), signal.SIGSTOP)

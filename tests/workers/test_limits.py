@@ -19,7 +19,7 @@ from tests.workers.spread import (
     session_elsewhere,
     sessions_at_both,
     signal_worker,
-    wait_for_workers,
+    wait_for_restarts,
 )
 
 # Twelve sessions that are all one worker's, so that nothing is shown: one run in two thousand.
@@ -70,8 +70,8 @@ def test_what_a_dead_worker_had_counted_is_free_again(start_office: OfficeFactor
         dead = seat_of(sessions[0])
         signal_worker(office.proxy, dead, signal.SIGKILL)
         lost = [session for session in sessions if seat_of(session) == dead]
+        wait_for_restarts(office.proxy, 1, WORKERS)
         wait_until(office.can_log_in, what="the dead worker's places to be free")
-        wait_for_workers(office.proxy, WORKERS)
         again: list[Session] = []
 
         def has_all() -> bool:
@@ -120,7 +120,7 @@ def test_rows_of_a_day_are_those_of_all_workers_and_outlive_one(start_office: Of
         for session in (first, second):
             assert is_over(session, "rows_per_day")
         signal_worker(office.proxy, seat_of(first), signal.SIGKILL)
-        wait_for_workers(office.proxy, WORKERS)
+        wait_for_restarts(office.proxy, 1, WORKERS)
         with session_elsewhere(office, seat_of(second)) as third:
             assert is_over(third, "rows_per_day")
 

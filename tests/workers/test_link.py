@@ -75,12 +75,12 @@ async def test_questions_are_answered_each_with_its_own_answer():
 async def test_a_refusal_is_told_and_a_bug_is_not():
     async with linked({"refuse": refuse, "fail": fail}) as (asker, _):
         with pytest.raises(AnsweredNo, match=r"There is no such thing\."):
-            await asker.call("refuse", 10)
+            await asker.call("refuse", 40)
         with pytest.raises(AnsweredNo, match="could not be made") as caught:
-            await asker.call("fail", 10)
+            await asker.call("fail", 40)
         assert "secret" not in str(caught.value)
         with pytest.raises(AnsweredNo, match="not known"):
-            await asker.call("what", 10)
+            await asker.call("what", 40)
 
 
 async def test_what_is_told_arrives_in_order():
@@ -96,7 +96,7 @@ async def test_what_is_told_arrives_in_order():
     async with linked({"hear": hear}) as (teller, _):
         for number in range(20):
             teller.tell("hear", number=number)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await done.wait()
     assert heard == list(range(20))
 
@@ -114,7 +114,7 @@ async def test_an_end_that_is_gone_is_noticed_by_whoever_waits():
         theirs.close()
         with pytest.raises(LinkError, match="gone"):
             await asked
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await link.lost.wait()
         with pytest.raises(LinkError, match="gone"):
             await link.call("ping", 30)
@@ -130,7 +130,7 @@ async def test_a_message_in_pieces_is_whole(cut: int):
         await loop.sock_sendall(theirs, data[cut:])
         answer = framed({"id": 1, "ok": True, "result": 8}).replace(b" ", b"")
         received = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while b"}" not in received:
                 received += await loop.sock_recv(theirs, 1000)
         assert json.loads(received[4:]) == json.loads(answer[4:])
@@ -153,7 +153,7 @@ async def test_a_message_in_pieces_is_whole(cut: int):
 async def test_who_breaks_the_rules_is_cut_off(data: bytes):
     async with raw_peer({"double": double}) as (link, theirs):
         await asyncio.get_running_loop().sock_sendall(theirs, data)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await link.lost.wait()
 
 
@@ -162,7 +162,7 @@ async def test_who_does_not_read_is_cut_off():
         text = "x" * (MESSAGE_LIMIT - 100)
         for _ in range(4):
             link.tell("listen", text=text)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await link.lost.wait()
 
 

@@ -17,15 +17,15 @@ from tests.servers.waiting import wait_until
 from tests.workers.conftest import WORKERS, OfficeFactory
 from tests.workers.spread import events, seat_of, sessions_at_both
 
-# A change reaches every worker within a second; the rest is for a busy machine.
-WITHIN = 4.0
-
 
 def test_both_workers_serve_and_are_listed_as_one_proxy(office: Office):
     with sessions_at_both(office) as (first, second):
         assert [session.value("SELECT 'on'") for session in (first, second)] == ["on", "on"]
-        listed = {one["number"] for one in office.sessions()}
-        assert listed == {first.number, second.number}
+        both = {first.number, second.number}
+        # Those that went to the same worker may just be leaving.
+        wait_until(
+            lambda: {one["number"] for one in office.sessions()} == both, what="both to be listed"
+        )
         assert seat_of(first) != seat_of(second)
 
 
@@ -48,7 +48,6 @@ def test_a_change_of_the_store_cuts_the_sessions_of_every_worker(office: Office,
     with sessions_at_both(office) as sessions:
         for session in sessions:
             assert session.value("SELECT 'begun'") == "begun"
-            session.wait_at_most(WITHIN)
         match change:
             case "revoke":
                 office.proxy.revoke_token(office.name, office.token)
@@ -95,13 +94,13 @@ def test_the_metrics_are_those_of_all_workers(office: Office):
             return all(now[one] - before.get(one, 0) == wanted for one in (name, histogram))
 
         wait_until(has_all, what="the statements of both workers to be counted")
+    wait_until(lambda: office.proxy.metrics()["store_current"] == 1, what="the store's word")
     samples = office.proxy.metrics()
     assert samples["workers{state=ready}"] == WORKERS
-    assert samples["store_current"] == 1
     assert samples["audit_failed"] == 0
     (build,) = [value for key, value in samples.items() if key.startswith("build_info")]
     assert build == 1
-    assert office.proxy.is_ready
+    wait_until(lambda: office.proxy.is_ready, what="the proxy to be ready")
 
 
 def test_every_statement_is_in_one_of_the_chains_and_all_verify(start_office: OfficeFactory):

@@ -13,6 +13,7 @@ from tests.servers.roles import MD5
 from tests.servers.waiting import wait_until
 from tests.workers.conftest import ONE_PROTOCOL, WORKERS, OfficeFactory
 from tests.workers.spread import (
+    events,
     pids,
     seat_of,
     sessions_at_both,
@@ -68,8 +69,9 @@ def test_a_killed_store_costs_new_sessions_until_it_is_back_and_a_dead_worker_wa
         assert first.value("SELECT 'goes on'") == "goes on"
         # Nobody can be started without the store; who has sessions keeps them.
         seat = seat_of(second)
-        signal_worker(office.proxy, seat, signal.SIGKILL)
         dead = pids(office.proxy)[seat]
+        signal_worker(office.proxy, seat, signal.SIGKILL)
+        wait_until(lambda: bool(events(office.proxy, "worker died")), what="the worker to die")
         assert first.value("SELECT 'goes on alone'") == "goes on alone"
         own_postgres.start()
         wait_for_workers(office.proxy, WORKERS)
