@@ -14,6 +14,7 @@ from policies.document import Policy, policy_from
 from tests.enforcement.conftest import Bureau
 from tests.faults.office import fatal
 from tests.hostile.raw import SYNC, bind, execute, fields_of, parse, query
+from tests.servers.waiting import wait_until
 
 SENTENCE = "refused by policy: the statement ran for more than 1 second (limits.statement_seconds)"
 
@@ -71,10 +72,11 @@ def test_a_transaction_is_failed_and_can_be_rolled_back(bureau: Bureau) -> None:
 
 
 def test_in_a_pipeline_each_statement_has_its_own_time(bureau: Bureau) -> None:
-    office = bureau.office(limited())
+    # Together longer than one may take, and each so much shorter that a busy machine may be slow.
+    office = bureau.office(limited(statement_seconds=3))
     with closing(office.session()) as session:
         short = b"".join(
-            parse("", f"SELECT {n}, pg_sleep(0.6)") + bind("", "") + execute() + SYNC
+            parse("", f"SELECT {n}, pg_sleep(1)") + bind("", "") + execute() + SYNC
             for n in range(4)
         )
         session.send(short)
@@ -119,15 +121,27 @@ def test_what_stands_before_it_in_its_pipeline_is_told_as_what_it_was(bureau: Bu
 
 
 def test_a_users_own_cancel_is_the_servers_to_tell(bureau: Bureau) -> None:
-    with bureau.office(limited(sessions=5)).connect() as session:
-        timer = threading.Timer(0.1, session.cancel_safe)
-        timer.start()
-        assert "user request" in stopped(session, "SELECT pg_sleep(30)")
-        timer.join()
+    office = bureau.office(limited(sessions=5, statement_seconds=60))
+    with office.connect() as session:
+
+        def is_running() -> bool:
+            sql = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s"
+            found = bureau.server.execute(sql + " AND pid <> pg_backend_pid()", ("%of its own%",))
+            return found != []
+
+        def cancel() -> None:
+            # One that comes before its statement stops nothing.
+            wait_until(is_running, what="the statement to run")
+            session.cancel_safe()
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        assert "user request" in stopped(session, "SELECT pg_sleep(60), 'of its own'")
+        thread.join()
 
 
 def test_the_sessions_own_time_limit_is_the_servers_to_tell(bureau: Bureau) -> None:
-    with bureau.office(limited()).connect() as session:
+    with bureau.office(limited(statement_seconds=60)).connect() as session:
         session.execute("SET statement_timeout = 100")
         assert "statement timeout" in stopped(session, "SELECT pg_sleep(30)")
 

@@ -17,7 +17,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
 
 # Long enough for a login on a busy machine, short enough to wait for.
-LIMITS = {"login_deadline": 2.0, "connect_timeout": 2.0}
+LIMITS = {"login_deadline": 4.0, "connect_timeout": 4.0}
 
 
 @pytest.fixture(scope="session")
