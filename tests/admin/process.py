@@ -56,7 +56,7 @@ class AdminProcess:
         self.http = httpx.Client(
             base_url=f"https://127.0.0.1:{self._ports()[0]}",
             verify=context,
-            timeout=30,
+            timeout=60,
             event_hooks={"response": [self._capture]},
         )
 
@@ -65,7 +65,8 @@ class AdminProcess:
         return self._process.poll() is None
 
     def _ports(self) -> list[int]:
-        lines = self.log.read_text().splitlines()
+        # A last line that is half written is none yet.
+        lines = self.log.read_text().split("\n")[:-1]
         return [json.loads(line)["port"] for line in lines if "admin endpoints open" in line]
 
     def _capture(self, answer: httpx.Response) -> None:
@@ -83,7 +84,7 @@ class AdminProcess:
         self.http.close()
         if self.is_running:
             self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(30)
+        return self._process.wait(60)
 
     def files(self, folder: Path) -> dict[str, bytes]:
         """What both processes have written, the store and the keys apart."""

@@ -58,10 +58,10 @@ def served(
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert is_ready.wait(20)
+    assert is_ready.wait(60)
     try:
         yield made[0]
     finally:
         servers[0].should_exit = True
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()

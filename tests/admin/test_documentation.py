@@ -45,7 +45,7 @@ def test_the_examples_run_as_they_stand_there(town: Served):
             },
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         assert ended.returncode == 0, command + ended.stdout + ended.stderr

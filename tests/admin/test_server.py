@@ -23,22 +23,22 @@ def hasty(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> Itera
 
 
 def connected(to: Served) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", to.port), timeout=10)
+    return socket.create_connection(("127.0.0.1", to.port), timeout=40)
 
 
 @pytest.mark.parametrize(
     "begun", [b"", b"GET /v1/me HTT", b"GET / HTTP/1.1\r\nHost: localhost\r\n"]
 )
 def test_a_head_that_does_not_come_is_not_waited_for(hasty: Served, begun: bytes):
+    started = time.monotonic()
     with connected(hasty) as client:
         client.sendall(begun)
-        started = time.monotonic()
         try:
             told = client.recv(1_000)
         except ConnectionResetError:
             told = b""
         assert told == b""
-        assert 0.2 < time.monotonic() - started < 8
+        assert time.monotonic() - started >= HastyProtocol.head_seconds
 
 
 def test_a_connection_that_has_been_answered_waits_no_longer(hasty: Served):
@@ -46,7 +46,9 @@ def test_a_connection_that_has_been_answered_waits_no_longer(hasty: Served):
         client.sendall(b"GET /v1/me HTTP/1.1\r\nHost: localhost\r\n\r\n")
         told = b""
         while b"unauthenticated" not in told:
-            told += client.recv(4_096)
+            part = client.recv(4_096)
+            assert part, told
+            told += part
         assert told.startswith(b"HTTP/1.1 401 ")
         assert b"\r\nserver:" not in told.lower()
         try:
@@ -71,4 +73,4 @@ async def test_keys_do_not_go_over_the_network_in_plaintext(rig: Rig, tmp_path: 
     for host in ("0.0.0.0", "192.0.2.1", "::"):
         open_to_all = replace(config, admin=replace(config.admin, host=host, port=0))
         with pytest.raises(UnsafeListener):
-            await asyncio.wait_for(serve(open_to_all), 10)
+            await asyncio.wait_for(serve(open_to_all), 40)

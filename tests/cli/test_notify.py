@@ -34,7 +34,7 @@ class Service:
 def service(line: CommandLine, workers: int) -> Iterator[Service]:
     address = str(line.folder / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.settimeout(30)
+        manager.settimeout(45)
         manager.bind(address)
         process = subprocess.Popen(
             [*PROGRAM, "serve", "--config", str(line.file), "--workers", str(workers)],
@@ -59,7 +59,7 @@ def test_one_process_tells_its_start_that_it_lives_and_its_end(finance: CommandL
         assert found.lives()
         found.process.send_signal(signal.SIGTERM)
         assert found.hears() == "STOPPING=1"
-        assert found.process.wait(20) == 0
+        assert found.process.wait(45) == 0
 
 
 def test_several_workers_tell_also_a_reload_and_one_that_is_refused(finance: CommandLine):
@@ -75,4 +75,4 @@ def test_several_workers_tell_also_a_reload_and_one_that_is_refused(finance: Com
         assert found.hears() == "READY=1"
         found.process.send_signal(signal.SIGTERM)
         assert found.hears() == "STOPPING=1"
-        assert found.process.wait(20) == 0
+        assert found.process.wait(45) == 0

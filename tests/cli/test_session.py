@@ -12,7 +12,7 @@ from tests.cli.conftest import CommandLine
 from tests.cli.serving import serving
 from tests.servers.postgres import PostgresServer
 from tests.servers.roles import SCRAM
-from tests.servers.waiting import eventually
+from tests.servers.waiting import eventually, wait_until
 
 
 def add_source(line: CommandLine, server: PostgresServer, password: str = SCRAM.password) -> None:
@@ -67,7 +67,11 @@ async def test_a_live_session_is_listed_and_killed(
         assert "finance" in shown
         await to_thread(finance.ok, "session", "kill", str(session["number"]), "--yes")
         await eventually(connection.is_closed)
-        assert await to_thread(finance.value, "session", "list") == []
+        await to_thread(
+            wait_until,
+            lambda: finance.value("session", "list") == [],
+            what="the session to be gone",
+        )
         records = await to_thread(finance.records)
     killed = [r for r in records if r.get("entity", {}).get("type") == "session"]
     assert [r["status"] for r in killed] == ["Unknown", "Success"]

@@ -44,7 +44,7 @@ def full_proxy(
         server_folder / f"audit-disk-{driver.name}",
         certificates,
         listener=dict(driver.listener),
-        audit={"sync_interval": 0.05, "durable_timeout": 1.0},
+        audit={"sync_interval": 0.05, "durable_timeout": 3.0},
     ).start()
     yield proxy
     proxy.remove()

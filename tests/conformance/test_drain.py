@@ -29,7 +29,7 @@ def terminate(office: Office) -> None:
 
 def exit_code(office: Office) -> int:
     assert office.proxy.process is not None
-    return office.proxy.process.wait(20)
+    return office.proxy.process.wait(45)
 
 
 def is_let_go(office: Office, session: Session) -> None:

@@ -8,6 +8,7 @@ from protocols.errors import Reason
 from proxy.control import ControlError
 from tests.conformance.driver import TABLE, Session
 from tests.conformance.office import Office
+from tests.servers.waiting import wait_until
 
 
 def test_a_session_is_listed_with_what_it_does(office: Office, session: Session):
@@ -44,7 +45,7 @@ def test_an_idle_session_is_killed_with_a_word(office: Office, session: Session)
     told = session.ended()
     assert told.code == office.code(Reason.SESSION_ENDED)
     assert told.text == "this session was ended by an administrator"
-    assert office.sessions() == []
+    wait_until(lambda: office.sessions() == [], what="the session to be gone")
 
 
 @pytest.mark.parametrize("wanted", ["", "nobody", 0, None, "12345"])

@@ -27,7 +27,7 @@ def test_pending_logins_of_one_address_are_limited(start_office: OfficeFactory):
         before = office.proxy.socket_count()
 
         def has_silent(count: int) -> bool:
-            return office.proxy.socket_count() == before + count
+            return office.proxy.metrics()["sessions{state=login}"] == count
 
         silent = [stack.enter_context(office.driver.connect(office.proxy.port)) for _ in range(5)]
         wait_until(lambda: has_silent(5), what="five silent clients")
@@ -45,10 +45,11 @@ def test_pending_logins_of_one_address_are_limited(start_office: OfficeFactory):
 def test_pending_logins_of_all_are_limited(start_office: OfficeFactory):
     office = start_office(limits={"pending_logins": 4, "pending_logins_per_address": 4})
     with office.session() as session, ExitStack() as stack:
-        before = office.proxy.socket_count()
         for _ in range(4):
             stack.enter_context(office.driver.connect(office.proxy.port))
-        wait_until(lambda: office.proxy.socket_count() == before + 4, what="four silent clients")
+        wait_until(
+            lambda: office.proxy.metrics()["sessions{state=login}"] == 4, what="four silent clients"
+        )
         is_turned_away(office)
         assert session.value("SELECT 'on'") == "on"
 

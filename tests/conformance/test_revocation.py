@@ -139,7 +139,7 @@ def test_a_rotated_password_cuts_nothing_and_is_used_from_now_on(office: Office,
 
 
 def test_a_token_that_expires_cuts_its_sessions(office: Office):
-    soon = office.token_until(datetime.now(UTC) + timedelta(seconds=1.5))
+    soon = office.token_until(datetime.now(UTC) + timedelta(seconds=4))
     lasting, office.token = office.token, soon
     with office.session() as session:
         is_cut(office, session, "the token of this session has expired")

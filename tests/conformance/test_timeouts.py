@@ -37,7 +37,7 @@ def test_an_idle_transaction_ends_and_an_idle_session_does_not(start_office: Off
 def test_a_session_ends_at_its_longest_duration_whatever_it_does(
     start_office: OfficeFactory, is_busy: bool
 ):
-    office = start_office(limits={"session_timeout": 1.0})
+    office = start_office(limits={"session_timeout": 2.0})
     with office.session() as session:
         if is_busy:
             session.send(office.driver.sleep(60, "too long"))
@@ -51,7 +51,7 @@ def test_a_session_ends_at_its_longest_duration_whatever_it_does(
 def test_a_policys_longest_duration_ends_a_session_and_its_running_statement_is_told(
     office: Office, is_busy: bool
 ):
-    limits = {"session_seconds": 2}
+    limits = {"session_seconds": 4}
     office.govern(policy_from({"version": 1, "access": "full", "limits": limits}))
     with office.session() as session:
         number = office.id_of(session)

@@ -127,14 +127,14 @@ async def save(place: Workplace, workspace: str, name: str, document: dict[str, 
 
 
 async def run_to_end(
-    place: Workplace, workspace: str, name: str, within: float = 30.0, **parameters: Any
+    place: Workplace, workspace: str, name: str, within: float = 60.0, **parameters: Any
 ) -> Run:
     """Ask for a run and wait until it has ended."""
     run = await start_run(place, workspace, name, parameters)
     return await ended(place, workspace, run, within)
 
 
-async def ended(place: Workplace, workspace: str, run: Run, within: float = 30.0) -> Run:
+async def ended(place: Workplace, workspace: str, run: Run, within: float = 60.0) -> Run:
     """Wait until a run has ended."""
     return await until(place, workspace, run, lambda found: found.has_ended, within)
 
@@ -144,7 +144,7 @@ async def until(
     workspace: str,
     run: Run,
     condition: Callable[[Run], bool],
-    within: float = 30.0,
+    within: float = 60.0,
 ) -> Run:
     """Wait until a run is as wanted."""
     found = await place.store.workspace(workspace)

@@ -28,7 +28,7 @@ def serve(file: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "proxy.cli", "serve", "--workers", "1", "--config", str(file)],
         capture_output=True,
-        timeout=30,
+        timeout=60,
         check=False,
         env=ENVIRONMENT,
         text=True,

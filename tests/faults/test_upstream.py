@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -12,11 +11,12 @@ from protocols.postgres.refuse import SQLSTATES
 from tests.faults.office import Office, fatal
 from tests.faults.relay import Relay, Way
 from tests.hostile.raw import message, query, send_cancel
+from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
 from tests.servers.waiting import wait_until
 
-SETTINGS = {"limits": {"connect_timeout": 1.0}, "audit": {"sync_interval": 0.05}}
+SETTINGS = {"limits": {"connect_timeout": 3.0}, "audit": {"sync_interval": 0.05}}
 LOST = SQLSTATES[Reason.SOURCE_LOST]
 UNREACHABLE = SQLSTATES[Reason.SOURCE_UNREACHABLE]
 
@@ -163,7 +163,5 @@ def test_a_reset_in_the_middle_of_copy_in_ends_the_session(office: Office, relay
 
 
 def test_a_server_that_resets_every_new_connection_is_unreachable(office: Office):
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    office.proxy.add_source(office.name, "closed", office.server, port=port)
+    office.proxy.add_source(office.name, "closed", office.server, port=free_port())
     assert office.refusal("closed").code == UNREACHABLE

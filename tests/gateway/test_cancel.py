@@ -46,7 +46,7 @@ class Scene:
         self, number: int = 7, secret: bytes = bytes(4), *, is_encrypted: bool = False
     ) -> None:
         key = number.to_bytes(4, "big") + secret
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await self.cancels.handle(PROTOCOL, CancelArrival(key, is_encrypted))
 
     def close(self) -> None:

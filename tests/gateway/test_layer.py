@@ -258,13 +258,13 @@ async def test_a_channel_is_handed_over_with_its_layer(poller: Poller):
     loop = asyncio.get_running_loop()
     peer.setblocking(False)
     await loop.sock_sendall(peer, b"ab")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while side.received != b"aabb":
             await turn()
         layer.write(b"xxyy")
         assert await loop.sock_recv(peer, 10) == b"xy"
     layer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not side.told:
             await turn()
     peer.close()

@@ -21,7 +21,7 @@ async def test_bytes_that_come_one_by_one_are_read_as_one(pair: Pair, poller: Po
         await asyncio.wait({reading}, timeout=0.01)
         assert not reading.done()
     peer.sendall(b"d and more")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         assert await reading == b"abcd"
     assert raw.peek_now(100) == b" and more"
     raw.close()
@@ -33,7 +33,7 @@ async def test_what_came_before_the_first_wait_and_between_two_is_not_missed(
     ours, peer = pair
     raw = RawSocket(ours, poller)
     peer.sendall(b"here already")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         assert await raw.read_exactly(12) == b"here already"
         waiting = asyncio.create_task(raw.read_exactly(3))
         await asyncio.sleep(0)
@@ -50,7 +50,7 @@ async def test_a_peek_of_one_byte_leaves_it_for_the_read_behind_it(pair: Pair, p
     peeking = asyncio.create_task(raw.peek(1))
     await asyncio.sleep(0)
     peer.sendall(b"xyz")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         assert await peeking == b"x"
         assert await raw.read_exactly(3) == b"xyz"
     raw.close()
@@ -63,7 +63,7 @@ async def test_a_peer_that_leaves_in_the_middle_is_told_as_that(pair: Pair, poll
     await asyncio.sleep(0)
     peer.sendall(b"abc")
     peer.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         with pytest.raises(PeerClosed):
             await reading
         with pytest.raises(PeerClosed):
@@ -100,7 +100,7 @@ async def test_a_socket_that_was_let_go_or_closed_is_watched_no_more(pair: Pair,
     await asyncio.sleep(0)
     assert len(poller) == before + 1
     peer.sendall(b"x")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await waiting
     assert raw.let_go() is ours
     assert len(poller) == before

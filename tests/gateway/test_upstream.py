@@ -84,6 +84,7 @@ def test_a_credential_that_the_source_does_not_accept_is_counted(
 
     office.change(add)
     assert office.refusal(source="stale").code == "08004"
+    office.proxy.wait_until_quiet()
     found = office.proxy.metrics()
     assert found["credential_uses_total{outcome=used}"] == 1
     assert found["credential_uses_total{outcome=rejected}"] == 1

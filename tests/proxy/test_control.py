@@ -51,7 +51,7 @@ async def served(path: Path) -> AsyncIterator[ControlServer]:
 
 
 async def call(path: Path, verb: str, **arguments: Any) -> Any:
-    return await asyncio.to_thread(SocketClient(path, timeout=10).call, verb, arguments)
+    return await asyncio.to_thread(SocketClient(path, timeout=40).call, verb, arguments)
 
 
 async def raw(path: Path, data: bytes, *, ends: bool = False) -> bytes:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -42,11 +42,13 @@ def served(facts: Facts | None = None) -> Iterator[HealthServer]:
 
 
 def exchange(server: HealthServer, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=40) as connection:
         connection.sendall(request)
         received = b""
-        while piece := connection.recv(65_536):
-            received += piece
+        # A server that closes before it has read all that was sent resets the connection.
+        with suppress(ConnectionResetError):
+            while piece := connection.recv(65_536):
+                received += piece
     return received
 
 

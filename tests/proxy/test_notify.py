@@ -16,7 +16,7 @@ from proxy.notify import Notifier
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
     """A service manager's end of the socket, bound to a path."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(10)
+        sock.settimeout(40)
         sock.bind(str(tmp_path / "notify"))
         yield sock
 
@@ -43,7 +43,7 @@ async def test_each_state_is_told_in_the_words_of_sd_notify(manager: socket.sock
 
 async def test_a_name_in_the_abstract_namespace_is_taken():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.settimeout(10)
+        manager.settimeout(40)
         name = f"accode-proxy-test-{os.getpid()}"
         manager.bind("\0" + name)
         with closing(Notifier({"NOTIFY_SOCKET": "@" + name}, 7)) as service:
