@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 from uuid import uuid4
@@ -204,14 +205,11 @@ class Pools:
         self, pool: Pool[Connection], key: Hashable, seconds: float
     ) -> Ticket[Connection]:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def wake() -> None:
-            if not granted.done():
-                granted.set_result(None)
-
         started = monotonic()
         try:
-            ticket = pool.ask(key, wake)
+            # No function within this one: compiled, it would hold all that is known here, the
+            # ticket and itself among it, until Python next looks for cycles.
+            ticket = pool.ask(key, partial(_wake, granted))
         except QueueFull:
             self._metrics.pool_requests.add("refused")
             raise Refusal(
@@ -413,6 +411,11 @@ def _why(error: Exception) -> str:
 
 def _is_alive(connection: Connection) -> bool:
     return connection.is_quiet()
+
+
+def _wake(granted: asyncio.Future[None]) -> None:
+    if not granted.done():
+        granted.set_result(None)
 
 
 def _nothing(connection: Connection) -> None:

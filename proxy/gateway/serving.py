@@ -7,7 +7,7 @@ last record and both connections are let go. Knows no protocol but through its i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -207,16 +207,7 @@ class Serving:
             started=monotonic(),
             started_at=rooms.clock(),
             relay=relay,
-            stop_statement=hold.stopper(
-                lambda opened: rooms.upstreams.stopper(
-                    protocol,
-                    self._proved.entry.workspace,
-                    source,
-                    opened,
-                    context,
-                    rooms.authenticator.stored,
-                )
-            ),
+            stop_statement=self._stop_statement(hold, source, context),
             is_encrypted=arrival.is_encrypted,
             is_local=visitor.address.is_loopback,
             meter=admitted.meter,
@@ -241,6 +232,21 @@ class Serving:
             raise
         finally:
             rooms.live.remove(live)
+
+    def _stop_statement(
+        self, hold: Lease | SessionTurns, source: Source, context: SessionContext
+    ) -> Callable[[], Awaitable[None]]:
+        """What stops what the session runs.
+
+        Made here, since a function made in ``_relay`` would, compiled, hold all that is known
+        there: the session that it is a part of, until Python next looks for cycles.
+        """
+        rooms, protocol, workspace = self._rooms, self._door.protocol, self._proved.entry.workspace
+        return hold.stopper(
+            lambda opened: rooms.upstreams.stopper(
+                protocol, workspace, source, opened, context, rooms.authenticator.stored
+            )
+        )
 
     async def _connect_relay(
         self,

@@ -7,15 +7,18 @@ login tells, for clients to come. Knows no protocol but through its interface.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable
 from dataclasses import replace
 from time import monotonic
 
+from policies.classifiers import remains_for
 from protocols.errors import PeerClosed, Reason, Refusal
 from protocols.interface import Entropy
 from proxy.audit.context import SessionContext
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.channel import WRITE_HIGH, WRITE_LOW
+from proxy.gateway.ends import nothing
 from proxy.gateway.lease import Connection, Loan, Welcome, Wish
 from proxy.gateway.pool import Pool
 from proxy.gateway.pooling import Pools
@@ -65,6 +68,9 @@ class SharingPools(Pools):
         Nothing is opened where it is known what a login to it tells. Raises Refusal.
         """
         self._upstreams.check(wish.protocol, wish.workspace, wish.source)
+        if (wish.source.workspace_id, wish.source.id) not in self._shared:
+            # In a thread: its first call loads a grammar, for a fifth of a second.
+            await asyncio.to_thread(remains_for, wish.source.engine)
         shared = self._shared_of(wish)
         welcome = shared.welcomes.get(wish.key())
         shared.sessions += 1
@@ -138,10 +144,10 @@ class SharingPools(Pools):
         side.on_stir = lambda: self._stirred(pool, connection)
         transport, early = await opened.channel.hand_over(side)
         transport.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
-        connection.loan = Loan(key, generation, sharing.memory(opened.upstream), side, transport)
         if early:
             opened.channel.take_back()
             raise PeerClosed("the data source spoke unasked")
+        connection.loan = Loan(key, generation, sharing.memory(opened.upstream), side, transport)
 
     async def renewed(self, wish: Wish) -> Wish:
         """See ``Lender.renewed``."""
@@ -170,6 +176,12 @@ class SharingPools(Pools):
     def move(self, connection: Connection, state: PoolState) -> None:
         """See ``Lender.move``."""
         self._move(connection, state)
+
+    def _closed(self, connection: Connection, cause: PoolClose) -> None:
+        super()._closed(connection, cause)
+        if connection.loan is not None:
+            # Each knew the other: both are freed now, not when Python next looks for cycles.
+            connection.loan.side.on_stir = nothing
 
     def _put(self, pool: Pool[Connection], connection: Connection) -> None:
         """A lent connection that nothing was done with."""

@@ -84,9 +84,11 @@ def _anonymous_bytes(pid: int) -> int:
 def _descriptors(pid: int, store_url: str) -> int:
     store = store_url.removeprefix("sqlite:///")
     count = 0
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            count += not os.readlink(entry).startswith(store)
+    # A worker that a reload has replaced may end meanwhile.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                count += not os.readlink(entry).startswith(store)
     return count
 
 

@@ -28,6 +28,7 @@ LIMIT = 30.0
 """Seconds that any one operation may take. The longest wait of its own is a pool's queue."""
 _REST = 0.2  # seconds at the most between two steps
 _STEPS = 8  # at the most in one session
+_LIGHT = 0.75  # of the sessions whose connection is shared: the others keep one to their end
 
 
 class Mixed(Exception):
@@ -70,7 +71,9 @@ class Session(ABC):
         self.number = 0
         """The proxy's number for it, as ``session list`` shows."""
         self.backend = 0
-        """The server's process or connection."""
+        """The server's process or connection; where it is shared, the one of its first turn."""
+        self.is_light = self.place.kind.is_shared and client.random.random() < _LIGHT
+        """It leaves nothing in its session, so that each transaction may be elsewhere."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -83,7 +86,10 @@ class Session(ABC):
 
     @abstractmethod
     async def look_around(self) -> None:
-        """Find nothing that another session left, and leave something. Raises Mixed."""
+        """Find nothing that another session left, and leave something, unless it is light.
+
+        Raises Mixed.
+        """
 
     @abstractmethod
     async def close(self) -> None:

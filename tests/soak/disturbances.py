@@ -41,6 +41,8 @@ EXPECTED: dict[str, frozenset[str]] = {
     "read-only policy": _REFUSED_BY_POLICY,
     # Its sessions are cut, and who still has the token is turned away.
     "token revoked": _SESSION_ENDED | _LOGIN_REFUSED,
+    # Old workers end their sessions where these rest, and cut them at the drain's end.
+    "reload": _SESSION_ENDED,
     # Nobody's doing: news of the store that is more than a second old is not believed.
     "machine starved": frozenset({"57P03", "1040"}),
 }

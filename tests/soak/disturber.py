@@ -33,7 +33,9 @@ class CommandFailed(Exception):
 
 
 class Disturber:
-    """``pause``: seconds between two disturbances."""
+    """``pause``: seconds between two disturbances. ``last_reload``: seconds from now until which
+    workers are replaced; later, what they hold is to be seen to stay as it is.
+    """
 
     def __init__(
         self,
@@ -43,12 +45,14 @@ class Disturber:
         *,
         seed: int,
         pause: float,
+        last_reload: float,
     ) -> None:
         self._setting = setting
         self._clients = clients
         self._disturbances = disturbances
         self._random = random.Random(f"{seed}/disturber")
         self._pause = pause
+        self._last_reload = time.monotonic() + last_reload
         self._read_only: dict[str, Disturbance] = {}
         self.done: Counter[str] = Counter()
         self.has_done_all = asyncio.Event()
@@ -64,6 +68,7 @@ class Disturber:
             self.edit_policy,
             self.edit_policy,
             self.revoke_token,
+            *([self.reload] if self._setting.proxy.workers > 1 else []),
         ]
         try:
             while not stop.is_set():
@@ -133,6 +138,13 @@ class Disturber:
             self._setting.secrets.append((f"a token of {workspace}", new))
             tokens[workspace] = new
             await self._command("token", "revoke", workspace, parse_token(old), "--yes")
+
+    async def reload(self) -> None:
+        """SIGHUP: every worker is replaced, and the old ones drain."""
+        if self.done["reload"] and time.monotonic() > self._last_reload:
+            return
+        with _lasting(self._begin("reload", "")):
+            await asyncio.to_thread(self._setting.proxy.reload)
 
     # --- how ------------------------------------------------------------------------------
 

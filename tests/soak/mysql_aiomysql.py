@@ -150,7 +150,8 @@ class AiomysqlSession(Session):
             if not running.done():
                 # Whatever ended the other session: this one is not waited for to its end.
                 self.drop()
-            await asyncio.wait([running])
+            # Its error is this one's consequence, where there is one.
+            await asyncio.gather(running, return_exceptions=True)
         await running
 
     async def _kill(self, cursor: Any) -> None:

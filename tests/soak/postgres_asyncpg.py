@@ -61,6 +61,13 @@ class AsyncpgSession(Session):
         text = (
             f"/* {mark} */ SELECT current_user::text || coalesce(to_regclass('pg_temp.mine')::text,"
             " '') || coalesce(current_setting('soak.owner', true), '')"
+        )
+        if self.is_light:
+            found = await self.run(self.connection.fetchval(text), text)
+            self.expect(found, self.place.account)
+            return
+        # Where connections are shared, this makes it the session's own.
+        text += (
             " || (SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%soak:%'"
             f" AND statement NOT LIKE '%{mark} %')::text"
         )
@@ -133,9 +140,14 @@ class AsyncpgSession(Session):
     async def copy_in(self) -> None:
         """COPY FROM STDIN; the driver makes the text, which has no mark."""
         rows = [(self.client.name,) for _ in range(50)]
+        if self.is_light:
+            await self._execute("BEGIN")
+            await self._execute("CREATE TEMPORARY TABLE mine (note text) ON COMMIT DROP")
         await self.client.bounded(
             self.connection.copy_records_to_table("mine", records=rows, columns=["note"])
         )
+        if self.is_light:
+            await self._execute("COMMIT")
 
     async def pipelined(self) -> None:
         """Many executions sent ahead of their answers."""
@@ -200,12 +212,22 @@ class AsyncpgSession(Session):
                 return
             raise Mixed("a statement of 20 s ended within 0.1 s")
 
+        is_shared = self.place.kind.is_shared
+        if is_shared:
+            # While it waits for a connection nothing can be cancelled ("docs/limits").
+            await self._execute("BEGIN")
         entry = self.client.book.entry(text)
         entry.times += 1
         with self.client.cancelling():
             await self.client.bounded(too_long())
-        # The connection is the same as before.
+        if is_shared:
+            await self._execute("ROLLBACK")
+        # The connection is the same as before, to its client.
         await self.extended()
+
+    async def _execute(self, words: str) -> None:
+        text = f"/* {self.mark()} */ {words}"
+        await self.run(self.connection.execute(text), text)
 
     async def close(self) -> None:
         await self.connection.close()

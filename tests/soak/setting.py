@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.meters import process_tree
 from tests.servers import roles
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.mariadb import MachineMariadb, is_installed
@@ -44,7 +47,7 @@ class SoakProxy(ProxyServer):
     """``accode-proxy serve``, with a listener for each protocol."""
 
     def __init__(self, folder: Path, certificates: Certificates, workers: int) -> None:
-        self._workers = workers
+        self.workers = workers
         self.ports = {POSTGRES: free_port(), MYSQL: free_port()}
         super().__init__(
             folder,
@@ -73,7 +76,7 @@ class SoakProxy(ProxyServer):
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "proxy.cli", "serve"),
-                    *("--workers", str(self._workers), "--config", str(self.config_file)),
+                    *("--workers", str(self.workers), "--config", str(self.config_file)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -86,6 +89,14 @@ class SoakProxy(ProxyServer):
         if not self.is_running:
             raise RuntimeError(f"the proxy did not start:\n{self.log_text()}")
         return self
+
+    def reload(self) -> None:
+        """Have every worker replaced, and wait for the old ones' end."""
+        old = set(process_tree(self.pid)) - {self.pid}
+        os.kill(self.pid, signal.SIGHUP)
+        wait_until(
+            lambda: old.isdisjoint(process_tree(self.pid)), within=90, what="the old workers' end"
+        )
 
     @property
     def whole_environment(self) -> dict[str, str]:
@@ -136,7 +147,7 @@ class Setting:
         return {place.account for place in self.places}
 
     def _make(self, place: Place) -> None:
-        account, password = place.account, self.new_password(place)
+        account, password, pooling = place.account, self.new_password(place), place.kind.pooling
         if place.kind.engine == POSTGRES:
             assert self.postgres is not None
             self.postgres.execute(
@@ -163,7 +174,7 @@ class Setting:
             server,
             Role(account, password, ""),
             database=database,
-            pooling=place.kind.pooling,
+            pooling=replace(pooling, maximum=pooling.maximum * self.proxy.workers),
         )
 
     def new_password(self, place: Place) -> str:

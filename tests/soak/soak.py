@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.meters import process_tree
 from proxy.audit.chains import chain_folders
 from proxy.audit.files import audit_files
 from proxy.audit.read import Filters, search
@@ -47,6 +48,9 @@ MEMORY_A_MINUTE = 2 * 2**20
 """Bytes a minute by which memory may grow in the second half of the load, by its regression."""
 _MOST_DISTURBING = 60.0
 """Seconds that the first round of disturbances may take beyond the load's own time."""
+_RELOADED = 0.4
+"""The part of the load in which workers are replaced: a new one fills its memory anew, which is not
+to be taken for growth in the second half."""
 _SLOPE_SECONDS = 120.0
 """In less a slope is noise, and is not judged."""
 
@@ -71,13 +75,13 @@ class Soak:
         warm = min(30.0, max(3.0, self.options.seconds / 10))
         # Disturbed, too: the first policy loads grammars, and every way through the code caches.
         self.progress.say(f"Warming up for {warm:.0f} s with {self.options.clients} clients.")
-        with StarvationWatch(self.book.disturbances):
+        with StarvationWatch(self.book.disturbances, self._processes):
             await self._load(warm, "w")
         before = await self._quiet(None)
         self.begin = time.monotonic()
         self.report.samples.clear()
         self.progress.say(f"Loading for {self.options.seconds:.0f} s, with disturbances.")
-        with StarvationWatch(self.book.disturbances) as starvation:
+        with StarvationWatch(self.book.disturbances, self._processes) as starvation:
             await self._load(self.options.seconds, "c")
         self.progress.say(f"Waiting, at most {_QUIET:.0f} s, until everything is given back.")
         after = await self._quiet(before)
@@ -96,6 +100,9 @@ class Soak:
             "load of the machine": os.getloadavg(),
             "sources": [str(place) for place in self.setting.places],
         }
+
+    def _processes(self) -> list[int]:
+        return process_tree(self.setting.proxy.pid)
 
     # --- the load -------------------------------------------------------------------------
 
@@ -121,6 +128,7 @@ class Soak:
             self.book.disturbances,
             seed=self.options.seed,
             pause=min(2.0, seconds / 40),
+            last_reload=seconds * _RELOADED,
         )
         self._done = disturber.done
         tasks = [

@@ -16,8 +16,10 @@ IDLE_SECONDS = 2.0
 """How long a pooled connection is kept: what is left after the load has to be gone soon."""
 POSTGRES, MYSQL = "postgresql", "mysql"
 
-# Fewer places than clients, so that some wait for one; generously long, on a busy machine.
-_POOLED = PoolSettings("session", maximum=4, idle_seconds=IDLE_SECONDS, queue_seconds=30.0)
+# For each worker. Hardly more than clients, so that some wait for one, generously long on a busy
+# machine; MySQL's stop each other from a second session, which must find a place beside theirs.
+_POOLED = PoolSettings("session", maximum=3, idle_seconds=IDLE_SECONDS, queue_seconds=30.0)
+_SHARED = PoolSettings("transaction", maximum=2, idle_seconds=IDLE_SECONDS, queue_seconds=30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,16 @@ class Kind:
     engine: str
     pooling: PoolSettings
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a session there has a connection for one transaction at a time."""
+        return self.pooling.mode == "transaction"
+
 
 KINDS = (
     Kind("orders", POSTGRES, PoolSettings()),
     Kind("kept", POSTGRES, _POOLED),
-    # A source with transaction pooling belongs here.
+    Kind("lent", POSTGRES, _SHARED),
     Kind("shop", MYSQL, PoolSettings()),
     Kind("stock", MYSQL, _POOLED),
 )
