@@ -422,7 +422,7 @@ def session_handlers(live: LiveSessions) -> dict[str, Handler]:
             Refusal(Reason.SESSION_ENDED, "this session was ended by an administrator"),
         )
         if killed == 0:
-            raise ControlError(f"there is no session {wanted}.")
+            raise ControlError(f"there is no session {wanted} at this proxy.")
         return {"killed": killed}
 
     return {"session.list": list_sessions, "session.kill": kill_session}

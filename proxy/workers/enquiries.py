@@ -96,7 +96,7 @@ class Enquiries:
         silent = [answer for answer in answers if isinstance(answer, _SilentError)]
         if silent:
             raise silent[0]
-        raise ControlError(f"there is no session {arguments.get('id', '')}.")
+        raise ControlError(f"there is no session {arguments.get('id', '')} at this proxy.")
 
     # -- between workers ------------------------------------------------------------------------
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -21,11 +19,12 @@ from typing import Any
 from benchmarks.meters import process_tree
 from tests.servers import roles
 from tests.servers.certificates import Certificates, make_certificates
+from tests.servers.command import CommandProxy
 from tests.servers.mariadb import MachineMariadb, is_installed
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer, make_template
 from tests.servers.programs import machine_postgres
-from tests.servers.proxy import ROOT, ProxyServer
+from tests.servers.proxy import ROOT, Settings
 from tests.servers.roles import Role
 from tests.servers.waiting import wait_until
 from tests.soak.administrator import Administrator
@@ -43,52 +42,28 @@ class Unavailable(Exception):
     """What the soak needs is missing: one sentence."""
 
 
-class SoakProxy(ProxyServer):
+class SoakProxy(CommandProxy):
     """``accode-proxy serve``, with a listener for each protocol."""
 
     def __init__(self, folder: Path, certificates: Certificates, workers: int) -> None:
         self.workers = workers
-        self.ports = {POSTGRES: free_port(), MYSQL: free_port()}
+        self._mysql_port = free_port()
+        # Each execution of a prepared statement has its mark in a bound value.
         super().__init__(
-            folder,
-            certificates,
-            listener={"port": self.ports[POSTGRES]},
-            metrics={"port": free_port()},
-            # Each execution of a prepared statement has its mark in a bound value.
-            audit={"parameters": True},
+            folder, certificates, workers={"count": workers}, audit={"parameters": True}
         )
+        self.ports = {POSTGRES: self.port, MYSQL: self._mysql_port}
 
-    def _write_config(self, overrides: dict[str, dict[str, Any]]) -> None:
-        self.metrics_port = overrides["metrics"]["port"]
+    def _write_config(self, overrides: dict[str, Settings]) -> None:
         super()._write_config(overrides)
         with self.config_file.open("a") as configuration:
             configuration.write(
-                f'[[listeners]]\nprotocol = "mysql"\nport = {self.ports[MYSQL]}\n'
+                f'[[listeners]]\nprotocol = "mysql"\nport = {self._mysql_port}\n'
                 # MySQL's own driver asks a MySQL 8 for a collation that MariaDB lacks.
                 'server_version = "10.11.6-MariaDB"\n'
                 f'tls_certificate = "{self.certificates.certificate("server")}"\n'
                 f'tls_key = "{self.certificates.key("server")}"\n'
             )
-
-    def start(self) -> SoakProxy:
-        """Start it by its command, and wait until it takes sessions."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "proxy.cli", "serve"),
-                    *("--workers", str(self.workers), "--config", str(self.config_file)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env=self.whole_environment,
-                start_new_session=True,
-            )
-        wait_until(lambda: self.is_ready or not self.is_running, within=60, what="the proxy")
-        if not self.is_running:
-            raise RuntimeError(f"the proxy did not start:\n{self.log_text()}")
-        return self
 
     def reload(self) -> None:
         """Have every worker replaced, and wait for the old ones' end."""
@@ -96,17 +71,6 @@ class SoakProxy(ProxyServer):
         os.kill(self.pid, signal.SIGHUP)
         wait_until(
             lambda: old.isdisjoint(process_tree(self.pid)), within=90, what="the old workers' end"
-        )
-
-    @property
-    def whole_environment(self) -> dict[str, str]:
-        """What its processes see, and those of its command line."""
-        kept = {name: value for name, value in os.environ.items() if name[:7] != "ACCODE_"}
-        pure = os.environ.get("ACCODE_PROXY_PURE")
-        return (
-            kept
-            | {"ACCODE_PROXY_LOGS__FORMAT": "json"}
-            | ({"ACCODE_PROXY_PURE": pure} if pure else {})
         )
 
 
