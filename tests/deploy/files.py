@@ -88,12 +88,13 @@ def _helm(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def manifests(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The chart's objects, by kind; a second Service by its name's end."""
+    """The chart's objects, by kind; Services besides the first by their names' ends."""
     found: dict[str, dict[str, Any]] = {}
     for name, text in render(values).items():
         if not name.endswith(".yaml"):
             continue
         for document in filter(None, yaml.safe_load_all(text)):
-            is_headless = document["metadata"]["name"].endswith("-pods")
-            found[document["kind"] + ("-pods" if is_headless else "")] = document
+            name = document["metadata"]["name"]
+            ends = [end for end in ("-pods", "-admin") if name.endswith(end)]
+            found[document["kind"] + "".join(ends)] = document
     return found

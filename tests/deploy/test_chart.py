@@ -17,6 +17,7 @@ from proxy.workers.fleet import LONGEST_END
 from tests.deploy.files import (
     CHART,
     LEAST_VALUES,
+    accode_proxy,
     config_of,
     in_a_folder,
     lint,
@@ -46,9 +47,12 @@ EVERYTHING = LEAST_VALUES | {
         "enabled": True,
         "clients": [{"podSelector": {"matchLabels": {"a": "b"}}}],
         "metrics": [{"namespaceSelector": {}}],
+        "admin": [{"podSelector": {"matchLabels": {"role": "console"}}}],
         "egress": [{"ports": [{"port": 5432}]}],
     },
     "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "admin": {"enabled": True, "names": ["admin.example.com"]},
+    "runner": {"enabled": True},
     "audit": {"storageClass": "fast"},
     "image": {"digest": "sha256:" + "a" * 64},
     "imagePullSecrets": [{"name": "registry"}],
@@ -90,7 +94,7 @@ def test_by_default_there_is_what_a_cluster_without_operators_knows(least: dict[
 
 
 def test_all_that_is_optional_can_be_there(everything: dict[str, Any]):
-    assert {"NetworkPolicy", "ServiceMonitor"} <= set(everything)
+    assert {"NetworkPolicy", "ServiceMonitor", "Service-admin"} <= set(everything)
     assert everything["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert everything["Service"]["spec"]["loadBalancerSourceRanges"] == ["192.0.2.0/24"]
     assert pod(everything)["containers"][0]["image"] == "accode-proxy@sha256:" + "a" * 64
@@ -103,6 +107,9 @@ def test_all_that_is_optional_can_be_there(everything: dict[str, Any]):
         ({"store": {"host": ""}}, "/store/host"),
         ({"store": {"host": 'db"\n[keys]'}}, "/store/host"),
         ({"replicas": 0}, "/replicas"),
+        ({"admin": {"enabled": "yes"}}, "/admin/enabled"),
+        ({"admin": {"names": ["*.example.com"]}}, "/admin/names"),
+        ({"runner": {"replicas": 2}}, "replicas"),
         ({"replica": 2}, "replica"),
         ({"logLevel": "loud"}, "/logLevel"),
         ({"image": {"digest": "sha256:1"}}, "/image/digest"),
@@ -142,6 +149,10 @@ def test_the_configuration_is_in_order(tmp_path: Path, workers: int):
 def test_other_settings_reach_the_proxy(tmp_path: Path, everything: dict[str, Any]):
     text = everything["ConfigMap"]["data"]["accode.toml"]
     given = {one["name"]: one["value"] for one in pod(everything)["containers"][0]["env"]}
+    assert all(
+        {one["name"]: one["value"] for one in container["env"]} == given
+        for container in pod(everything)["containers"]
+    )
     config = load_config(in_a_folder(text, PLACES, tmp_path), given)
     assert config.limits.idle_timeout == 7200
     assert config.audit.parameters is True
@@ -172,6 +183,46 @@ def test_the_probes_ask_what_the_proxy_answers(least: dict[str, Any]):
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
     assert {"name": "metrics", "containerPort": MetricsConfig().port} in container["ports"]
     assert HealthServer.__module__ == "proxy.health"
+
+
+def test_admin_and_runner_stand_beside_the_proxy_where_they_are_asked_for(
+    tmp_path: Path, everything: dict[str, Any]
+):
+    proxy, admin, runner = pod(everything)["containers"]
+    assert "args" not in proxy
+    assert (admin["args"], runner["args"]) == (["admin", "serve"], ["runner"])
+    for container in (admin, runner):
+        assert accode_proxy(*container["args"], "--help")
+        assert container["image"] == proxy["image"]
+        # A container that is not ready takes its pod off the clients' Service.
+        assert "readinessProbe" not in container
+        mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+        assert mounts["run"] in proxy["volumeMounts"]
+        assert mounts.get("data", {"readOnly": True})["readOnly"] is True
+    # What is recorded is recorded by the proxy; the runner reads no record either.
+    assert "data" not in {mount["name"] for mount in runner["volumeMounts"]}
+    assert admin["livenessProbe"]["exec"]["command"] == ["healthcheck", "admin"]
+
+    text = everything["ConfigMap"]["data"]["accode.toml"]
+    config = config_of(in_a_folder(text, PLACES, tmp_path))
+    assert not [finding.sentence for finding in examine(config) if finding.is_error]
+    service = everything["Service-admin"]
+    assert service["spec"]["ports"] == [
+        {"name": "admin", "port": config.admin.port, "targetPort": "admin"}
+    ]
+    assert admin["ports"] == [{"name": "admin", "containerPort": config.admin.port}]
+    name = service["metadata"]["name"]
+    assert config.admin.names == (
+        *(name, f"{name}.accode", f"{name}.accode.svc", f"{name}.accode.svc.cluster.local"),
+        "admin.example.com",
+    )
+    assert config.admin.tls_certificate == config.listeners[0].tls_certificate
+    (rule,) = [
+        rule
+        for rule in everything["NetworkPolicy"]["spec"]["ingress"]
+        if rule["ports"] == [{"protocol": "TCP", "port": "admin"}]
+    ]
+    assert rule["from"] == EVERYTHING["networkPolicy"]["admin"]
 
 
 def test_every_container_keeps_to_the_restricted_standard(everything: dict[str, Any]):
@@ -205,6 +256,7 @@ def test_selectors_find_the_pods_and_the_monitor_finds_the_metrics(everything: d
         everything["StatefulSet"]["spec"]["selector"]["matchLabels"],
         everything["Service"]["spec"]["selector"],
         everything["Service-pods"]["spec"]["selector"],
+        everything["Service-admin"]["spec"]["selector"],
         everything["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
         everything["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
     ]

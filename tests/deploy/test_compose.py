@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from proxy.admin.server import GRACE_SECONDS
 from proxy.config.durations import parse_duration
+from proxy.content.entrance import Entrance
 from proxy.preflight import examine
 from proxy.store.location import PostgresqlLocation, locate
 from proxy.workers.fleet import LONGEST_END
-from tests.deploy.files import DEPLOY, config_of, in_a_folder, read_yaml
+from tests.deploy.files import DEPLOY, accode_proxy, config_of, in_a_folder, read_yaml
 
 COMPOSE = DEPLOY / "compose"
 FILE = read_yaml(COMPOSE / "compose.yaml")
@@ -73,9 +75,11 @@ def test_every_volume_is_there_or_declared():
             assert network in FILE["networks"]
 
 
-def test_the_store_is_reached_by_the_proxy_alone():
+def test_the_store_is_reached_by_the_proxy_and_those_beside_it_alone():
     assert [name for name in SERVICES if "store" in SERVICES[name].get("networks", ())] == [
         "proxy",
+        "admin",
+        "runner",
         "store",
     ]
     assert FILE["networks"]["store"] == {"internal": True}
@@ -91,9 +95,53 @@ def test_the_configuration_is_in_order_and_agrees_with_the_services(tmp_path: Pa
     assert all(listener.host == "0.0.0.0" for listener in config.listeners)
     grace = parse_duration(proxy["stop_grace_period"])
     assert grace >= config.limits.drain_deadline + LONGEST_END
-    mounts = [mount.split(":")[0] for mount in proxy["tmpfs"]]
-    assert mounts == ["/run/accode-proxy", "/tmp"]
+    assert [mount.split(":")[0] for mount in proxy["tmpfs"]] == ["/tmp"]
     assert isinstance(locate(config.store.url), PostgresqlLocation)
+    admin = SERVICES["admin"]
+    assert admin["ports"] == [f"127.0.0.1:{config.admin.port}:{config.admin.port}"]
+    assert config.admin.tls_certificate == config.listeners[0].tls_certificate
+    assert parse_duration(admin["stop_grace_period"]) >= GRACE_SECONDS + 10
+
+
+def test_who_stands_beside_the_proxy_is_off_and_shares_its_socket_and_nothing_to_write():
+    for name, profile in (("admin", "admin"), ("runner", "runner")):
+        service = SERVICES[name]
+        assert service["profiles"] == [profile]
+        assert accode_proxy(*service["command"], "--help")
+        mounts = dict(mount.split(":", 1) for mount in service["volumes"])
+        assert mounts.pop("run") == "/run/accode-proxy"
+        assert all(mount.endswith(":ro") for mount in mounts.values())
+    assert "run:/run/accode-proxy" in SERVICES["proxy"]["volumes"]
+    shared = FILE["volumes"]["run"]["driver_opts"]
+    assert shared["type"] == "tmpfs"
+    assert "uid=10001,gid=10001,mode=0700" in shared["o"]
+    # The runner seals nothing: it has no key.
+    assert not [mount for mount in SERVICES["runner"]["volumes"] if mount.startswith("keys:")]
+
+
+def test_the_runners_configuration_is_the_proxys_seen_from_its_container(tmp_path: Path):
+    # No name is looked up here; which one it is is compared.
+    texts = [(COMPOSE / name).read_text() for name in ("accode.toml", "runner.toml")]
+    (tmp_path / "proxy").mkdir()
+    (tmp_path / "runner").mkdir()
+    proxy = config_of(in_a_folder(texts[0], PLACES, tmp_path / "proxy"))
+    runner = config_of(in_a_folder(texts[1], PLACES, tmp_path / "runner"))
+    assert not [finding.sentence for finding in examine(runner) if finding.is_error]
+    assert {listener.host for listener in runner.listeners} == {SERVICES["proxy"]["hostname"]}
+    doors = Entrance.of(runner).doors
+    assert {door.host for door in doors.values()} == {SERVICES["proxy"]["hostname"]}
+    assert all(door.tls is not None for door in doors.values())
+    for known in ("protocol", "port"):
+        assert [getattr(one, known) for one in runner.listeners] == [
+            getattr(one, known) for one in proxy.listeners
+        ]
+    for path in ("tls_certificate", "tls_key"):
+        found = re.findall(rf"^{path} = .*$", texts[1], re.MULTILINE)
+        assert set(found) <= set(texts[0].splitlines())
+    assert (runner.store, runner.egress) == (proxy.store, proxy.egress)
+    assert runner.control.socket.name == proxy.control.socket.name
+    grace = parse_duration(SERVICES["runner"]["stop_grace_period"])
+    assert grace >= runner.limits.drain_deadline + 20
 
 
 def test_the_secrets_are_made_once_for_who_reads_them(tmp_path: Path):

@@ -13,10 +13,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from proxy.audit.ocsf import EventClass
 from proxy.config.reading import MYSQL_PORT
-from proxy.config.schema import ListenerConfig, MetricsConfig
+from proxy.config.schema import AdminConfig, ListenerConfig, MetricsConfig
 from proxy.health import HealthServer, Probes
+from tests.admin.process import AdminProcess
 from tests.deploy.files import DEPLOY, ROOT
+from tests.servers.fixtures import ProxyFactory
+from tests.servers.ports import free_port
 
 DOCKERFILE = DEPLOY / "Dockerfile"
 TEXT = DOCKERFILE.read_text(encoding="utf-8")
@@ -62,7 +66,7 @@ def test_every_package_that_is_installed_is_copied():
 
 
 def test_it_says_the_ports_the_signal_and_a_user_by_number():
-    ports = (ListenerConfig().port, MYSQL_PORT, MetricsConfig().port)
+    ports = (ListenerConfig().port, MYSQL_PORT, MetricsConfig().port, AdminConfig().port)
     assert instructions("EXPOSE") == [" ".join(map(str, ports))]
     assert instructions("STOPSIGNAL") == ["SIGTERM"]
     (user,) = instructions("USER")
@@ -131,10 +135,38 @@ def test_the_healthcheck_fails_in_one_sentence_where_nobody_listens():
     assert done.stderr.strip() == "no answer from /healthz: ConnectionRefusedError"
 
 
-def healthcheck(port: int) -> subprocess.CompletedProcess[str]:
+def test_the_healthcheck_of_the_admin_endpoints_makes_no_call(start_proxy: ProxyFactory):
+    port = free_port()
+    proxy = start_proxy()
+    files = {
+        name: str(getattr(proxy.certificates, name)("server")) for name in ("certificate", "key")
+    }
+    with proxy.config_file.open("a") as configuration:
+        configuration.write(f'[admin]\nport = {port}\ntls_certificate = "{files["certificate"]}"\n')
+        configuration.write(f'tls_key = "{files["key"]}"\n')
+    endpoints = AdminProcess(proxy)
+    try:
+        done = healthcheck(port, "admin")
+    finally:
+        assert endpoints.stop() == 0
+    assert (done.returncode, done.stderr) == (0, "")
+    # A call would be in the audit log.
+    assert not [
+        record for record in proxy.audit_events() if record["class_uid"] == EventClass.API_ACTIVITY
+    ]
+    done = healthcheck(port, "admin")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "no answer from the admin endpoints: ConnectionRefusedError"
+
+
+def healthcheck(port: int, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-I", str(DEPLOY / "healthcheck.py")],
-        env={"ACCODE_PROXY_METRICS__PORT": str(port), "http_proxy": "http://127.0.0.1:1"},
+        [sys.executable, "-I", str(DEPLOY / "healthcheck.py"), *words],
+        env={
+            "ACCODE_PROXY_METRICS__PORT": str(port),
+            "ACCODE_PROXY_ADMIN__PORT": str(port),
+            "http_proxy": "http://127.0.0.1:1",
+        },
         capture_output=True,
         text=True,
         check=False,

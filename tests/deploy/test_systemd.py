@@ -9,23 +9,31 @@ from pathlib import Path
 
 import pytest
 
+from proxy.admin.server import GRACE_SECONDS, MOST_CONNECTIONS
 from proxy.config.durations import parse_duration
 from proxy.preflight import examine, needed_descriptors
 from proxy.workers.fleet import LONGEST_END
-from tests.deploy.files import DEPLOY, config_of, in_a_folder
+from tests.deploy.files import DEPLOY, accode_proxy, config_of, in_a_folder
 
 SYSTEMD = DEPLOY / "systemd"
 UNIT = SYSTEMD / "accode-proxy.service"
+ADMIN = SYSTEMD / "accode-proxy-admin.service"
+RUNNER = SYSTEMD / "accode-proxy-runner.service"
+UNITS = (UNIT, ADMIN, RUNNER)
 TEXT = UNIT.read_text(encoding="utf-8")
+PROGRAM = "/opt/accode-proxy/bin/accode-proxy"
 PLACES = {"/var/lib/accode-proxy": ".", "/run/accode-proxy": "run"}
 # What remains: it needs the network and unix sockets. systemd calls up to 2 safe.
 MOST_EXPOSED = 1.5
 
 
-def setting(name: str) -> str:
-    values: list[str] = re.findall(rf"^{name}=(.*)$", TEXT, re.MULTILINE)
+def setting(name: str, unit: Path = UNIT) -> str:
+    values: list[str] = re.findall(rf"^{name}=(.*)$", unit.read_text("utf-8"), re.MULTILINE)
     (value,) = values
     return value
+
+
+EACH_UNIT = pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 
 
 def analyze(*arguments: str) -> str:
@@ -37,30 +45,60 @@ def analyze(*arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_systemd_takes_it_and_has_no_complaint(tmp_path: Path):
-    # It looks for the programs, which are not installed here.
+def verified(folder: Path, unit: Path, extra: str = "") -> str:
+    """What `systemd-analyze verify` says of a unit, with the lines of a drop-in."""
+    # It looks for the programs, which are not installed here, and for units that are wanted.
     stand_in = shutil.which("true")
     assert stand_in is not None
-    unit = tmp_path / UNIT.name
-    assert "/opt/accode-proxy/bin/accode-proxy" in TEXT
-    unit.write_text(TEXT.replace("/opt/accode-proxy/bin/accode-proxy", stand_in))
-    assert analyze("verify", "--man=no", str(unit)) == ""
+    for one in UNITS:
+        text = one.read_text("utf-8")
+        assert PROGRAM in text
+        text += f"\n{extra}" if one is unit else ""
+        (folder / one.name).write_text(text.replace(PROGRAM, stand_in))
+    return analyze("verify", "--man=no", str(folder / unit.name))
 
 
-def test_systemd_calls_it_well_closed(tmp_path: Path):
-    unit = shutil.copy(UNIT, tmp_path)
-    shown = analyze("security", "--offline=true", "--threshold=20", str(unit))
+@EACH_UNIT
+def test_systemd_takes_it_and_has_no_complaint(unit: Path, tmp_path: Path):
+    assert verified(tmp_path, unit) == ""
+
+
+@EACH_UNIT
+def test_systemd_calls_it_well_closed(unit: Path, tmp_path: Path):
+    copied = shutil.copy(unit, tmp_path)
+    shown = analyze("security", "--offline=true", "--threshold=20", str(copied))
     (exposed,) = re.findall(r"Overall exposure level for \S+: ([0-9.]+)", shown)
     assert float(exposed) <= MOST_EXPOSED
 
 
-def test_the_optional_key_credential_is_taken_too(tmp_path: Path):
+@pytest.mark.parametrize("unit", [UNIT, ADMIN], ids=lambda unit: unit.stem)
+def test_the_optional_key_credential_is_taken_too(unit: Path, tmp_path: Path):
     # verify reads no drop-in beside a path: the two together are one unit.
-    extra = (SYSTEMD / "accode-proxy.service.d" / "key-credential.conf").read_text()
-    stand_in = shutil.which("true")
-    unit = tmp_path / UNIT.name
-    unit.write_text(f"{TEXT}\n{extra}".replace("/opt/accode-proxy/bin/accode-proxy", str(stand_in)))
-    assert analyze("verify", "--man=no", str(unit)) == ""
+    extra = (SYSTEMD / f"{unit.name}.d" / "key-credential.conf").read_text()
+    assert verified(tmp_path, unit, extra) == ""
+    # Both read the one copy, which the first makes.
+    assert "\nEnvironment=ACCODE_PROXY_KEYS__FILE=/run/accode-proxy/local.key\n" in extra
+
+
+@pytest.mark.parametrize("unit", [ADMIN, RUNNER], ids=lambda unit: unit.stem)
+def test_who_stands_beside_the_proxy_is_closed_as_it_is_and_leaves_it_its_socket(unit: Path):
+    def hardening(text: str) -> str:
+        return text[text.index("UMask=") : text.index("[Install]")]
+
+    assert hardening(unit.read_text("utf-8")) == hardening(TEXT)
+    for name in ("User", "Group", "Environment", "StateDirectory", "KillSignal"):
+        assert setting(name, unit) == setting(name)
+    # systemd removes a unit's RuntimeDirectory when the unit stops.
+    assert "RuntimeDirectory" not in unit.read_text("utf-8")
+    assert setting("Wants", unit) == UNIT.name
+    assert UNIT.name in setting("After", unit)
+
+
+def test_each_unit_starts_a_command_that_there_is():
+    found = [setting("ExecStart", unit).removeprefix(PROGRAM).split() for unit in UNITS]
+    assert found == [["serve"], ["admin", "serve"], ["runner"]]
+    for words in found:
+        assert accode_proxy(*words, "--help").startswith(f"Usage: accode-proxy {' '.join(words)}")
 
 
 def test_the_configuration_is_in_order_and_agrees_with_the_unit(tmp_path: Path):
@@ -69,6 +107,11 @@ def test_the_configuration_is_in_order_and_agrees_with_the_unit(tmp_path: Path):
     stop = parse_duration(setting("TimeoutStopSec") + "s")
     assert stop >= config.limits.drain_deadline + LONGEST_END
     assert int(setting("LimitNOFILE")) >= needed_descriptors(config)
+    # What the two beside it may take to end: their own times, and a little.
+    assert parse_duration(setting("TimeoutStopSec", ADMIN) + "s") >= GRACE_SECONDS + 10
+    runner_stop = parse_duration(setting("TimeoutStopSec", RUNNER) + "s")
+    assert runner_stop >= config.limits.drain_deadline + 20
+    assert int(setting("LimitNOFILE", ADMIN)) >= 2 * MOST_CONNECTIONS
     # ExecReload is for several.
     assert config.workers.count > 1
 

@@ -43,6 +43,19 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
+{{/* The top of a container of ours: the image, and the settings as environment variables. */}}
+{{- define "accode-proxy.program" -}}
+image: {{ include "accode-proxy.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- with .Values.settings }}
+env:
+  {{- range $name, $value := . }}
+  - name: ACCODE_PROXY_{{ $name | replace "." "__" | upper }}
+    value: {{ $value | toString | quote }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "accode-proxy.listener" }}
 [[listeners]]
 protocol = {{ .protocol | quote }}
@@ -101,6 +114,19 @@ level = {{ .Values.logLevel | quote }}
 [metrics]
 host = "0.0.0.0"
 port = 9432
+
+{{- if .Values.admin.enabled }}
+{{- $service := printf "%s-admin" (include "accode-proxy.fullname" .) }}
+{{- $space := .Release.Namespace }}
+{{- $own := list $service (printf "%s.%s" $service $space) (printf "%s.%s.svc" $service $space) }}
+
+[admin]
+host = "0.0.0.0"
+port = 8432
+tls_certificate = "/run/secrets/accode-proxy/tls.crt"
+tls_key = "/run/secrets/accode-proxy/tls.key"
+names = {{ concat $own (list (printf "%s.%s.svc.cluster.local" $service $space)) .Values.admin.names | toJson }}
+{{- end }}
 
 [control]
 socket = "/run/accode-proxy/control.sock"
