@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import click
 
@@ -10,11 +11,28 @@ from proxy.administration import keys
 from proxy.administration.workplace import open_reading, open_workplace
 from proxy.commands import display
 from proxy.commands.frame import Group, Invocation, everywhere
+from vault import LocalKeyFile
 
 
 @click.group(cls=Group)
 def key() -> None:
-    """The key file: status, rotate."""
+    """The key file: status, create, rotate."""
+
+
+@key.command(examples=("accode-proxy key create keys/local.key",))
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
+@everywhere
+def create(invocation: Invocation, target: Path) -> None:
+    """Make a new key file, mode 0600; overwrite nothing. Needs no configuration.
+
+    Proxies that share a store share one key file: make it once, and give each a copy.
+    """
+    made = LocalKeyFile.create(target)
+    invocation.show(
+        {"file": made.path, "current": made.key_id},
+        f"Made {made.path} (mode 0600) with key {made.key_id}.\n"
+        "Back it up apart from the store: without it no credential opens.",
+    )
 
 
 @key.command(examples=("accode-proxy key status", "accode-proxy key status --json"))

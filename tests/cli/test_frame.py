@@ -42,7 +42,7 @@ def test_every_command_of_the_design_is_there():
         "policy": ("show", "set", "clear", "check"),
         "session": ("list", "kill"),
         "audit": ("tail", "search", "verify"),
-        "key": ("status", "rotate"),
+        "key": ("status", "create", "rotate"),
         "workflow": (
             *("save", "list", "show", "history", "delete", "export", "import", "schema"),
             *("run", "runs", "cancel"),

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import stat
+
 from tests.cli.conftest import CommandLine
+from vault import LocalKeyFile
 
 
 def test_status_shows_ids_and_counts_and_no_key(finance: CommandLine):
@@ -46,3 +49,20 @@ def test_a_rotation_is_in_the_audit_log(finance: CommandLine):
     finance.ok("key", "rotate")
     last = finance.records()[-1]
     assert (last["entity"]["type"], last["status"]) == ("key encryption key", "Success")
+
+
+def test_a_key_file_is_made_alone_and_overwrites_nothing(command: CommandLine):
+    file = command.folder.parent / "alone.key"
+    made = command.value("key", "create", str(file))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert LocalKeyFile.load(file).key_id == made["current"]
+    before = file.read_bytes()
+    assert f"Key file {file} exists already" in command.refused("key", "create", str(file))
+    assert file.read_bytes() == before
+    assert not command.folder.exists()
+    command.ok("init", "--key-file", str(file))
+    assert command.value("key", "status")["current"] == made["current"]
+
+
+def test_a_key_file_in_no_folder_is_one_sentence(command: CommandLine):
+    assert "cannot be created" in command.refused("key", "create", str(command.folder / "x/k"))

@@ -49,12 +49,14 @@ def test_a_damaged_key_file_is_an_error_that_repeats_nothing(made: Made):
 
 
 def test_a_store_that_others_can_read_is_an_error(made: Made):
+    assert made.store is not None
     made.store.chmod(0o640)
     (error,) = found(made)[0]
     assert "its mode must be 0600" in error
 
 
 def test_a_missing_store_says_how_to_make_one(made: Made):
+    assert made.store is not None
     made.store.unlink()
     (error,) = found(made)[0]
     assert "`accode-proxy init` makes one" in error
@@ -92,6 +94,7 @@ def test_a_listener_for_others_without_tls_is_a_warning(
 
 
 def test_the_key_file_beside_the_store_is_a_warning(made: Made):
+    assert made.store is not None
     beside = made.store.parent / "local.key"
     made.key.rename(beside)
     errors, warnings = found(made, {"keys": {"file": str(beside)}})
