@@ -33,6 +33,7 @@ from proxy.audit.log import AuditLog
 from proxy.config import Config, ListenerConfig
 from proxy.control import ControlError, Handler, serve_control
 from proxy.directory import Directory
+from proxy.expiries import WeakTlsWatch, tell_certificates
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.cancel import Cancels
 from proxy.gateway.counting import OwnPlaces, Places, Shares, no_shares
@@ -191,7 +192,7 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         if is_alone:
             # What workers left that there no longer are.
             await parts.recover_chains(config, vault, parts.idle_seats(config, [0]))
-        parts.connect_audit(metrics, audit)
+        parts.connect_audit(metrics, audit, post.audit_folder or config.audit.folder)
         version = program_version()
         audit.record(proxy_started(version, audit.instance))
         stack.callback(audit.record, proxy_stopped(version, audit.instance))
@@ -209,6 +210,12 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         revoker = Revoker(live, authenticator)
         directory.on_change(revoker.changed)
         stack.push_async_callback(revoker.stop)
+
+        tell_certificates(metrics, doors)
+        weak_tls = WeakTlsWatch(store.first_weak_tls_end, metrics.ends_weak_tls)
+        weak_tls.start()
+        stack.push_async_callback(weak_tls.stop)
+        directory.on_change(weak_tls.changed)
 
         heartbeat = Heartbeat(metrics.observe_loop)
         heartbeat.start()

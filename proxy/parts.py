@@ -6,6 +6,7 @@ Knows the configuration and what each part wants of it; starts nothing by itself
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -160,17 +161,33 @@ async def _addresses_of(host: str, port: int) -> set[tuple[Address, int]]:
     return {(ip_address(str(where[0]).partition("%")[0]), port) for *_, where in found}
 
 
-def connect_audit(metrics: Metrics, log: AuditLog) -> None:
-    """Let the metrics read the audit log's own counters."""
-    metrics.read_audit = lambda: AuditReading(
-        queue_depth=log.queue_depth,
-        lag_seconds=log.lag,
-        records=log.records,
-        bytes=log.bytes,
-        lost=log.lost,
-        failures=log.failures,
-        is_failed=log.is_failed,
-    )
+def connect_audit(metrics: Metrics, log: AuditLog, folder: Path) -> None:
+    """Let the metrics read the audit log's own counters, and how full the disk of its folder is."""
+
+    def read() -> AuditReading:
+        free, size = _disk_of(folder)
+        return AuditReading(
+            queue_depth=log.queue_depth,
+            lag_seconds=log.lag,
+            records=log.records,
+            bytes=log.bytes,
+            lost=log.lost,
+            failures=log.failures,
+            is_failed=log.is_failed,
+            free_bytes=free,
+            size_bytes=size,
+        )
+
+    metrics.read_audit = read
+
+
+def _disk_of(folder: Path) -> tuple[int, int] | tuple[None, None]:
+    """Bytes that are free to us, and of all, on a folder's file system."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None, None
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
 
 def bind_listeners(config: Config, stack: AsyncExitStack) -> list[socket.socket]:

@@ -61,6 +61,7 @@ class ServerTls:
         self._context = context
         self._binding = end_point_binding(leaf)
         self.profile = profile
+        self.expires_at = leaf.not_valid_after_utc
 
     @property
     def context(self) -> ssl.SSLContext | None:

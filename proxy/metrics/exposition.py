@@ -188,6 +188,16 @@ class _MetricsCollector(Collector):
             audit.lag_seconds,
         )
         yield _gauge("audit_failed", "1 while the audit log cannot be written.", audit.is_failed)
+        yield _known(
+            "audit_disk_free_bytes",
+            "Free bytes, for the proxy, of the file system that the audit log is on.",
+            audit.free_bytes,
+        )
+        yield _known(
+            "audit_disk_size_bytes",
+            "Bytes of the file system that the audit log is on.",
+            audit.size_bytes,
+        )
         yield _total("audit_records", "Audit records written.", audit.records)
         yield _total("audit_bytes", "Bytes of audit records written.", audit.bytes)
         yield _total("audit_failures", "Audit writes that failed or stalled.", audit.failures)
@@ -196,6 +206,19 @@ class _MetricsCollector(Collector):
             "store_current",
             "1 while changes of the store are seen in time.",
             metrics.read_store_is_current(),
+        )
+        certificates = GaugeMetricFamily(
+            _PREFIX + "listener_certificate_expiry_timestamp_seconds",
+            "When the certificate that a listener shows expires; of several the first.",
+            labels=["protocol"],
+        )
+        for protocol, ends in metrics.certificate_ends.items():
+            certificates.add_metric([protocol], ends)
+        yield certificates
+        yield _known(
+            "weak_tls_expiry_timestamp_seconds",
+            "When the first weak TLS profile of a data source ends; without one there is none.",
+            metrics.weak_tls_end,
         )
         yield _total("log_lost_lines", "Log lines not written.", metrics.read_log_lines_lost())
         yield _gauge("event_loop_last_lag_seconds", "Event-loop lag last seen.", metrics.loop_lag)
@@ -226,6 +249,14 @@ def _histogram(name: str, help_text: str, histogram: Histogram) -> Metric:
 
 def _gauge(name: str, help_text: str, value: float) -> Metric:
     return GaugeMetricFamily(_PREFIX + name, help_text, value=float(value))
+
+
+def _known(name: str, help_text: str, value: float | None) -> Metric:
+    """A gauge that has no sample where there is nothing to tell."""
+    family = GaugeMetricFamily(_PREFIX + name, help_text)
+    if value is not None:
+        family.add_metric([], float(value))
+    return family
 
 
 def _total(name: str, help_text: str, value: float) -> Metric:

@@ -10,6 +10,8 @@ cdef class Metrics:
     cdef public double loop_lag
     cdef public long long tasks
     cdef public long long bytes_from_client, bytes_from_source
+    cdef public dict certificate_ends
+    cdef public object weak_tls_end
     cdef public object read_audit, read_store_is_current, read_log_lines_lost
     cdef dict _statements, _durations, _places
     cdef object _kind, _outcome

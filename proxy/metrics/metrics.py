@@ -7,9 +7,11 @@ host or SQL. Counting is for the event loop's thread; what other parts know alre
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from protocols.errors import Reason
@@ -134,7 +136,10 @@ TLS_PROFILES = ("none", "modern", "intermediate", "compat", "legacy")
 
 @dataclass(frozen=True, slots=True)
 class AuditReading:
-    """The audit log's own counters, read at one moment. Lag in seconds."""
+    """The audit log's own counters, read at one moment. Lag in seconds.
+
+    ``free_bytes`` and ``size_bytes`` are of its file system; None: it cannot be asked.
+    """
 
     queue_depth: int = 0
     lag_seconds: float = 0.0
@@ -143,6 +148,8 @@ class AuditReading:
     lost: int = 0
     failures: int = 0
     is_failed: bool = False
+    free_bytes: int | None = None
+    size_bytes: int | None = None
 
 
 class Metrics:
@@ -174,6 +181,10 @@ class Metrics:
         # Whole relays add to these directly: metrics.bytes_from_client += n.
         self.bytes_from_client = 0
         self.bytes_from_source = 0
+        # When they end, in seconds since 1970: the earliest of each protocol's listeners, and
+        # of the weak TLS profiles of all sources.
+        self.certificate_ends: dict[str, float] = {}
+        self.weak_tls_end: float | None = None
         self.read_audit: Callable[[], AuditReading] = AuditReading
         self.read_store_is_current: Callable[[], bool] = _yes
         self.read_log_lines_lost: Callable[[], int] = _zero
@@ -222,6 +233,15 @@ class Metrics:
     def used_tls(self, leg: Leg, profile: str) -> None:
         """Count a connection by its TLS profile; ``none`` is plaintext."""
         self.tls[leg].add(profile)
+
+    def shows_certificate(self, protocol: str, ends: datetime) -> None:
+        """A listener shows a certificate until then."""
+        known = self.certificate_ends.get(protocol, math.inf)
+        self.certificate_ends[protocol] = min(known, ends.timestamp())
+
+    def ends_weak_tls(self, ends: datetime | None) -> None:
+        """The first weak TLS profile ends then, or there is none."""
+        self.weak_tls_end = None if ends is None else ends.timestamp()
 
     def observe_loop(self, seconds: float, tasks: int) -> None:
         """How late the event loop woke a timer, and how many tasks it then had."""

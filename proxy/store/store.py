@@ -299,6 +299,10 @@ class Store:
             lambda connection: sources.of_workspace(connection, workspace.id)
         )
 
+    async def first_weak_tls_end(self) -> datetime | None:
+        """When the first weak TLS profile of any source ends, or has ended; None: there is none."""
+        return await self._database.read(sources.first_weak_end)
+
     async def edit_source(
         self,
         edited: Source,

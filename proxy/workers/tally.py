@@ -21,6 +21,10 @@ _ADDED_UP = ("counter", "histogram")
 _WORST: dict[str, Callable[[Iterable[float]], float]] = {
     f"{_PREFIX}audit_lag_seconds": max,
     f"{_PREFIX}audit_failed": max,
+    f"{_PREFIX}audit_disk_free_bytes": min,
+    f"{_PREFIX}audit_disk_size_bytes": min,
+    f"{_PREFIX}listener_certificate_expiry_timestamp_seconds": min,
+    f"{_PREFIX}weak_tls_expiry_timestamp_seconds": min,
     f"{_PREFIX}store_current": min,
     f"{_PREFIX}event_loop_last_lag_seconds": max,
     f"{_PREFIX}build_info": max,

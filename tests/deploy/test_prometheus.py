@@ -136,7 +136,7 @@ def test_promtool_takes_the_configuration_with_its_rules(tmp_path: Path):
     assert "/etc/prometheus/rules.yml" in text
     (tmp_path / "prometheus.yml").write_text(text.replace("/etc/prometheus/rules.yml", str(RULES)))
     shown = promtool("check", "config", "--lint=all", "prometheus.yml", folder=tmp_path)
-    assert "22 rules found" in shown
+    assert "26 rules found" in shown
 
 
 def test_prometheus_asks_the_port_that_the_proxy_has():

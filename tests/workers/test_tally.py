@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 from prometheus_client.core import Metric
 
@@ -44,12 +45,22 @@ def test_counters_histograms_and_most_gauges_are_added_up():
 
 
 def test_where_a_sum_would_mean_nothing_the_worst_is_told():
-    well = worker(0, lag_seconds=0.1)
-    ill = worker(0, lag_seconds=7.5, is_failed=True, queue_depth=3)
+    well = worker(0, lag_seconds=0.1, free_bytes=20, size_bytes=100)
+    ill = worker(0, lag_seconds=7.5, is_failed=True, queue_depth=3, free_bytes=19, size_bytes=100)
+    for metrics, day in ((well, 9), (ill, 8)):
+        metrics.shows_certificate("postgres", datetime(2026, 5, day, tzinfo=UTC))
+        metrics.ends_weak_tls(datetime(2026, 6, day, tzinfo=UTC))
     ill.read_store_is_current = lambda: False
     merged = Tally().merged([dump_of(well), dump_of(ill)])
     assert sample(merged, "audit_lag_seconds") == 7.5
     assert sample(merged, "audit_failed") == 1
+    assert sample(merged, "audit_disk_free_bytes") == 19
+    assert sample(merged, "audit_disk_size_bytes") == 100
+    name = "listener_certificate_expiry_timestamp_seconds"
+    ends = sample(merged, name, protocol="postgres")
+    assert ends == datetime(2026, 5, 8, tzinfo=UTC).timestamp()
+    ends = sample(merged, "weak_tls_expiry_timestamp_seconds")
+    assert ends == datetime(2026, 6, 8, tzinfo=UTC).timestamp()
     assert sample(merged, "audit_queue_depth") == 3
     assert sample(merged, "store_current") == 0
     (build,) = [one for one in merged if one.name == "accode_proxy_build_info"]

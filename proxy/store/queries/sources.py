@@ -63,6 +63,16 @@ async def of_workspace(connection: AsyncConnection, workspace_id: str) -> list[S
     return await _load(connection, (sources.c.workspace_id == workspace_id,))
 
 
+async def first_weak_end(connection: AsyncConnection) -> datetime | None:
+    """The earliest end of a weak TLS profile, of all sources; it may be over."""
+    # A source without one has null there: see ``tls.to_json``.
+    rows = await connection.execute(
+        select(sources.c.tls).where(sources.c.tls.not_like('%"expires_at": null%'))
+    )
+    ends = [tls.from_json(row.tls).expires_at for row in rows]
+    return min((end for end in ends if end is not None), default=None)
+
+
 async def hold(connection: AsyncConnection, workspace_id: str, source_id: str) -> Source:
     """The source as it is now, held for the rest of the transaction. Raises NotFound."""
     await lock(connection, workspace_id)
