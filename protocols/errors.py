@@ -57,6 +57,10 @@ class Refusal(Exception):
         self.private = private or public
         self.code = code
 
+    def again(self) -> Refusal:
+        """The same, to be raised: one that is kept would gather the traceback of every raise."""
+        return Refusal(self.reason, self.public, self.private, code=self.code)
+
 
 def insist(refusal: Refusal | None) -> None:
     """Raise what was found against it, if anything was.

@@ -333,7 +333,7 @@ async def test_a_stopped_directory_leaves_no_task(store: Store):
 async def test_without_its_store_a_directory_refuses_what_it_has_cached_and_recovers(
     own_postgres: PostgresServer, vault: Vault, failure: str
 ):
-    async with opened(new_postgresql_url(own_postgres), timeout=1) as store:
+    async with opened(new_postgresql_url(own_postgres), timeout=3) as store:
         workspace = await a_workspace(store, vault)
         token = await a_token(store, workspace)
         async with started(store) as directory:
@@ -382,7 +382,7 @@ async def test_a_revocation_while_the_feed_was_away_is_seen_when_it_returns(
 async def test_a_store_whose_changes_cannot_be_followed_does_not_start(
     own_postgres: PostgresServer,
 ):
-    async with opened(new_postgresql_url(own_postgres), timeout=1) as store:
+    async with opened(new_postgresql_url(own_postgres), timeout=3) as store:
         own_postgres.kill()
         directory = Directory(store, start_seconds=0.5)
         before = asyncio.all_tasks()
@@ -421,7 +421,7 @@ async def test_uses_are_written_from_time_to_time(
 
 
 async def test_uses_wait_while_the_store_is_away(own_postgres: PostgresServer, vault: Vault):
-    async with opened(new_postgresql_url(own_postgres), timeout=0.5) as store:
+    async with opened(new_postgresql_url(own_postgres), timeout=3) as store:
         workspace = await a_workspace(store, vault)
         token = await a_token(store, workspace)
         async with started(store, use_interval=0.05) as directory:

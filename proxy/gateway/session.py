@@ -95,7 +95,7 @@ class Session:
             return
         self._check_transport(arrival)
         if rooms.live.drain_refusal is not None:
-            raise rooms.live.drain_refusal
+            raise rooms.live.drain_refusal.again()
         proved = await self._authenticate(arrival)
         logged_in()
         admission = Admission(self._door, rooms, arrival, proved, visitor.address)

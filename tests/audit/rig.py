@@ -140,7 +140,7 @@ def run_statement(recorder: SessionRecorder, text: bytes = b"SELECT 1") -> State
     return made
 
 
-async def until(condition: Any, seconds: float = 10.0) -> None:
+async def until(condition: Any, seconds: float = 40.0) -> None:
     """Wait, bounded, for what another thread or process brings about."""
     await eventually(condition, within=seconds)
 

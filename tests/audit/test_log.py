@@ -278,7 +278,7 @@ class HangingDisk(Disk):
 
 async def test_a_disk_that_hangs_refuses_within_its_bound(tmp_path):
     disk = HangingDisk()
-    async with opened(tmp_path, disk=disk, durable_seconds=0.05, stall_seconds=0.1) as log:
+    async with opened(tmp_path, disk=disk, durable_seconds=0.05, stall_seconds=1.0) as log:
         recorder = log.recorder(context())
         disk.gate.clear()
         with pytest.raises(Refusal, match="the audit log cannot be written"):

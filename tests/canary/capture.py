@@ -97,7 +97,7 @@ class Recorder(ABC):
     def _get(self, path: str) -> str:
         url = f"http://{self.proxy.host}:{self.proxy.metrics_port}/{path}"
         try:
-            with urlopen(url, timeout=10) as answer:
+            with urlopen(url, timeout=40) as answer:
                 return f"{answer.headers}{answer.read().decode()}"
         except HTTPError as error:
             return f"{error.headers}{error.read().decode()}"

@@ -50,7 +50,7 @@ class Town(ABC):
             certificates,
             logs={"level": "debug"},
             audit={"sync_interval": 0.05},
-            limits={"login_deadline": 3.0, "connect_timeout": 3.0, "failure_floor": 0.0},
+            limits={"login_deadline": 5.0, "connect_timeout": 5.0, "failure_floor": 0.0},
             listener=dict(self.listener),
             **store,
         )

@@ -26,7 +26,7 @@ def run(
         input=text,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
         cwd=folder,
         env={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -100,13 +101,22 @@ def test_protocol_3_2_works_with_its_long_cancel_keys(
                 cursors = [connection.execute("SELECT %s", (n,)) for n in range(20)]
                 assert [c.fetchone() for c in cursors] == [(n,) for n in range(20)]
             assert attempt(connection.execute, "SELECT 1 / 0")[1] == "22012"
-            connection.pgconn.send_query(b"SELECT pg_sleep(50)")
+            text = f"SELECT pg_sleep(50), 'by {version}'"
+            connection.pgconn.send_query(text.encode())
+            # A cancel that overtook its statement would stop nothing.
+            wait_until(partial(runs, postgres18, text), what="the statement to run")
             connection.cancel_safe(timeout=20)
             result = connection.pgconn.get_result()
             assert result is not None
             assert result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"57014"
             assert connection.pgconn.get_result() is None
             assert connection.execute("SELECT 'goes on'").fetchone() == ("goes on",)
+
+
+def runs(server: PostgresServer, text: str) -> bool:
+    """Whether the server runs this statement now."""
+    sql = "SELECT 1 FROM pg_stat_activity WHERE query = %s AND state = 'active'"
+    return server.execute(sql, (text,)) != []
 
 
 def test_a_source_is_reached_by_direct_tls_and_its_statements_stopped_by_it(
@@ -132,8 +142,7 @@ def test_a_source_is_reached_by_direct_tls_and_its_statements_stopped_by_it(
         text = "SELECT pg_sleep(60), 'by direct TLS'"
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(connection.execute, text)
-            sql = "SELECT 1 FROM pg_stat_activity WHERE query = %s AND state = 'active'"
-            wait_until(lambda: bool(postgres.execute(sql, (text,))), what="the statement to run")
+            wait_until(partial(runs, postgres, text), what="the statement to run")
             connection.cancel_safe()
             with pytest.raises(psycopg.errors.QueryCanceled):
                 running.result()

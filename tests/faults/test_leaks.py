@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from policies.document import Limits, Policy
+from protocols.errors import Reason, Refusal
 from protocols.scanner import Scanner
 from proxy.app import App, running
 from proxy.config import load_config
@@ -319,3 +320,20 @@ def test_a_session_is_freed_when_it_ends_and_not_when_garbage_is_collected(
         finally:
             gc.unfreeze()
             gc.enable()
+
+
+def test_one_refusal_of_many_logins_holds_nothing_of_any_of_them(
+    server_folder: Path, certificates: Certificates, postgres: PostgresServer
+):
+    async def main(office: Office) -> None:
+        assert isinstance(office.proxy, Inside)
+        async with office.proxy.serving() as app:
+            kept = app.live.drain_refusal = Refusal(Reason.SHUTTING_DOWN, "in a moment")
+            for _ in range(2):
+                refused = await asyncio.to_thread(office.refusal)
+                assert (refused.code, refused.text) == ("57P01", "in a moment")
+            await quiet(app)
+            assert kept.__traceback__ is None
+
+    with opened(server_folder / "refused", certificates, postgres) as office:
+        run(main(office))

@@ -53,7 +53,7 @@ def run(
         input=json.dumps(task),
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=120,
         check=False,
     )
     if done.returncode:

@@ -16,7 +16,7 @@ from tests.servers.postgres import PostgresServer
 from tests.store.stores import a_token, a_workspace, new_postgresql_url, opened
 from vault import Vault
 
-SHORT = 0.5
+SHORT = 1.5
 """A deadline, in seconds, for stores that are expected to miss it."""
 
 

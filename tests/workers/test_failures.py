@@ -266,7 +266,7 @@ def test_a_port_that_workers_share_is_taken_for_everybody_else(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1
