@@ -71,6 +71,7 @@ class Report:
                         {"disturbance": cause, "error": kind, "count": count}
                         for (cause, kind), count in sorted(disturbances.excused.items())
                     ],
+                    "disturbances": [asdict(it) for it in disturbances.made],
                     "samples": [asdict(sample) for sample in self.samples],
                 },
                 indent=1,
