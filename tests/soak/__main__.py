@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import copyfile
 
 from tests.soak.completion import bash_script
 from tests.soak.options import Options, parse
@@ -57,6 +58,9 @@ def run(options: Options, progress: Progress) -> Report:
             for line in verdict.lines():
                 progress.say(line)
         files = soak.report.write(soak.book, soak.begin)
+        if not soak.report.is_held:
+            files.append(options.output / "proxy.log")
+            copyfile(setting.proxy.log, files[-1])
         progress.say(f"Written: {', '.join(map(str, files))}")
         return soak.report
 

@@ -54,6 +54,7 @@ class Book:
     disturbances: Disturbances
     sent: dict[Key, Sent] = field(default_factory=dict)
     sessions: int = 0
+    light_sessions: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     mixed: list[str] = field(default_factory=list)
 
@@ -213,6 +214,7 @@ class Client(ABC):
         self._begin("open")
         await self.bounded(session.open())
         self.book.sessions += 1
+        self.book.light_sessions += session.is_light
         self.session = session
         self._begin("look_around")
         await session.look_around()

@@ -47,6 +47,10 @@ EXPECTED: dict[str, frozenset[str]] = {
     "machine starved": frozenset({"57P03", "1040"}),
 }
 
+# What refuses a login refuses a turn as well where connections are shared, which ends an open
+# session; and libpq does not say with what it was ended while it was reading a pipeline's answers.
+_AT_A_TURN = frozenset({"credential rotated", "machine starved"})
+
 
 @dataclass(slots=True)
 class Disturbance:
@@ -77,8 +81,8 @@ class Failure:
 
     def __str__(self) -> str:
         return (
-            f"{self.ended:.1f} s: client {self.client} of {self.place}, {self.operation}:"
-            f" {self.kind}: {self.text}"
+            f"{self.ended:.1f} s: client {self.client} of {self.place}, {self.operation}"
+            f" of {self.ended - self.began:.1f} s: {self.kind}: {self.text}"
         )
 
 
@@ -109,8 +113,11 @@ class Disturbances:
 
 
 def _explains(disturbance: Disturbance, failure: Failure) -> bool:
+    is_of_its_kind = failure.kind in EXPECTED[disturbance.kind] or (
+        failure.kind == LOST and failure.place.kind.is_shared and disturbance.kind in _AT_A_TURN
+    )
     return (
-        failure.kind in EXPECTED[disturbance.kind]
+        is_of_its_kind
         and disturbance.workspace in ("", failure.place.workspace)
         and disturbance.source in ("", failure.place.source)
         and disturbance.client in ("", failure.client)

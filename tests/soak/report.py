@@ -54,10 +54,11 @@ class Report:
         return bool(self.verdicts) and all(verdict.is_held for verdict in self.verdicts)
 
     def write(self, book: Book, begin: float) -> list[Path]:
-        """Write ``soak.json`` and ``soak.png``; returns them."""
+        """Write ``soak.md`` for a reader, ``soak.json`` and ``soak.png``; returns them."""
         folder = self.options.output
         folder.mkdir(parents=True, exist_ok=True)
-        data, picture = folder / "soak.json", folder / "soak.png"
+        text, data, picture = folder / "soak.md", folder / "soak.json", folder / "soak.png"
+        text.write_text(self.text(picture.name))
         disturbances = book.disturbances
         data.write_text(
             json.dumps(
@@ -70,6 +71,7 @@ class Report:
                         {"disturbance": cause, "error": kind, "count": count}
                         for (cause, kind), count in sorted(disturbances.excused.items())
                     ],
+                    "disturbances": [asdict(it) for it in disturbances.made],
                     "samples": [asdict(sample) for sample in self.samples],
                 },
                 indent=1,
@@ -82,4 +84,29 @@ class Report:
             if it.client == "" and it.began >= begin
         ]
         draw(self.samples, made, picture)
-        return [data, picture]
+        return [text, data, picture]
+
+    def text(self, picture: str) -> str:
+        """The run in Markdown: what it was made on, each verdict, and how it was disturbed."""
+        options, facts = self.options, self.facts
+        lines = [
+            f"# A soak of {options.seconds / 60:g} minutes"
+            f" with {options.clients} clients and workers: {options.workers}",
+            "",
+            *([f"{facts['made on']}", ""] if "made on" in facts else []),
+            "| verdict | | figures |",
+            "|---|---|---|",
+        ]
+        for verdict in self.verdicts:
+            word = "held" if verdict.is_held else "**not held**"
+            wrong = "".join(f"; {sentence}" for sentence in verdict.wrong[:_SHOWN])
+            lines.append(f"| {verdict.title} | {word} | {_in_cell(verdict.figure + wrong)} |")
+        for name in ("disturbances", "errors excused", "pins"):
+            if facts.get(name):
+                counts = ", ".join(f"{it} {count:,}" for it, count in facts[name].items())
+                lines += ["", f"{name.capitalize()}: {counts}."]
+        return "\n".join([*lines, "", f"![{picture}]({picture})", ""])
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.meters import process_tree
 from proxy.audit.chains import chain_folders
 from proxy.audit.files import audit_files
@@ -51,6 +54,7 @@ _MOST_DISTURBING = 60.0
 _RELOADED = 0.4
 """The part of the load in which workers are replaced: a new one fills its memory anew, which is not
 to be taken for growth in the second half."""
+_PINS = re.compile(r'^accode_proxy_pool_pins_total\{cause="(\w+)"\} ([0-9.]+)$', re.MULTILINE)
 _SLOPE_SECONDS = 120.0
 """In less a slope is noise, and is not judged."""
 
@@ -68,6 +72,7 @@ class Soak:
         self._crashes: list[str] = []
         self._checkpoints: list[str] = []
         self._done: Counter[str] = Counter()
+        self._made_on = _made_on()
 
     async def run(self) -> None:
         """All of it."""
@@ -93,9 +98,16 @@ class Soak:
         self.progress.say("Comparing the audit log with the servers' logs.")
         await asyncio.to_thread(self._judge_audit, status)
         await asyncio.to_thread(self._judge_secrets, metrics)
+        excused: Counter[str] = Counter()
+        for (_, kind), count in sorted(self.book.disturbances.excused.items()):
+            excused[kind] += count
         self.report.facts |= {
+            "made on": self._made_on,
             "disturbances": dict(self._done),
+            "errors excused": dict(excused),
+            "pins": _pins(metrics),
             "sessions": self.book.sessions,
+            "light sessions": self.book.light_sessions,
             "machine starved": {"times": starvation.times, "longest": starvation.longest},
             "load of the machine": os.getloadavg(),
             "sources": [str(place) for place in self.setting.places],
@@ -273,6 +285,25 @@ def _checkpoints(verified: dict[str, Any]) -> list[str]:
     """What ``--expect`` takes, for each chain."""
     chains = {"main": verified} | verified["chains"]
     return [f"{name}/{it['last_sequence']}:{it['last_hash']}" for name, it in chains.items()]
+
+
+def _made_on() -> str:
+    """When, which revision, and the machine."""
+    revision, is_modified = machine.revision()
+    it = machine.describe_machine()
+    return (
+        f"Revision {revision}{', with uncommitted changes' if is_modified else ''},"
+        f" {datetime.now(UTC).isoformat(timespec='seconds')}. {it['processor']},"
+        f" {it['cores']} cores, {it['memory']}, {it['kernel']}, {it['system']}."
+    )
+
+
+def _pins(metrics: str) -> dict[str, int]:
+    """Why sessions kept a connection that is had for one transaction at a time."""
+    found = re.findall(
+        r'^accode_proxy_pool_pins_total\{cause="(\w+)"\} (\d+)', metrics, re.MULTILINE
+    )
+    return {cause: int(count) for cause, count in found if count != "0"}
 
 
 def _held(sample: Sample) -> tuple[int, int]:

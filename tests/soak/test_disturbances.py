@@ -58,5 +58,14 @@ def test_another_client_source_or_workspace_is_not_excused():
     assert disturbances.judge(failure(LOST, 11.0, 11.5, client="c2")) == "backend terminated"
 
 
+@pytest.mark.parametrize("kind", ["credential rotated", "machine starved"])
+def test_what_refuses_a_login_may_end_a_session_that_shares_its_connection_and_no_other(kind: str):
+    (shared,) = (it for it in KINDS if it.is_shared)
+    disturbances = Disturbances()
+    disturbances.begin(kind, 10.0, workspace="").ended = 11.0
+    assert disturbances.judge(failure(LOST, 10.0, 11.0)) == ""
+    assert disturbances.judge(failure(LOST, 10.0, 11.0, place=Place("finance", shared))) == kind
+
+
 def test_nothing_excuses_a_hanging_client():
     assert not any(HUNG in kinds for kinds in EXPECTED.values())

@@ -60,6 +60,7 @@ def test_a_report_without_verdicts_holds_nothing(tmp_path: Path):
         report.verdicts.append(verdict)
         held.append(report.is_held)
     assert held == [False, True, False]
-    data, picture = report.write(book(), begin=0.0)
+    text, data, picture = report.write(book(), begin=0.0)
+    assert "| one | held | good |\n| two | **not held** | bad; a reason |" in text.read_text()
     assert [it["is_held"] for it in json.loads(data.read_text())["verdicts"]] == [True, False]
     assert picture.read_bytes().startswith(b"\x89PNG")
