@@ -22,6 +22,7 @@ from proxy.admin.endpoints import (
     sessions,
     sources,
     tokens,
+    trials,
     workspaces,
 )
 from proxy.admin.problems import bug, problem_for
@@ -37,6 +38,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *tokens.ENDPOINTS,
     *sources.ENDPOINTS,
     *policies.ENDPOINTS,
+    *trials.ENDPOINTS,
     *sessions.ENDPOINTS,
     *audit.ENDPOINTS,
     *document.ENDPOINTS,

@@ -74,6 +74,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "getSourcePolicyHistory": Operation(EVERYBODY),
     "compareSourcePolicies": Operation(EVERYBODY),
     "checkStatement": Operation(EVERYBODY),
+    "tryPolicy": Operation(EVERYBODY),
+    "trySourcePolicy": Operation(EVERYBODY),
     "listSessions": Operation(EVERYBODY),
     "killSession": Operation(CHANGERS),
     "searchAudit": Operation(EVERYBODY),

@@ -5,6 +5,7 @@
 ``api_keys``    keys to the admin endpoints
 ``sessions``, ``probing``  what the running proxy is asked for
 ``explaining``, ``audit_log``  what changes nothing
+``trying``      a policy held against what was run; ``trying_apart`` in a process of its own
 
 Called by the command line and by the admin endpoints.
 """

@@ -52,6 +52,8 @@ EXPECTED = {
     "getSourcePolicyHistory": "OPAW",
     "compareSourcePolicies": "OPAW",
     "checkStatement": "OPAW",
+    "tryPolicy": "OPAW",
+    "trySourcePolicy": "OPAW",
     "listSessions": "OPAW",
     "killSession": "OP W",
     "searchAudit": "OPAW",
@@ -86,6 +88,8 @@ BODIES: dict[str, Any] = {
     "putPolicy": POLICY,
     "putSourcePolicy": POLICY,
     "checkStatement": {"statement": "SELECT 1"},
+    "tryPolicy": POLICY,
+    "trySourcePolicy": POLICY,
 }
 QUERIES = {
     "comparePolicies": {"before": "{first}", "after": "{first}"},
