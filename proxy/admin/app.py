@@ -19,6 +19,7 @@ from proxy.admin.endpoints import (
     document,
     keys,
     policies,
+    session_stream,
     sessions,
     sources,
     tokens,
@@ -40,6 +41,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *policies.ENDPOINTS,
     *trials.ENDPOINTS,
     *sessions.ENDPOINTS,
+    *session_stream.ENDPOINTS,
     *audit.ENDPOINTS,
     *document.ENDPOINTS,
 )

@@ -77,6 +77,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "tryPolicy": Operation(EVERYBODY),
     "trySourcePolicy": Operation(EVERYBODY),
     "listSessions": Operation(EVERYBODY),
+    "streamSessions": Operation(EVERYBODY),
     "killSession": Operation(CHANGERS),
     "searchAudit": Operation(EVERYBODY),
     "exportAudit": Operation(EVERYBODY),

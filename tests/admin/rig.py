@@ -14,6 +14,7 @@ import httpx
 
 from proxy.admin.app import build_app
 from proxy.admin.call import Office
+from proxy.admin.streams import Streams
 from proxy.administration.api_keys import create_api_key
 from proxy.administration.trail import MemoryTrail, TrailError
 from proxy.administration.workplace import Workplace
@@ -190,7 +191,9 @@ async def rigged(folder: Path, prepared: Prepared) -> AsyncIterator[Rig]:
     clock, trail, proxy = SettableClock(), Trail(), FakeProxy()
     vault = Vault(LocalKeyFile.load(folder / "key"))
     async with opened(f"sqlite:///{folder}/store.db", clock=clock) as store:
-        office = Office(_config(folder), store, vault, trail, proxy, clock)
+        # A stream that a test does not end itself is over soon.
+        streams = Streams(life=0.2, pace=0.05)
+        office = Office(_config(folder), store, vault, trail, proxy, clock, streams)
         app = build_app(office, lambda: clock().timestamp())
         transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:

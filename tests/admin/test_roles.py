@@ -55,6 +55,7 @@ EXPECTED = {
     "tryPolicy": "OPAW",
     "trySourcePolicy": "OPAW",
     "listSessions": "OPAW",
+    "streamSessions": "OPAW",
     "killSession": "OP W",
     "searchAudit": "OPAW",
     "exportAudit": "OPAW",
