@@ -108,6 +108,13 @@ class Call:
         assert self.workspace is not None, "this endpoint's path names no workspace"
         return self.workspace
 
+    async def is_suspended(self) -> bool:
+        """Whether the workspace whose key this is may do nothing: its key may not either."""
+        if self.key.workspace_id is None:
+            return False
+        own = await self.office.store.workspace_by_id(self.key.workspace_id)
+        return own is None or own.state != "active"
+
     async def source(self, name: str) -> Source:
         """The workspace's source of that name. Raises Problem."""
         found = await self.office.store.find_source(self.here.id, name)

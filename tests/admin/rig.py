@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +58,13 @@ class Trail(MemoryTrail):
     def __init__(self) -> None:
         super().__init__()
         self.is_broken = False
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        """What another administrator does, once, while the next change is about to be made."""
 
     async def record(self, event: Event) -> None:
+        if self.meanwhile is not None and event.event_class == 3004:
+            act, self.meanwhile = self.meanwhile, None
+            await act()
         if self.is_broken:
             raise TrailError("The audit log cannot be written.")
         await super().record(event)

@@ -116,6 +116,13 @@ def test_it_ends_within_a_second_of_its_keys_end(town: Served):
         assert not [line for line in lines if line]
 
 
+def test_it_ends_when_the_keys_workspace_is_suspended(town: Served):
+    with watching(town, town.rig.keys[ApiRole.WORKSPACE_ADMIN]) as lines:
+        next_of(lines)
+        call(town, "POST", "/v1/workspaces/finance/suspend")
+        assert next_of(lines) == ("end", {"reason": "the workspace of the key is suspended"})
+
+
 def test_it_ends_when_its_key_expires(town: Served):
     clock = town.rig.clock
     soon = (clock() + timedelta(minutes=1)).isoformat()

@@ -53,6 +53,9 @@ async def _events(call: Call) -> AsyncGenerator[bytes]:
                 if found is None or found.state(office.clock()) != "live":
                     yield _end("the key is no longer live")
                     return
+                if await call.is_suspended():
+                    yield _end("the workspace of the key is suspended")
+                    return
                 now = await _look(call)
                 told = [event(one.what, _value(one.session)) for one in changes(before, now)]
                 before = now
