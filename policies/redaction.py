@@ -78,6 +78,9 @@ _LEADING_WORD = re.compile(
     r"|TABLE|UPDATE|USER|WITH"
 )
 _LEADING_LIMIT = 4
+_FINGERPRINT = re.compile(
+    r"(?:[A-Z]+ ){0,4}\[redacted: statement with a secret, fingerprint [0-9a-f]{32}\]"
+)
 _LEADING_COMMENTS = 16
 _BLANKS = re.compile(rb"\s*")
 
@@ -95,6 +98,11 @@ def fingerprint_if_secret(text: bytes, key: bytes) -> str | None:
     words = _leading_words(text)
     prefix = words + " " if words else ""
     return f"{prefix}[redacted: statement with a secret, fingerprint {fingerprint}]"
+
+
+def is_fingerprint(text: str) -> bool:
+    """Whether a text is of the form of what stands for another one. None of SQL is."""
+    return _FINGERPRINT.fullmatch(text) is not None
 
 
 def may_hold_secret(text: bytes) -> bool:

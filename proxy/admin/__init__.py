@@ -9,6 +9,7 @@ The map of this package:
 ``roles``       the one table of who may call what
 ``call``        a call that has been admitted, and what its endpoint works with
 ``strict_json``, ``rates``, ``paging``, ``etags``, ``idempotency``  each one rule
+``streams``     answers that go on: bounded in number, life and patience
 ``problems``    every refusal as a problem document (RFC 9457)
 ``endpoints/``  the resources; the work is done in ``proxy/administration``
 

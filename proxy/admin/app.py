@@ -19,9 +19,11 @@ from proxy.admin.endpoints import (
     document,
     keys,
     policies,
+    session_stream,
     sessions,
     sources,
     tokens,
+    trials,
     workspaces,
 )
 from proxy.admin.problems import bug, problem_for
@@ -37,7 +39,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *tokens.ENDPOINTS,
     *sources.ENDPOINTS,
     *policies.ENDPOINTS,
+    *trials.ENDPOINTS,
     *sessions.ENDPOINTS,
+    *session_stream.ENDPOINTS,
     *audit.ENDPOINTS,
     *document.ENDPOINTS,
 )

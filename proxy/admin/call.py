@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import structlog
@@ -14,7 +15,9 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from proxy.admin.problems import Problem, not_found
+from proxy.admin.streams import Shared, Streams
 from proxy.administration.api_keys import actor_name
+from proxy.administration.sessions import list_sessions
 from proxy.administration.trail import Trail
 from proxy.administration.workplace import Workplace
 from proxy.config import Config
@@ -39,7 +42,12 @@ class Office:
     trail: Trail
     client: ControlClient
     clock: Callable[[], datetime] = utc_now
+    streams: Streams = field(default_factory=Streams)
+    sessions: Shared = field(init=False)
     _readings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_READINGS))
+
+    def __post_init__(self) -> None:
+        self.sessions = Shared(partial(list_sessions, self.client, None))
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
@@ -99,6 +107,13 @@ class Call:
         """The workspace that the path names."""
         assert self.workspace is not None, "this endpoint's path names no workspace"
         return self.workspace
+
+    async def is_suspended(self) -> bool:
+        """Whether the workspace whose key this is may do nothing: its key may not either."""
+        if self.key.workspace_id is None:
+            return False
+        own = await self.office.store.workspace_by_id(self.key.workspace_id)
+        return own is None or own.state != "active"
 
     async def source(self, name: str) -> Source:
         """The workspace's source of that name. Raises Problem."""

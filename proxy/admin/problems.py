@@ -20,6 +20,7 @@ from starlette.responses import Response
 from policies.document import PolicyError
 from proxy.administration.audit_log import SearchTooLong
 from proxy.administration.trail import TrailError
+from proxy.administration.trying_apart import TrialFailed
 from proxy.audit.files import AuditFolderError
 from proxy.control import ControlError, NotRunningError
 from proxy.store.errors import (
@@ -119,6 +120,7 @@ _RULES: tuple[tuple[type[Exception], _Rule], ...] = (
     (NotRunningError, _Rule(503, "proxy-not-running", _SOON)),
     (ControlError, _Rule(502, "proxy-refused")),
     (SearchTooLong, _Rule(503, "search-too-long")),
+    (TrialFailed, _Rule(503, "trial-failed")),
 )
 
 

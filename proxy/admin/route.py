@@ -25,6 +25,7 @@ from proxy.store.validate import is_name
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+SUSPENDED = "The workspace of this key is suspended."
 BODY_SECONDS = 10.0
 """For the whole body to arrive: half a megabyte at 50 KB/s."""
 
@@ -47,6 +48,9 @@ class AdminRoute(APIRoute):
             request.state.call = call
             if call.key.role not in operation.roles:
                 raise Problem(403, "forbidden", "This key's role may not do this.")
+            if await call.is_suspended():
+                # Whatever is named: what others have is not told apart from what nobody has.
+                raise Problem(403, "workspace-suspended", SUSPENDED)
             if "workspace" in request.path_params:
                 call.workspace = await _workspace(call, request.path_params["workspace"])
                 request.state.workspace = call.workspace

@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -70,6 +71,8 @@ class DeadlineProtocol(H11Protocol):
         super().handle_events()
         if self.cycle is not before:
             self._wait_no_more()
+            # For an answer whose client does not read it: its task has not begun yet.
+            self.cycle.scope["state"]["abort"] = self._drop
 
     def on_response_complete(self) -> None:
         """The next head may come, within uvicorn's own time and ours."""
@@ -77,6 +80,12 @@ class DeadlineProtocol(H11Protocol):
         if not self.transport.is_closing() and self.cycle.response_complete:
             self._wait_no_more()
             self._waiting = self.loop.call_later(self.head_seconds, self._too_slow)
+
+    def _drop(self) -> None:
+        """End it at once; what the kernel has for the client goes too, some megabytes."""
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _too_slow(self) -> None:
         self._waiting = None
@@ -102,7 +111,11 @@ async def serve(config: Config, *, started: Callable[[int], None] = lambda port:
         client = SocketClient(config.control.socket)
         office = Office(config, store, vault, ProxyTrail(client), client)
         host, port = address_of(sock)
-        server = _Server(uvicorn_config(build_app(office), context), lambda: started(port))
+        server = _Server(
+            uvicorn_config(build_app(office), context),
+            lambda: started(port),
+            office.streams.close,
+        )
         log.info("admin endpoints open", host=host, port=port, tls=context is not None)
         await server.serve(sockets=[sock])
     finally:
@@ -110,14 +123,25 @@ async def serve(config: Config, *, started: Callable[[int], None] = lambda port:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        started: Callable[[], None],
+        stopping: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self._tell = started
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
         await super().startup(sockets)
         self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what goes on by itself, so that nobody waits for it, and all else in order."""
+        self._stopping()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

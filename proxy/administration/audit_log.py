@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -74,6 +75,13 @@ def stream(
     found = search(folder, filters, pulse=pulse)
     while batch := list(islice(found, size)):
         yield batch
+
+
+def as_lines(records: Iterable[Record]) -> bytes:
+    """One record of OCSF a line."""
+    return b"".join(
+        json.dumps(record, separators=(",", ":")).encode() + b"\n" for record in records
+    )
 
 
 def place_of(record: Record) -> tuple[str, int]:

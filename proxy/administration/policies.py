@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from policies.document import Policy
 from policies.upstream import check_upstream
 from proxy.administration.trail import audited
+from proxy.administration.trying import Draft
 from proxy.administration.workplace import Workplace
 from proxy.audit.events import UPDATE, entity_changed
 from proxy.store import Source, Store, Workspace
@@ -18,6 +19,17 @@ async def find(store: Store, workspace: str, source: str | None) -> tuple[Worksp
     """The workspace and, where one is named, its source. Raises NotFound."""
     found = await store.workspace(workspace)
     return found, None if source is None else await store.source(found, source)
+
+
+async def draft_for(
+    store: Store, workspace: Workspace, source: Source | None, policy: Policy
+) -> Draft:
+    """A policy to be tried in the place of the workspace's, or of this source's."""
+    if source is not None:
+        return Draft(policy, source.id, workspace.policy, {})
+    stored = await store.list_sources(workspace)
+    narrower = {one.id: one.policy for one in stored if one.policy is not None}
+    return Draft(policy, "", None, narrower)
 
 
 async def set_policy(

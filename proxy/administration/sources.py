@@ -202,6 +202,12 @@ async def edit_source(
         changes["auth_methods"] = sorted(edited.auth_methods)
     if edited.pooling != source.pooling:
         changes["pooling"] = asdict(edited.pooling)
+    if edited.failover != source.failover:
+        changes |= {
+            "hosts": [str(one) for one in edited.endpoints],
+            "target_session_attrs": edited.failover.target_session_attrs,
+            "load_balance_hosts": edited.failover.load_balance_hosts,
+        }
     event = _event(
         place, UPDATE, source, changes | {"given": sorted(given), "forgotten": sorted(forget)}
     )
@@ -257,10 +263,17 @@ async def choose_hosts(place: Workplace, source: Source, failover: Failover) -> 
     return await audited(place.trail, event, lambda: place.store.edit_source(edited), place.warn)
 
 
-async def remove_source(place: Workplace, source: Source) -> None:
-    """Delete a source and its secrets, and end its sessions. Raises NotFound."""
+async def remove_source(place: Workplace, source: Source, *, if_unchanged: bool = False) -> None:
+    """Delete a source and its secrets, and end its sessions. Raises NotFound.
+
+    ``if_unchanged``: only as it was read, else Conflict.
+    """
     event = _event(place, DELETE, source, {})
-    await audited(place.trail, event, lambda: place.store.remove_source(source), place.warn)
+
+    async def act() -> None:
+        await place.store.remove_source(source, if_unchanged=if_unchanged)
+
+    await audited(place.trail, event, act, place.warn)
 
 
 def _seal(

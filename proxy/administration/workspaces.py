@@ -52,17 +52,21 @@ async def resume_workspace(place: Workplace, workspace: Workspace) -> Workspace:
     )
 
 
-async def delete_workspace(place: Workplace, workspace: Workspace) -> DeletionReceipt:
+async def delete_workspace(
+    place: Workplace, workspace: Workspace, *, if_unchanged: bool = False
+) -> DeletionReceipt:
     """Destroy its root keys, and with them its credentials and their backups.
 
-    Raises NotFound.
+    ``if_unchanged``: only as it was read, else Conflict. Raises NotFound.
     """
     versions = [root.version for root in workspace.root_keys]
     changes: dict[str, object] = {"destroyed_root_key_versions": versions}
     event = _event(place, DELETE, workspace.id, workspace.name, changes)
-    return await audited(
-        place.trail, event, lambda: place.store.delete_workspace(workspace), place.warn
-    )
+
+    async def act() -> DeletionReceipt:
+        return await place.store.delete_workspace(workspace, if_unchanged=if_unchanged)
+
+    return await audited(place.trail, event, act, place.warn)
 
 
 def _event(

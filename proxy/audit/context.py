@@ -30,6 +30,8 @@ class SessionContext:
     second, so it never runs backwards within a session. ``upstream_user`` is a name.
     ``upstream_host`` is the data source's host that the session is on, as it was named, and
     ``upstream_ip`` and ``upstream_port`` its address; "" and 0 before there is one.
+    ``default_database`` is where names without one are looked up, of engines where a login
+    says it (MySQL); "" of others.
     """
 
     session_id: str
@@ -52,6 +54,7 @@ class SessionContext:
     upstream_host: str = ""
     upstream_ip: str = ""
     upstream_port: int = 0
+    default_database: str = ""
 
     def to_bytes(self) -> bytes:
         """For the journal: enough to write this session's records after a crash."""
@@ -104,13 +107,16 @@ class SessionContext:
 
     def extra(self) -> dict[str, object]:
         """What the schema has no attribute for."""
-        return {
+        found: dict[str, object] = {
             "workspace": self.workspace,
             "upstream_user": self.upstream_user,
             "server_version": self.server_version,
             "client_tls": _leg(self.client_leg),
             "upstream_tls": _leg(self.upstream_leg),
         }
+        if self.default_database:
+            found["default_database"] = self.default_database
+        return found
 
 
 def _leg(leg: Leg) -> Mapping[str, str]:

@@ -22,6 +22,7 @@ from proxy.audit.chain import HEAD_NAME, hash_line, parse_link
 from proxy.audit.chains import MAIN, chain_folders
 from proxy.audit.expand import FileLines, Line, Record, record_of
 from proxy.audit.files import audit_files, day_of, lines_of
+from proxy.audit.tables import Table
 
 __all__ = ["Filters", "Record", "checkpoint", "search", "tail"]
 
@@ -34,8 +35,9 @@ class Filters:
 
     ``since`` and ``until`` are wall-clock seconds, the second not included. ``workspace``,
     ``source`` and ``actor`` match an id or a name; ``text`` is searched in the statement
-    and the message, upper and lower case alike. ``class_uid`` is an OCSF class. ``tenant``
-    is a workspace's id and nothing else: a name could be made to look like one.
+    and the message, upper and lower case alike. ``table`` is ``table`` or ``schema.table``, and
+    found as ``tables`` says. ``class_uid`` is an OCSF class. ``tenant`` is a workspace's id and
+    nothing else: a name could be made to look like one.
     """
 
     since: float | None = None
@@ -47,6 +49,7 @@ class Filters:
     outcome: str = ""
     session: str = ""
     text: str = ""
+    table: str = ""
     class_uid: int | None = None
     tenant: str = ""
 
@@ -79,7 +82,10 @@ class Filters:
             return False
         if self.actor and self.actor not in _actors(record):
             return False
-        return not self.text or _has_text(record, self.text.casefold())
+        if self.text and not _has_text(record, self.text.casefold()):
+            return False
+        # The last, for it may have to read a text.
+        return not self.table or Table.parse(self.table).is_in(record)
 
 
 def _object(record: Record, name: str) -> Record:

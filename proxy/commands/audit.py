@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -13,14 +12,14 @@ import click
 
 from proxy.audit.chains import MAIN, seat_of
 from proxy.audit.crosscheck import verify_all
-from proxy.audit.files import AuditFolderError
 from proxy.audit.read import Filters, Record
 from proxy.audit.read import search as search_records
 from proxy.audit.read import tail as tail_records
 from proxy.audit.verify import Report
+from proxy.commands.audit_export import export
+from proxy.commands.audit_filters import audit_folder, filtered
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
 from proxy.commands.records import describe_record
-from proxy.config import Config, parse_duration
 from proxy.parts import open_vault
 
 _HASH_LENGTH = 64
@@ -28,7 +27,10 @@ _HASH_LENGTH = 64
 
 @click.group(cls=Group)
 def audit() -> None:
-    """The audit log: tail, search, verify."""
+    """The audit log: tail, search, export, verify."""
+
+
+audit.add_command(export)
 
 
 @audit.command(
@@ -43,7 +45,7 @@ def audit() -> None:
 @everywhere
 def tail(invocation: Invocation, count: int, follow: bool) -> None:
     """Show the newest records, the newest last. With --json, one record a line."""
-    folder = _folder(invocation.config())
+    folder = audit_folder(invocation.config())
     try:
         _show(invocation, tail_records(folder, count, follow=follow))
     except KeyboardInterrupt:
@@ -58,16 +60,7 @@ def tail(invocation: Invocation, count: int, follow: bool) -> None:
         "accode-proxy audit search --session 8c1f... --limit 0",
     )
 )
-@click.option("--since", help="Records from this time on: 2h ago, or 2026-01-31[T12:00:00Z].")
-@click.option("--until", help="Records before this time.")
-@click.option("--workspace", default="", help="A workspace's name or id.")
-@click.option("--source", default="", help="A data source's name or id.")
-@click.option("--actor", default="", help="A token's id, or an administrator.")
-@click.option("--kind", default="", help="A kind of statement, such as select or delete.")
-@click.option("--outcome", default="", help="succeeded, failed, refused, interrupted, ...")
-@click.option("--session", default="", help="One session's id.")
-@click.option("--text", default="", help="Text in the statement or the message.")
-@click.option("--class", "class_uid", type=int, help="An OCSF class, such as 6005 or 3002.")
+@filtered
 @click.option(
     "--limit",
     type=click.IntRange(0, 10_000_000),
@@ -76,17 +69,9 @@ def tail(invocation: Invocation, count: int, follow: bool) -> None:
     help="At most so many records; 0: all.",
 )
 @everywhere
-def search(
-    invocation: Invocation,
-    /,
-    since: str | None,
-    until: str | None,
-    limit: int,
-    **wanted: Any,
-) -> None:
+def search(invocation: Invocation, /, filters: Filters, limit: int) -> None:
     """Search the records, oldest first. With --json, one record a line."""
-    folder = _folder(invocation.config())
-    filters = Filters(since=_moment(since, "--since"), until=_moment(until, "--until"), **wanted)
+    folder = audit_folder(invocation.config())
     found = search_records(folder, filters)
     shown = _show(invocation, islice(found, limit) if limit else found)
     if limit and shown == limit and next(found, None) is not None:
@@ -118,7 +103,7 @@ def verify(
     config = invocation.config()
     expected = dict(map(_expected, expect))
     key = _public_key(public_key) if public_key else open_vault(config).verification_key()
-    reports = verify_all(_folder(config), key, expected, may_start_late=may_start_late)
+    reports = verify_all(audit_folder(config), key, expected, may_start_late=may_start_late)
     if invocation.as_json:
         others = {name: _as_value(one) for name, one in reports.items() if name != MAIN}
         is_intact = all(report.is_intact for report in reports.values())
@@ -167,13 +152,6 @@ def _tell(invocation: Invocation, prefix: str, report: Report) -> None:
         )
 
 
-def _folder(config: Config) -> Any:
-    folder = config.audit.folder
-    if not folder.is_dir():
-        raise AuditFolderError(f"there is no audit log in {folder}")
-    return folder
-
-
 def _show(invocation: Invocation, records: Iterable[Record]) -> int:
     count = 0
     for record in records:
@@ -183,25 +161,6 @@ def _show(invocation: Invocation, records: Iterable[Record]) -> int:
         else:
             click.echo(describe_record(record))
     return count
-
-
-def _moment(text: str | None, option: str) -> float | None:
-    """Wall-clock seconds of a distance from now or of an ISO 8601 moment (UTC if unsaid)."""
-    if text is None:
-        return None
-    now = datetime.now(UTC)
-    try:
-        return now.timestamp() - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(
-            "give a distance such as 2h or 30d, or a moment such as 2026-01-31T12:00:00Z",
-            param_hint=option,
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _expected(text: str) -> tuple[str, tuple[int, str]]:

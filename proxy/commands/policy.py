@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from policies.decide import ALLOWED, Verdict
-from policies.document import MAX_DOCUMENT, UNRESTRICTED, Policy, PolicyError, read_policy
+from policies.document import UNRESTRICTED, Policy
 from policies.egress import Address
 from policies.facts import StatementFacts
 from proxy.administration import policies
@@ -24,6 +24,8 @@ from proxy.administration.explaining import (
 from proxy.administration.workplace import open_reading, open_workplace
 from proxy.commands import display
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
+from proxy.commands.policy_file import read_policy_file
+from proxy.commands.policy_try import try_
 
 REFUSED = 3
 """Exit status of ``policy check`` where the statement would be refused."""
@@ -33,7 +35,10 @@ source_option = click.option("--source", help="The policy that narrows it for on
 
 @click.group(cls=Group)
 def policy() -> None:
-    """Policies: show, set, clear, check. docs/policies.md has the document."""
+    """Policies: show, set, clear, check, try. docs/policies.md has the document."""
+
+
+policy.add_command(try_)
 
 
 @policy.command(
@@ -73,7 +78,7 @@ def show(invocation: Invocation, workspace: str, source: str | None) -> None:
 @everywhere
 def set_(invocation: Invocation, workspace: str, document: Path, source: str | None) -> None:
     """Put a policy, from TOML or JSON; sessions under the one before end within a second."""
-    read = _read(document)
+    read = read_policy_file(document)
 
     async def work() -> None:
         async with open_workplace(invocation.config(), invocation.note) as place:
@@ -143,7 +148,7 @@ def check(
     STATEMENT - reads it from standard input.
     """
     text = sys.stdin.buffer.read() if statement == "-" else (statement or "").encode()
-    given = None if draft is None else _read(draft)
+    given = None if draft is None else read_policy_file(draft)
     client = None if address is None else _address(address)
     now = datetime.now(UTC) if at is None else _moment(at)
     config = invocation.config()
@@ -226,25 +231,6 @@ def _in_short(verdict: Verdict) -> str:
 
 
 _NONE = "No policy is set: the database's own privileges decide."
-
-
-def _read(file: Path) -> Policy:
-    try:
-        if str(file) == "-":
-            data = sys.stdin.buffer.read(MAX_DOCUMENT + 1)
-        else:
-            with file.open("rb") as stream:
-                data = stream.read(MAX_DOCUMENT + 1)
-        text = data.decode("utf-8")
-    except OSError as error:
-        raise CommandError(f"cannot read {file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise CommandError(f"{file} is not UTF-8") from None
-    is_json = file.suffix == ".json" or text.lstrip().startswith("{")
-    try:
-        return read_policy(text, "json" if is_json else "toml")
-    except PolicyError as error:
-        raise CommandError(f"the policy was not set: {error}") from None
 
 
 def _name(workspace: str, source: str | None) -> str:

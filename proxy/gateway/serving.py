@@ -322,4 +322,11 @@ class Serving:
             started_monotonic=monotonic(),
             client_leg=AuditLeg(visitor.channel.tls_version, visitor.channel.cipher),
             upstream_user="" if source is None else source.username,
+            default_database="" if source is None else self._default_database(source),
         )
+
+    def _default_database(self, source: Source) -> str:
+        """Where a name without a database is looked up; "" where the protocol fixes a schema."""
+        if self._door.protocol.default_schema:
+            return ""
+        return self._arrival.parameters.get("database") or source.database

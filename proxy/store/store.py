@@ -193,15 +193,20 @@ class Store:
         """Allow its logins again. Raises NotFound."""
         return await self._set_state(workspace, "active")
 
-    async def delete_workspace(self, workspace: Workspace) -> DeletionReceipt:
+    async def delete_workspace(
+        self, workspace: Workspace, *, if_unchanged: bool = False
+    ) -> DeletionReceipt:
         """Destroy its root keys and all it holds, for good. Raises NotFound.
 
+        ``if_unchanged``: only while it has the name and state that were read, else Conflict.
         SQLite: the file's free space is overwritten, and so is the write-ahead log as
         far as no reader still needs it.
         """
         now = self._clock()
         receipt = await self._database.write(
-            lambda connection: workspaces.destroy(connection, workspace, now)
+            lambda connection: workspaces.destroy(
+                connection, workspace, now, if_unchanged=if_unchanged
+            )
         )
         await self._database.empty_log()
         return receipt
@@ -357,11 +362,14 @@ class Store:
 
         return await self._database.write(work)
 
-    async def remove_source(self, source: Source) -> None:
-        """Delete a source and its secrets. Raises NotFound."""
+    async def remove_source(self, source: Source, *, if_unchanged: bool = False) -> None:
+        """Delete a source and its secrets. Raises NotFound.
+
+        ``if_unchanged``: only while it and its secrets are as they were read, else Conflict.
+        """
         now = self._clock()
         await self._database.write(
-            lambda connection: sources.remove(connection, source.workspace_id, source.id, now)
+            lambda connection: sources.remove(connection, source, now, if_unchanged=if_unchanged)
         )
 
     # --- policies ------------------------------------------------------------------

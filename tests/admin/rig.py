@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import httpx
 
 from proxy.admin.app import build_app
 from proxy.admin.call import Office
+from proxy.admin.streams import Streams
 from proxy.administration.api_keys import create_api_key
 from proxy.administration.trail import MemoryTrail, TrailError
 from proxy.administration.workplace import Workplace
@@ -57,8 +58,13 @@ class Trail(MemoryTrail):
     def __init__(self) -> None:
         super().__init__()
         self.is_broken = False
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        """What another administrator does, once, while the next change is about to be made."""
 
     async def record(self, event: Event) -> None:
+        if self.meanwhile is not None and event.event_class == 3004:
+            act, self.meanwhile = self.meanwhile, None
+            await act()
         if self.is_broken:
             raise TrailError("The audit log cannot be written.")
         await super().record(event)
@@ -190,7 +196,9 @@ async def rigged(folder: Path, prepared: Prepared) -> AsyncIterator[Rig]:
     clock, trail, proxy = SettableClock(), Trail(), FakeProxy()
     vault = Vault(LocalKeyFile.load(folder / "key"))
     async with opened(f"sqlite:///{folder}/store.db", clock=clock) as store:
-        office = Office(_config(folder), store, vault, trail, proxy, clock)
+        # A stream that a test does not end itself is over soon.
+        streams = Streams(life=0.2, pace=0.05)
+        office = Office(_config(folder), store, vault, trail, proxy, clock, streams)
         app = build_app(office, lambda: clock().timestamp())
         transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +11,7 @@ from proxy.audit.events import UPDATE, entity_changed
 from proxy.parts import open_audit
 from proxy.store import ApiRole
 from tests.admin.rig import Rig, problem
+from tests.audit.rig import context, run_statement
 
 RECORDS = "/v1/audit/records"
 
@@ -89,6 +92,40 @@ async def test_an_export_has_one_record_a_line(rig: Rig):
     lines = answer.text.splitlines()
     assert len(lines) == 500
     assert {json.loads(line)["class_uid"] for line in lines} == {3004}
+
+
+async def test_an_export_is_csv_where_that_is_asked_for(rig: Rig):
+    await written(rig, 250)
+    query = {"class_uid": "3004", "format": "csv"}
+    answer = await rig.call("GET", "/v1/audit/export", params=query, role=ApiRole.WORKSPACE_ADMIN)
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="audit.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["entity"] for row in rows] == [f"finance-{number}" for number in range(250)]
+    query["format"] = "xlsx"
+    problem(await rig.call("GET", "/v1/audit/export", params=query), 422, "invalid")
+
+
+async def test_records_are_found_by_what_a_statement_is_about(rig: Rig):
+    own = rig.workspaces["finance"]
+    made = context(workspace_id=own.id, token_id="tok-9", source="orders")
+    async with open_audit(rig.office.config, rig.office.vault) as log:
+        recorder = log.recorder(made)
+        for text in (b"SELECT * FROM invoices", b"SELECT 'invoices' FROM a"):
+            run_statement(recorder, text)
+        recorder.close("client_left", duration=1.0)
+    for query, count in (
+        ({"table": "invoices"}, 1),
+        ({"table": "public.invoices"}, 1),
+        ({"table": "invoice"}, 0),
+        ({"text": "INVOICES"}, 2),
+        ({"kind": "select"}, 2),
+        ({"kind": "delete"}, 0),
+        ({"actor": "tok-9", "class_uid": "6005"}, 2),
+        ({"source": "orders", "class_uid": "6005"}, 2),
+    ):
+        found = await rig.ok("GET", RECORDS, params=query, role=ApiRole.WORKSPACE_ADMIN)
+        assert len(found["items"]) == count, query
 
 
 async def test_records_are_found_by_time(rig: Rig):

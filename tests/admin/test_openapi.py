@@ -51,7 +51,12 @@ def test_every_refusal_is_a_problem_document():
             if int(status) >= 400:
                 assert kinds == {"application/problem+json"}, (path, method, status)
             else:
-                assert kinds <= {"application/json", "application/x-ndjson"}
+                assert kinds <= {
+                    "application/json",
+                    "application/x-ndjson",
+                    "text/csv",
+                    "text/event-stream",
+                }
 
 
 def test_every_body_refuses_unknown_fields_and_has_examples():

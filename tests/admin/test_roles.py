@@ -52,7 +52,10 @@ EXPECTED = {
     "getSourcePolicyHistory": "OPAW",
     "compareSourcePolicies": "OPAW",
     "checkStatement": "OPAW",
+    "tryPolicy": "OPAW",
+    "trySourcePolicy": "OPAW",
     "listSessions": "OPAW",
+    "streamSessions": "OPAW",
     "killSession": "OP W",
     "searchAudit": "OPAW",
     "exportAudit": "OPAW",
@@ -86,6 +89,8 @@ BODIES: dict[str, Any] = {
     "putPolicy": POLICY,
     "putSourcePolicy": POLICY,
     "checkStatement": {"statement": "SELECT 1"},
+    "tryPolicy": POLICY,
+    "trySourcePolicy": POLICY,
 }
 QUERIES = {
     "comparePolicies": {"before": "{first}", "after": "{first}"},

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
-from proxy.store import open_credential
+import pytest
+
+from proxy.store import PoolSettings, SealedCredential, open_credential, seal_credential
+from proxy.store.pooling import PoolMode
 from tests.admin.rig import Rig, problem
 from tests.admin.town import a_source
+from vault import Secret
 
 ALL = "/v1/workspaces/finance/sources"
 ONE = f"{ALL}/orders"
@@ -122,6 +126,92 @@ async def test_a_place_that_is_not_allowed_is_refused(rig: Rig):
     problem(await rig.call("POST", ALL, NEW | {"port": 22}), 422, "invalid")
 
 
+SEVERAL: dict[str, Any] = {
+    "other_hosts": [
+        {"host": "db2.example.com", "port": 5433},
+        {"host": "2001:db8::2", "port": 5432},
+    ],
+    "target_session_attrs": "read-write",
+    "load_balance_hosts": "random",
+}
+
+
+async def test_a_source_of_several_hosts_is_added_shown_and_changed(rig: Rig):
+    made = await rig.ok("POST", ALL, NEW | SEVERAL)
+    assert {name: made[name] for name in SEVERAL} == SEVERAL
+    stored = await rig.store.source(rig.workspaces["finance"], "orders")
+    assert [str(one) for one in stored.endpoints] == [
+        "db.example.com:5432",
+        "db2.example.com:5433",
+        "[2001:db8::2]:5432",
+    ]
+    # Which of them a session gets is no other place.
+    change = {"target_session_attrs": "prefer-standby", "load_balance_hosts": "disable"}
+    changed = await rig.ok("PATCH", ONE, change, headers=await rig.etag(ONE))
+    assert changed["other_hosts"] == SEVERAL["other_hosts"]
+    assert {name: changed[name] for name in change} == change
+    assert await opened(rig) == PASSWORD.encode()
+    # What is not given stays, the hosts too.
+    kept = await rig.ok("PATCH", ONE, {"compression": ""}, headers=await rig.etag(ONE))
+    assert {name: kept[name] for name in SEVERAL} == {name: changed[name] for name in SEVERAL}
+    told = [str(event.extra) for event in rig.trail.events if event.event_class == 3004]
+    assert [("db2.example.com:5433" in one) for one in told] == [True] * 4 + [False] * 2
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        SEVERAL["other_hosts"][:1],
+        SEVERAL["other_hosts"][::-1],
+        [*SEVERAL["other_hosts"], {"host": "evil.example.com", "port": 5432}],
+        [{"host": "db2.example.com", "port": 5434}, SEVERAL["other_hosts"][1]],
+    ],
+)
+async def test_other_hosts_need_the_secret_again(rig: Rig, others: list[dict[str, Any]]):
+    await rig.ok("POST", ALL, NEW | SEVERAL)
+    tag = await rig.etag(ONE)
+    change = {"other_hosts": others}
+    problem(await rig.call("PATCH", ONE, change, headers=tag), 400, "secret-needed")
+    assert await opened(rig) == PASSWORD.encode()
+    changed = await rig.ok("PATCH", ONE, change | {"password": "given again"}, headers=tag)
+    assert changed["other_hosts"] == others
+    assert await opened(rig) == b"given again"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"other_hosts": [{"host": "169.254.169.254", "port": 5432}]},
+        {"other_hosts": [{"host": "a,b", "port": 5432}]},
+        {"other_hosts": [{"host": "db2.example.com", "port": 22}]},
+        {"other_hosts": [{"host": "db2.example.com", "port": 0}]},
+        {"other_hosts": [{"host": "DB.example.com", "port": 5432}]},
+        {"other_hosts": [{"host": f"db{n}.example.com", "port": 5432} for n in range(8)]},
+        {"other_hosts": [{"host": "db2.example.com", "port": 5432, "user": "x"}]},
+        {"other_hosts": ["db2.example.com"]},
+        {"target_session_attrs": "primaryish"},
+        {"load_balance_hosts": "yes"},
+    ],
+)
+async def test_hosts_that_cannot_be_are_refused(rig: Rig, wrong: dict[str, Any]):
+    problem(await rig.call("POST", ALL, NEW | wrong), 422, "invalid")
+    await rig.ok("POST", ALL, NEW)
+    answer = await rig.call("PATCH", ONE, wrong | {"password": "x"}, headers=await rig.etag(ONE))
+    problem(answer, 422, "invalid")
+
+
+async def test_every_mode_of_pooling_is_shown(rig: Rig):
+    for mode in get_args(PoolMode):
+        pooling = PoolSettings(mode=mode)
+        await a_source(rig, "finance", f"pooled-{mode}", pooling=pooling)
+        shown = await rig.ok("GET", f"{ALL}/pooled-{mode}")
+        assert shown["pooling"]["mode"] == mode
+        kept = {"pooling": shown["pooling"]}
+        tag = await rig.etag(f"{ALL}/pooled-{mode}")
+        assert (await rig.ok("PATCH", f"{ALL}/pooled-{mode}", kept, headers=tag))["version"] == 2
+
+
 async def test_a_source_is_tested_by_the_running_proxy(rig: Rig):
     source = await a_source(rig, "finance", "orders")
     told = await rig.ok("POST", f"{ONE}/test")
@@ -138,6 +228,26 @@ async def test_a_source_is_removed(rig: Rig):
     problem(await rig.call("DELETE", ONE), 428, "if-match-needed")
     await rig.ok("DELETE", ONE, headers=await rig.etag(ONE))
     problem(await rig.call("GET", ONE), 404, "not-found")
+
+
+async def test_a_source_that_was_changed_in_the_same_moment_is_not_removed(rig: Rig):
+    source = await a_source(rig, "finance", "orders")
+    workspace = rig.workspaces["finance"]
+    sealed = seal_credential(rig.office.vault, workspace, source, Secret(b"battery staple"))
+
+    async def rotate() -> None:
+        await rig.store.rotate_credential(source, SealedCredential(password=sealed))
+
+    async def edit() -> None:
+        await rig.store.edit_source(await rig.store.source(workspace, "orders"))
+
+    for change in (rotate, edit):
+        tag = await rig.etag(ONE)
+        rig.trail.meanwhile = change
+        problem(await rig.call("DELETE", ONE, headers=tag), 409, "changed-meanwhile")
+        assert rig.trail.meanwhile is None
+    assert await opened(rig) == b"battery staple"
+    await rig.ok("DELETE", ONE, headers=await rig.etag(ONE))
 
 
 async def test_sources_are_paged_by_name(rig: Rig):

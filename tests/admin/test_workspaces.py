@@ -1,5 +1,12 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from proxy.admin.app import ENDPOINTS
 from proxy.store import ApiRole
 from tests.admin.rig import Rig, problem
+from tests.admin.test_roles import may
+from tests.admin.town import settled
 
 
 async def test_a_workspace_is_created_and_listed(rig: Rig):
@@ -91,6 +98,41 @@ async def test_a_workspace_is_suspended_resumed_and_deleted(rig: Rig):
     receipt = await rig.ok("DELETE", path, headers=await rig.etag(path))
     assert receipt["destroyed_root_key_versions"] == [1]
     problem(await rig.call("GET", path), 404, "not-found")
+
+
+async def test_a_workspace_that_was_changed_in_the_same_moment_is_not_deleted(rig: Rig):
+    path, workspace = "/v1/workspaces/finance", rig.workspaces["finance"]
+    rig.trail.meanwhile = lambda: rig.store.suspend_workspace(workspace)
+    answer = await rig.call("DELETE", path, headers=await rig.etag(path))
+    problem(answer, 409, "changed-meanwhile")
+    assert (await rig.ok("GET", path))["state"] == "suspended"
+    rig.trail.meanwhile = lambda: rig.store.rename_workspace(
+        replace(workspace, state="suspended"), name="money"
+    )
+    answer = await rig.call("DELETE", path, headers=await rig.etag(path))
+    problem(answer, 409, "changed-meanwhile")
+    path = "/v1/workspaces/money"
+    await rig.ok("DELETE", path, headers=await rig.etag(path))
+
+
+async def test_a_suspended_workspaces_key_may_do_nothing_until_it_is_resumed(rig: Rig):
+    town = await settled(rig)
+    role = ApiRole.WORKSPACE_ADMIN
+    await rig.ok("POST", "/v1/workspaces/finance/suspend")
+    said = []
+    for endpoint in ENDPOINTS:
+        if not may(role, endpoint.operation_id):
+            continue
+        for workspace in ("finance", "sales", "unknown"):
+            path = endpoint.path.format(workspace=workspace, **town.ids["finance"])
+            answer = await rig.call(endpoint.method, path, role=role)
+            said.append(problem(answer, 403, "workspace-suspended")["detail"])
+    assert len(said) > 90
+    assert set(said) == {"The workspace of this key is suspended."}
+    # The platform's keys work there as before, and its own once it is resumed.
+    await rig.ok("GET", "/v1/workspaces/finance/sources")
+    await rig.ok("POST", "/v1/workspaces/finance/resume")
+    await rig.ok("GET", "/v1/workspaces/finance/sources", role=role)
 
 
 async def test_a_workspace_administrator_sees_its_own_alone(rig: Rig):

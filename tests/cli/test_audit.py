@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def test_search_says_when_there_is_more(finance: CommandLine):
     result = finance.run("audit", "search", "--limit", "1")
     assert len(result.stdout.splitlines()) == 1
     assert "only the first 1" in result.stderr
+
+
+def test_an_export_is_a_file_or_standard_output(finance: CommandLine, tmp_path: Path):
+    file = tmp_path / "audit.csv"
+    told = finance.value("audit", "export", "--format", "csv", "--class", "3004", "-o", str(file))
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert told["records"] == len(rows) > 0
+    assert {row["entity"] for row in rows} == {"finance"}
+    lines = finance.ok("audit", "export", "--class", "3004").splitlines()
+    assert [json.loads(line)["metadata"]["sequence"] for line in lines] == [
+        int(row["sequence"]) for row in rows
+    ]
+    assert finance.ok("audit", "export", "--table", "nothing") == ""
+    assert finance.run("audit", "export", "--format", "xlsx").exit_code == 2
 
 
 def test_a_time_that_is_none_is_a_usage_error(finance: CommandLine):

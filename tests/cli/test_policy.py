@@ -2,12 +2,21 @@ from __future__ import annotations
 
 import json
 import shlex
+
+# A command runs an event loop of its own, so beside one it runs in a thread.
+from asyncio import to_thread
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from policies.document import UNRESTRICTED
+from proxy.audit import AuditLog
+from proxy.config import load_config
+from proxy.parts import open_audit, open_vault
+from tests.audit.rig import context, run_statement
 from tests.cli.conftest import CommandLine
 
 READ_ONLY = "version = 1\n"
@@ -202,3 +211,42 @@ def test_what_the_documentation_shows_is_what_is_printed(finance: CommandLine):
         program, *arguments = shlex.split(command)
         assert program == "accode-proxy"
         assert finance.run(*arguments).stdout == output
+
+
+async def test_a_draft_is_tried_on_what_was_run(orders: CommandLine, tmp_path: Path):
+    workspace = await to_thread(orders.value, "workspace", "show", "finance")
+    source = (await to_thread(orders.value, "source", "list", "finance"))[0]
+    made = context(workspace_id=workspace["id"], source_id=source["id"])
+    async with open_log(orders) as log:
+        recorder = log.recorder(made)
+        for text in (b"SELECT a FROM t", b"DELETE FROM t", b"DROP TABLE t"):
+            run_statement(recorder, text)
+        recorder.close("client_left", duration=1.0)
+    draft = tmp_path / "draft.toml"
+    draft.write_text(READ_ONLY)
+    question = ("policy", "try", "finance", str(draft))
+    told = await to_thread(orders.value, *question)
+    assert (told["found"], told["allowed"], told["rules"]["access"]["refused"]) == (3, 1, 2)
+    shown = await to_thread(orders.ok, *question, "--source", "orders", "--last", "2")
+    assert "2, of which 2 were not refused then" in shown
+    assert "DROP TABLE t" in shown
+    assert "main#" in shown
+    full = await to_thread(orders.ok, *question[:3], "-", stdin='{"version": 1, "access": "full"}')
+    assert "nothing is judged" in full
+    assert (await to_thread(orders.value, "policy", "show", "finance"))["policy"] is None
+
+
+def test_a_draft_is_tried_where_nothing_was_run(orders: CommandLine):
+    shown = orders.ok("policy", "try", "finance", "-", stdin=READ_ONLY)
+    assert "no statement" in shown
+    assert "no source named" in orders.refused(
+        "policy", "try", "finance", "-", "--source", "none", stdin=READ_ONLY
+    )
+    assert orders.run("policy", "try", "finance", "-", "--last", "0").exit_code == 2
+
+
+@asynccontextmanager
+async def open_log(line: CommandLine) -> AsyncIterator[AuditLog]:
+    config = load_config(line.file, {})
+    async with open_audit(config, open_vault(config)) as log:
+        yield log

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 # A command runs an event loop of its own, so beside one it runs in a thread.
-from asyncio import to_thread
+import json
+import signal
+import sys
+from asyncio import create_subprocess_exec, to_thread
+from asyncio.subprocess import PIPE, Process
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,6 +16,7 @@ import pytest
 from tests.cli.conftest import CommandLine
 from tests.cli.serving import serving
 from tests.servers.postgres import PostgresServer
+from tests.servers.proxy import ROOT
 from tests.servers.roles import SCRAM
 from tests.servers.waiting import eventually, wait_until
 
@@ -65,8 +71,14 @@ async def test_a_live_session_is_listed_and_killed(
         assert await to_thread(finance.value, "session", "list", "--workspace", "other") == []
         shown = await to_thread(finance.ok, "session", "list")
         assert "finance" in shown
+        watcher = await watching(finance)
+        assert (await told_by(watcher))["event"] == "opened"
         await to_thread(finance.ok, "session", "kill", str(session["number"]), "--yes")
         await eventually(connection.is_closed)
+        told = await told_by(watcher)
+        assert (told["event"], told["session"]["number"]) == ("closed", session["number"])
+        watcher.send_signal(signal.SIGINT)
+        assert await watcher.wait() == 0
         await to_thread(
             wait_until,
             lambda: finance.value("session", "list") == [],
@@ -88,3 +100,20 @@ async def test_revoking_a_token_from_the_command_line_cuts_its_session(
         )
         await to_thread(finance.ok, "token", "revoke", "finance", token["id"], "--yes")
         await eventually(connection.is_closed)
+
+
+async def watching(line: CommandLine) -> Process:
+    command = [sys.executable, "-m", "proxy.cli", "--config", str(line.file)]
+    return await create_subprocess_exec(
+        *(*command, "session", "list", "--watch", "--json"), cwd=ROOT, stdout=PIPE
+    )
+
+
+async def told_by(watcher: Process) -> dict[str, Any]:
+    """The next event that is no change: a session may become busy or idle in between."""
+    assert watcher.stdout is not None
+    async for line in watcher.stdout:
+        told: dict[str, Any] = json.loads(line)
+        if told["event"] != "changed":
+            return told
+    raise AssertionError("the watch ended")

@@ -63,6 +63,19 @@ def test_the_greeting_has_the_listeners_version_and_sql_tells_the_servers(route:
         assert value(connection, "SELECT VERSION()") == real
 
 
+def test_the_record_says_where_names_without_a_database_are_looked_up(route: Route):
+    user = f"{WORKSPACE}/{route.source}"
+    for login, database in (
+        ({}, route.server.database),
+        ({"user": user, "database": "information_schema"}, "information_schema"),
+    ):
+        text = f"SELECT DATABASE() /* {route.source}, {database} */"
+        with connect(route, **login) as connection:
+            assert value(connection, text) == database
+        (record,) = records_of(route.proxy, text)
+        assert record["unmapped"]["default_database"] == database
+
+
 def test_a_statement_with_a_password_is_recorded_without_it(route: Route):
     name = f"redacted_{route.account}"
     with connect(route) as connection, connection.cursor() as cursor:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from threading import Event
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
 from fastapi.responses import StreamingResponse
@@ -17,17 +16,29 @@ from proxy.admin.call import Admitted, Call
 from proxy.admin.endpoint import Endpoint
 from proxy.admin.paging import DEFAULT, bad_cursor, cursor_of, place_of
 from proxy.admin.shapes import Answer, Cursor, Limit, Page
-from proxy.administration.audit_log import Stopped, find_page, stream
+from proxy.administration.audit_log import Stopped, as_lines, find_page, stream
+from proxy.audit import sheet
 from proxy.audit.crosscheck import verify_all
 from proxy.audit.files import AuditFolderError
 from proxy.audit.read import Filters, Record
 from proxy.audit.verify import Report
 
 LINES = "application/x-ndjson"
+CSV = "text/csv"
 
 Since = Annotated[AwareDatetime | None, Query(description="Records from this moment on.")]
 Until = Annotated[AwareDatetime | None, Query(description="Records before this moment.")]
 Word = Annotated[str, Query(max_length=200)]
+TableName = Annotated[
+    str,
+    Query(
+        max_length=200,
+        description="A table, or schema.table: its name's statements are read again to find it.",
+    ),
+]
+Format = Annotated[
+    Literal["ocsf", "csv"], Query(description="One OCSF record a line, or docs/admin.md's columns.")
+]
 Class = Annotated[int | None, Query(ge=1, le=9_999, description="An OCSF class, as 6005.")]
 
 
@@ -80,6 +91,7 @@ def _filters(
     outcome: Word = "",
     session: Word = "",
     text: Word = "",
+    table: TableName = "",
     class_uid: Class = None,
 ) -> Filters:
     """What is asked for. A workspace's key sees the records of that workspace alone."""
@@ -93,6 +105,7 @@ def _filters(
         outcome=outcome,
         session=session,
         text=text,
+        table=table,
         class_uid=class_uid,
         tenant=call.key.workspace_id or "",
     )
@@ -114,12 +127,18 @@ async def search_audit(
     return Page(items=found.records, next_cursor=following)
 
 
-async def export_audit(call: Admitted, asked: Asked) -> StreamingResponse:
-    """One OCSF record a line, the oldest first."""
+async def export_audit(call: Admitted, asked: Asked, format: Format = "ocsf") -> StreamingResponse:
+    """One record a line, the oldest first."""
     async with call.office.reading():
         if not call.office.config.audit.folder.is_dir():
             raise AuditFolderError("there is no audit log yet")
-    return StreamingResponse(_lines(call, asked), media_type=LINES)
+    if format == "csv":
+        return StreamingResponse(
+            _written(call, asked, sheet.lines, sheet.header()),
+            media_type=CSV,
+            headers={"Content-Disposition": 'attachment; filename="audit.csv"'},
+        )
+    return StreamingResponse(_written(call, asked, as_lines), media_type=LINES)
 
 
 async def verify_audit(call: Admitted) -> Verified:
@@ -134,15 +153,17 @@ async def verify_audit(call: Admitted) -> Verified:
     return Verified(is_intact=all(one.is_intact for one in chains), chains=chains)
 
 
-async def _lines(call: Call, asked: Filters) -> AsyncIterator[bytes]:
+async def _written(
+    call: Call, asked: Filters, write: Callable[[Iterable[Record]], bytes], header: bytes = b""
+) -> AsyncIterator[bytes]:
     stopped = Event()
     batches = stream(call.office.config.audit.folder, asked, stopped.is_set)
     try:
         async with call.office.reading_in_turn():
+            if header:
+                yield header
             while batch := await asyncio.to_thread(next, batches, None):
-                yield b"".join(
-                    json.dumps(record, separators=(",", ":")).encode() + b"\n" for record in batch
-                )
+                yield write(batch)
     except Stopped:
         return
     finally:
@@ -167,7 +188,7 @@ def _places(cursor: str) -> dict[str, int]:
 _LINES_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One record a line.",
-        "content": {LINES: {"schema": {"type": "string"}}},
+        "content": {kind: {"schema": {"type": "string"}} for kind in (LINES, CSV)},
     }
 }
 

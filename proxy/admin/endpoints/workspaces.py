@@ -150,7 +150,7 @@ async def resume_workspace(
 async def delete_workspace(call: Admitted, workspace: WorkspaceName, request: Request) -> Receipt:
     """With its tokens, sources, credentials and keys, for good."""
     check_if_match(request, tag(call.here))
-    return Receipt.of(await work.delete_workspace(call.place, call.here))
+    return Receipt.of(await work.delete_workspace(call.place, call.here, if_unchanged=True))
 
 
 def _tagged(entry: Workspace, response: Response) -> WorkspaceAnswer:

@@ -125,15 +125,28 @@ async def rotate(
 
 
 async def remove(
-    connection: AsyncConnection, workspace_id: str, source_id: str, now: datetime
+    connection: AsyncConnection, source: Source, now: datetime, *, if_unchanged: bool = False
 ) -> None:
-    """Delete a source and its secrets. Raises NotFound."""
+    """Delete a source and its secrets. Raises NotFound.
+
+    ``if_unchanged``: only as it was read, its secrets too, else Conflict.
+    """
+    workspace_id, source_id = source.workspace_id, source.id
+    if if_unchanged and _versions(await hold(connection, workspace_id, source_id)) != _versions(
+        source
+    ):
+        raise Conflict("the source was changed meanwhile; read it again")
     result = await connection.execute(
         delete(sources).where(sources.c.id == source_id, sources.c.workspace_id == workspace_id)
     )
     if not result.rowcount:
         raise NotFound("the workspace has no such source")
     await append(connection, ChangeKind.SOURCE, workspace_id, source_id, now)
+
+
+def _versions(source: Source) -> tuple[int, int, int]:
+    """What an edit or a rotation changes."""
+    return source.version, source.password_version, source.client_key_version
 
 
 async def _put(connection: AsyncConnection, source: Source, given: SealedCredential) -> None:

@@ -166,10 +166,18 @@ async def replace_root_key(
 
 
 async def destroy(
-    connection: AsyncConnection, workspace: Workspace, now: datetime
+    connection: AsyncConnection, workspace: Workspace, now: datetime, *, if_unchanged: bool = False
 ) -> DeletionReceipt:
-    """Delete a workspace, first of all its root keys. Raises NotFound."""
+    """Delete a workspace, first of all its root keys. Raises NotFound.
+
+    ``if_unchanged``: only with the name and state that it was read with, else Conflict.
+    """
     await lock(connection, workspace.id)
+    if if_unchanged:
+        columns = select(workspaces.c.name, workspaces.c.state)
+        found = (await connection.execute(columns.where(workspaces.c.id == workspace.id))).one()
+        if tuple(found) != (workspace.name, workspace.state):
+            raise Conflict("the workspace was changed meanwhile; read it again")
     versions = await connection.scalars(
         delete(root_keys)
         .where(root_keys.c.workspace_id == workspace.id)
