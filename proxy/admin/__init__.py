@@ -8,6 +8,8 @@ The map of this package:
 ``route``       what a call passes once its endpoint is known: role, workspace, strict input
 ``roles``       the one table of who may call what
 ``call``        a call that has been admitted, and what its endpoint works with
+``bounds``      how large bodies may be
+``streamed``    an answer written while it is made
 ``strict_json``, ``rates``, ``paging``, ``etags``, ``idempotency``  each one rule
 ``problems``    every refusal as a problem document (RFC 9457)
 ``endpoints/``  the resources; the work is done in ``proxy/administration``

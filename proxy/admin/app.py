@@ -16,12 +16,16 @@ from proxy.admin.call import Office
 from proxy.admin.endpoint import Endpoint
 from proxy.admin.endpoints import (
     audit,
+    dashboards,
     document,
     keys,
     policies,
+    portability,
+    runs,
     sessions,
     sources,
     tokens,
+    workflows,
     workspaces,
 )
 from proxy.admin.problems import bug, problem_for
@@ -39,6 +43,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *policies.ENDPOINTS,
     *sessions.ENDPOINTS,
     *audit.ENDPOINTS,
+    *workflows.ENDPOINTS,
+    *runs.ENDPOINTS,
+    *dashboards.ENDPOINTS,
+    *portability.ENDPOINTS,
     *document.ENDPOINTS,
 )
 

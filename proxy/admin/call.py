@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +18,7 @@ from proxy.administration.api_keys import actor_name
 from proxy.administration.trail import Trail
 from proxy.administration.workplace import Workplace
 from proxy.config import Config
+from proxy.content.sessions import OPENERS, Open
 from proxy.control import ControlClient
 from proxy.store import ApiKey, Source, Store, Workspace
 from proxy.store.store import utc_now
@@ -27,11 +28,14 @@ log = structlog.get_logger("admin")
 
 # Readings of the audit log under way at once: each has a thread and a core to itself.
 _MOST_READINGS = 2
+# Dashboards and rows on their way at once: each has a session at a data source, and batches in
+# memory.
+_MOST_TRANSFERS = 8
 
 
 @dataclass(slots=True)
 class Office:
-    """What every call works with; made once."""
+    """What every call works with; made once. ``openers``: how the sources' sessions are opened."""
 
     config: Config
     store: Store
@@ -39,7 +43,25 @@ class Office:
     trail: Trail
     client: ControlClient
     clock: Callable[[], datetime] = utc_now
+    openers: Mapping[str, Open] = field(default_factory=lambda: OPENERS)
     _readings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_READINGS))
+
+    _transfers: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(_MOST_TRANSFERS)
+    )
+
+    @asynccontextmanager
+    async def transfer(self) -> AsyncIterator[None]:
+        """Carry rows from or to a data source. Raises Problem where too many do."""
+        if self._transfers.locked():
+            raise Problem(
+                503,
+                "busy",
+                "Too many dashboards and CSV files are on their way; try again soon.",
+                headers={"Retry-After": "5"},
+            )
+        async with self._transfers:
+            yield
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:

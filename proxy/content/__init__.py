@@ -12,6 +12,7 @@ The map of this package, what is pure first:
 ``webhook``     one HTTP call through the egress guard
 ``executing``   a workflow's steps, one after the other, over these interfaces
 
+``naming``      the workspace of a call
 ``library``     documents saved, listed, shown, removed, each change audited
 ``runs``        runs asked for, listed, cancelled
 ``runner``      the process that runs what is due: claims, leases, schedules
