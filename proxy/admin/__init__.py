@@ -10,6 +10,7 @@ The map of this package:
 ``call``        a call that has been admitted, and what its endpoint works with
 ``bounds``      how large bodies may be
 ``streamed``    an answer written while it is made
+``upload``      a body that is passed on while it comes
 ``strict_json``, ``rates``, ``paging``, ``etags``, ``idempotency``  each one rule
 ``problems``    every refusal as a problem document (RFC 9457)
 ``endpoints/``  the resources; the work is done in ``proxy/administration``

@@ -16,6 +16,7 @@ from proxy.admin.call import Office
 from proxy.admin.endpoint import Endpoint
 from proxy.admin.endpoints import (
     audit,
+    csv,
     dashboards,
     document,
     keys,
@@ -46,6 +47,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *workflows.ENDPOINTS,
     *runs.ENDPOINTS,
     *dashboards.ENDPOINTS,
+    *csv.ENDPOINTS,
     *portability.ENDPOINTS,
     *document.ENDPOINTS,
 )

@@ -22,6 +22,7 @@ from proxy.administration.audit_log import SearchTooLong
 from proxy.administration.trail import TrailError
 from proxy.audit.files import AuditFolderError
 from proxy.content.answers import StepFailed
+from proxy.content.csvimport import ImportStopped
 from proxy.content.problems import ContentRefused
 from proxy.control import ControlError, NotRunningError
 from proxy.store.errors import (
@@ -142,6 +143,9 @@ def problem_for(error: Exception) -> Problem | None:
         return Problem(422, "invalid", "The policy is not one that can be put.", errors=wrongs)
     if isinstance(error, ContentRefused):
         return _refused(error)
+    if isinstance(error, ImportStopped):
+        bad = [Wrong(f"Line {one.number}: {one.problem}") for one in error.report.bad]
+        return Problem(422, "not-imported", str(error), errors=bad)
     if isinstance(error, StepFailed):
         return _failed_at_source(error)
     if isinstance(error, NotRunningError):

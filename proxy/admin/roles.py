@@ -99,6 +99,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     # What is in the data sources is the workspace's: who only looks after the platform reads
     # documents and runs, and no rows.
     "getDashboardData": Operation(CHANGERS),
+    "exportCsv": Operation(CHANGERS),
+    "importCsv": Operation(CHANGERS),
     "exportContent": Operation(EVERYBODY),
     "importContent": Operation(CHANGERS, is_creation=True),
     "getWorkflowSchema": Operation(EVERYBODY),

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from proxy.admin import idempotency
-from proxy.admin.bounds import USUAL, Bounds, bounds_of
+from proxy.admin.bounds import UPLOADS, USUAL, Bounds, bounds_of
 from proxy.admin.call import Call, Office
 from proxy.admin.problems import Problem, not_found, problem_for
 from proxy.admin.roles import OPERATIONS
@@ -26,6 +26,7 @@ from proxy.store import ApiRole, Workspace
 from proxy.store.validate import is_name
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
 
 class AdminRoute(APIRoute):
     """The kind of every route of the application."""
@@ -49,6 +50,8 @@ class AdminRoute(APIRoute):
                 call.workspace = await _workspace(call, request.path_params["workspace"])
                 request.state.workspace = call.workspace
             _check_query(request, parameters)
+            if operation_id in UPLOADS:
+                return await _translated(endpoint, request)
             async with _turn(call.office, bounds):
                 body = await _read_body(request, bounds)
                 strict = _StrictRequest(request.scope, request.receive, body)

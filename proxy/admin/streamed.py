@@ -84,6 +84,8 @@ class Streamed(Response):
                         await send({"type": "http.response.body", "body": data, "more_body": True})
                 except TimeoutError:
                     raise Stalled from None
+                # Who makes an answer without ever waiting would not hear that nobody is there.
+                await asyncio.sleep(0)
 
         try:
             await self._work(write)

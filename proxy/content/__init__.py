@@ -23,4 +23,5 @@ The map of this package, what is pure first:
 
 ``csvtext``, ``csvtypes``, ``tables``  CSV and what its columns are; tables' names (pure)
 ``csvexport``, ``csvimport``, ``csvtargets``  rows out of a source and into one
+``csvstream``   an import of what comes once
 """

@@ -25,21 +25,27 @@ class Attribute:
 
 
 class Prepared:
-    """A query that gives two columns, and rows to a cursor."""
+    """A query that gives two columns, and rows to a cursor; or a statement without rows."""
 
-    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
-        self._rows = rows
+    def __init__(self, rows: list[tuple[Any, ...]] | None) -> None:
+        self._has_rows = rows is not None
+        self._rows = rows or []
 
     def get_parameters(self) -> list[Kind]:
         return []
 
     def get_attributes(self) -> list[Attribute]:
+        if not self._has_rows:
+            return []
         return [Attribute("id", Kind("int4")), Attribute("note", Kind("text"))]
 
     async def cursor(self) -> Prepared:
         return self
 
-    async def fetch(self, most: int) -> list[tuple[Any, ...]]:
+    def get_statusmsg(self) -> str:
+        return "CREATE TABLE"
+
+    async def fetch(self, most: int = 0) -> list[tuple[Any, ...]]:
         taken, self._rows = self._rows[:most], self._rows[most:]
         return taken
 
@@ -71,6 +77,7 @@ class FakeConnection:
         self._source = source
         self._written: list[bytes] = []
         self._is_closed = False
+        self._depth = 0
 
     def is_closed(self) -> bool:
         return self._is_closed
@@ -82,18 +89,26 @@ class FakeConnection:
     async def prepare(self, text: str) -> Prepared:
         if self._source.refuses is not None:
             raise self._source.refuses
-        return Prepared(list(self._source.rows))
+        if text.startswith("CREATE"):
+            return Prepared(None)
+        # How an import asks for a table's columns.
+        is_look = text.endswith("WHERE 1 = 0")
+        return Prepared([] if is_look else list(self._source.rows))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         before = len(self._written)
+        self._depth += 1
         try:
             yield
         except BaseException:
             del self._written[before:]
             raise
-        if before == 0:
+        finally:
+            self._depth -= 1
+        if self._depth == 0:
             self._source.stored += self._written
+            self._written = []
 
     async def copy_from_query(
         self, query: str, *, output: Callable[[bytes], Awaitable[None]], format: str

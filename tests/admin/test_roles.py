@@ -75,6 +75,8 @@ EXPECTED = {
     "deleteDashboard": "OP W",
     "getDashboardHistory": "OPAW",
     "getDashboardData": "OP W",
+    "exportCsv": "OP W",
+    "importCsv": "OP W",
     "exportContent": "OPAW",
     "importContent": "OP W",
     "getWorkflowSchema": "OPAW",
@@ -114,6 +116,7 @@ BODIES: dict[str, Any] = {
     "createDashboard": {"name": "new", "document": a_dashboard("orders")},
     "saveDashboard": {"document": a_dashboard("orders")},
     "getDashboardData": {},
+    "exportCsv": {"table": "orders"},
     "importContent": {
         "content": {
             "format": "accode.content",
@@ -123,6 +126,7 @@ BODIES: dict[str, Any] = {
     },
 }
 QUERIES = {
+    "importCsv": {"table": "orders"},
     "comparePolicies": {"before": "{first}", "after": "{first}"},
     "compareSourcePolicies": {"before": "{second}", "after": "{second}"},
 }
@@ -162,6 +166,9 @@ async def ask(
     if query := QUERIES.get(endpoint.operation_id):
         more["params"] = {key: text.format(**town.versions) for key, text in query.items()}
     body = BODIES.get(endpoint.operation_id)
+    if endpoint.upload:
+        more["content"] = b"id,note\n1,one\n"
+        more["headers"] = {"Content-Type": endpoint.upload}
     return await rig.call(endpoint.method, path, body, role=role, **more)
 
 

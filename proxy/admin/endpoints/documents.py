@@ -23,9 +23,7 @@ Document = dict[str, Any]
 Version = Annotated[
     int | None, Query(ge=1, le=2**31 - 1, description="An earlier version; else the newest.")
 ]
-DocumentName = Annotated[
-    str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["nightly"])
-]
+DocumentName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["nightly"])]
 
 
 class StoredAnswer(Answer):
