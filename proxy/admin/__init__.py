@@ -8,6 +8,9 @@ The map of this package:
 ``route``       what a call passes once its endpoint is known: role, workspace, strict input
 ``roles``       the one table of who may call what
 ``call``        a call that has been admitted, and what its endpoint works with
+``bounds``      how large bodies may be
+``streamed``    an answer written while it is made
+``upload``      a body that is passed on while it comes
 ``strict_json``, ``rates``, ``paging``, ``etags``, ``idempotency``  each one rule
 ``streams``     answers that go on: bounded in number, life and patience
 ``problems``    every refusal as a problem document (RFC 9457)

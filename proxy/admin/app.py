@@ -16,14 +16,19 @@ from proxy.admin.call import Office
 from proxy.admin.endpoint import Endpoint
 from proxy.admin.endpoints import (
     audit,
+    csv,
+    dashboards,
     document,
     keys,
     policies,
+    portability,
+    runs,
     session_stream,
     sessions,
     sources,
     tokens,
     trials,
+    workflows,
     workspaces,
 )
 from proxy.admin.problems import bug, problem_for
@@ -43,6 +48,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *sessions.ENDPOINTS,
     *session_stream.ENDPOINTS,
     *audit.ENDPOINTS,
+    *workflows.ENDPOINTS,
+    *runs.ENDPOINTS,
+    *dashboards.ENDPOINTS,
+    *csv.ENDPOINTS,
+    *portability.ENDPOINTS,
     *document.ENDPOINTS,
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +21,7 @@ from proxy.administration.sessions import list_sessions
 from proxy.administration.trail import Trail
 from proxy.administration.workplace import Workplace
 from proxy.config import Config
+from proxy.content.sessions import OPENERS, Open
 from proxy.control import ControlClient
 from proxy.store import ApiKey, Source, Store, Workspace
 from proxy.store.store import utc_now
@@ -30,11 +31,14 @@ log = structlog.get_logger("admin")
 
 # Readings of the audit log under way at once: each has a thread and a core to itself.
 _MOST_READINGS = 2
+# Dashboards and rows on their way at once: each has a session at a data source, and batches in
+# memory.
+_MOST_TRANSFERS = 8
 
 
 @dataclass(slots=True)
 class Office:
-    """What every call works with; made once."""
+    """What every call works with; made once. ``openers``: how the sources' sessions are opened."""
 
     config: Config
     store: Store
@@ -44,10 +48,27 @@ class Office:
     clock: Callable[[], datetime] = utc_now
     streams: Streams = field(default_factory=Streams)
     sessions: Shared = field(init=False)
+    openers: Mapping[str, Open] = field(default_factory=lambda: OPENERS)
     _readings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_READINGS))
+    _transfers: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(_MOST_TRANSFERS)
+    )
 
     def __post_init__(self) -> None:
         self.sessions = Shared(partial(list_sessions, self.client, None))
+
+    @asynccontextmanager
+    async def transfer(self) -> AsyncIterator[None]:
+        """Carry rows from or to a data source. Raises Problem where too many do."""
+        if self._transfers.locked():
+            raise Problem(
+                503,
+                "busy",
+                "Too many dashboards and CSV files are on their way; try again soon.",
+                headers={"Retry-After": "5"},
+            )
+        async with self._transfers:
+            yield
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:

@@ -23,13 +23,13 @@ _REASONS = {
     409: "The name is taken, a limit is reached, or somebody else was faster.",
     412: "The resource is no longer as it was read.",
     413: "The body is too large.",
-    415: "The body is not JSON.",
+    415: "The body is not of the media type that is read here.",
     421: "Calls are not answered under this host name.",
     422: "A value cannot be used.",
     428: "The call must name the ETag that was read.",
     429: "Too many calls.",
     500: "A bug of the proxy.",
-    502: "The running proxy refused.",
+    502: "The running proxy refused, or the data source cannot be reached.",
     503: "The store, the audit log or the running proxy cannot be used now.",
 }
 _ALWAYS = (400, 401, 403, 421, 422, 429, 500, 503)
@@ -37,7 +37,10 @@ _ALWAYS = (400, 401, 403, 421, 422, 429, 500, 503)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``has_body``, ``is_guarded`` (If-Match) and ``asks_proxy`` say what else it may answer."""
+    """``has_body``, ``is_guarded`` (If-Match) and ``asks_proxy`` say what else it may answer.
+
+    ``upload``: the media type of a body that the endpoint reads itself, as it comes.
+    """
 
     method: Method
     path: str
@@ -50,6 +53,7 @@ class Endpoint:
     asks_proxy: bool = False
     may_conflict: bool = False
     answers: dict[int | str, dict[str, Any]] | None = None
+    upload: str = ""
 
     def add_to(self, app: FastAPI) -> None:
         """Make it a route. Raises KeyError for one that the table of roles does not have."""
@@ -66,14 +70,14 @@ class Endpoint:
             tags=[self.path.split("/")[2]],
             response_model_exclude_unset=False,
             responses=self._problems() | (self.answers or {}),
-            openapi_extra={"parameters": self._headers()},
+            openapi_extra={"parameters": self._headers()} | self._uploaded(),
         )
 
     def _problems(self) -> dict[int | str, dict[str, Any]]:
         statuses = set(_ALWAYS)
         if "{" in self.path:
             statuses.add(404)
-        if self.has_body:
+        if self.has_body or self.upload:
             statuses |= {408, 413, 415}
         if self.may_conflict or OPERATIONS[self.operation_id].is_creation:
             statuses.add(409)
@@ -86,6 +90,12 @@ class Endpoint:
             status: {"description": _REASONS[status], "content": {MEDIA_TYPE: schema}}
             for status in sorted(statuses)
         }
+
+    def _uploaded(self) -> dict[str, Any]:
+        if not self.upload:
+            return {}
+        content = {self.upload: {"schema": {"type": "string"}, "example": "id,note\n1,one\n"}}
+        return {"requestBody": {"required": True, "content": content}}
 
     def _headers(self) -> list[dict[str, Any]]:
         found = []

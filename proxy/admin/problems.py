@@ -22,6 +22,9 @@ from proxy.administration.audit_log import SearchTooLong
 from proxy.administration.trail import TrailError
 from proxy.administration.trying_apart import TrialFailed
 from proxy.audit.files import AuditFolderError
+from proxy.content.answers import StepFailed
+from proxy.content.csvimport import ImportStopped
+from proxy.content.problems import ContentRefused
 from proxy.control import ControlError, NotRunningError
 from proxy.store.errors import (
     AlreadyExists,
@@ -38,6 +41,8 @@ MEDIA_TYPE = "application/problem+json"
 
 # What may be repeated of a caller's own words: names of fields, which ours look like.
 _FIELD = re.compile(r"[a-z][a-z_]{0,39}")
+# In a document there are names of its own besides, and numbers.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _LONGEST_LIST = 50
 
 
@@ -138,6 +143,13 @@ def problem_for(error: Exception) -> Problem | None:
     if isinstance(error, PolicyError):
         wrongs = [Wrong(said, pointer="/policy" + pointer(place)) for place, said in error.problems]
         return Problem(422, "invalid", "The policy is not one that can be put.", errors=wrongs)
+    if isinstance(error, ContentRefused):
+        return _refused(error)
+    if isinstance(error, ImportStopped):
+        bad = [Wrong(f"Line {one.number}: {one.problem}") for one in error.report.bad]
+        return Problem(422, "not-imported", str(error), errors=bad)
+    if isinstance(error, StepFailed):
+        return _failed_at_source(error)
     if isinstance(error, NotRunningError):
         # Not with the socket's path: it is the host's own affair.
         return Problem(503, "proxy-not-running", "No proxy is running here.", headers=_SOON)
@@ -187,6 +199,34 @@ def _sentence(item: Mapping[str, Any]) -> str:
     if item["type"] == "value_error":
         return "This value cannot be used."
     return as_sentence(str(item["msg"]))
+
+
+def _refused(error: ContentRefused) -> Problem:
+    """What speaks against a document, in the words of ``proxy.content``, which are to be shown."""
+    wrongs = [
+        Wrong(as_sentence(one.message), pointer=_place(one.pointer)) for one in error.problems
+    ]
+    detail = "What was given cannot be used; the errors name each place."
+    if len(wrongs) == 1 and not wrongs[0].pointer:
+        return Problem(422, "invalid", wrongs[0].detail)
+    return Problem(422, "invalid", detail, errors=wrongs)
+
+
+def _place(text: str) -> str:
+    return "".join(
+        f"/{part}" if _NAME.fullmatch(part) else "/(unknown)" for part in text.split("/")[1:]
+    )
+
+
+# Codes of ``proxy.content`` and of MySQL's client for a proxy that cannot be entered.
+_UNREACHED = ("login", "no-listener", "2003")
+
+
+def _failed_at_source(error: StepFailed) -> Problem:
+    """A statement that failed on its way, or was refused, by a policy too; a run tells the same."""
+    if error.is_transient or error.code in _UNREACHED:
+        return Problem(502, "source-unavailable", str(error))
+    return Problem(422, "source-refused", str(error))
 
 
 def _of_framework(error: HTTPException) -> Problem:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from fastapi import Request, Response
@@ -16,18 +17,17 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from proxy.admin import idempotency
-from proxy.admin.call import Call
+from proxy.admin.bounds import UPLOADS, USUAL, Bounds, bounds_of
+from proxy.admin.call import Call, Office
 from proxy.admin.problems import Problem, not_found, problem_for
 from proxy.admin.roles import OPERATIONS
-from proxy.admin.strict_json import BODY_LIMIT, read_json
+from proxy.admin.strict_json import read_json
 from proxy.store import ApiRole, Workspace
 from proxy.store.validate import is_name
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 SUSPENDED = "The workspace of this key is suspended."
-BODY_SECONDS = 10.0
-"""For the whole body to arrive: half a megabyte at 50 KB/s."""
 
 
 class AdminRoute(APIRoute):
@@ -40,7 +40,7 @@ class AdminRoute(APIRoute):
         # A route that nobody has thought about must not exist.
         operation = OPERATIONS[operation_id]
         parameters = frozenset(_query_names(self.dependant))
-        takes_body = self.body_field is not None
+        bounds = bounds_of(operation_id) if self.body_field is not None else None
 
         async def handle(request: Request) -> Response:
             state = request.state
@@ -55,15 +55,18 @@ class AdminRoute(APIRoute):
                 call.workspace = await _workspace(call, request.path_params["workspace"])
                 request.state.workspace = call.workspace
             _check_query(request, parameters)
-            body = await _read_body(request, takes_body)
-            strict = _StrictRequest(request.scope, request.receive, body)
+            if operation_id in UPLOADS:
+                return await _translated(endpoint, request)
+            async with _turn(call.office, bounds):
+                body = await _read_body(request, bounds)
+                strict = _StrictRequest(request.scope, request.receive, body)
 
-            async def work() -> Response:
-                return await _translated(endpoint, strict)
+                async def work() -> Response:
+                    return await _translated(endpoint, strict)
 
-            if operation.is_creation:
-                return await idempotency.once(request, call, operation, body, work)
-            return await work()
+                if operation.is_creation:
+                    return await idempotency.once(request, call, operation, body, work)
+                return await work()
 
         async def guarded(request: Request) -> Response:
             try:
@@ -103,6 +106,13 @@ async def _workspace(call: Call, name: str) -> Workspace:
     return found
 
 
+def _turn(office: Office, bounds: Bounds | None) -> AbstractAsyncContextManager[None]:
+    """A large body waits for nobody: there are few of them in memory, or it is refused."""
+    if bounds is None or bounds.size <= USUAL.size:
+        return nullcontext()
+    return office.transfer()
+
+
 def _query_names(dependant: Dependant) -> Iterator[str]:
     for parameter in dependant.query_params:
         yield parameter.alias
@@ -119,17 +129,19 @@ def _check_query(request: Request, known: frozenset[str]) -> None:
         raise Problem(422, "duplicate-parameter", "A query parameter is there twice.")
 
 
-async def _read_body(request: Request, is_taken: bool) -> bytes:
-    if is_taken:
+async def _read_body(request: Request, taken: Bounds | None) -> bytes:
+    """The body, checked; ``taken`` None: there must be none."""
+    bounds = taken or USUAL
+    if taken is not None:
         _check_type(request)
     received = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(bounds.seconds):
             async for piece in request.stream():
                 received += piece
-                if len(received) > BODY_LIMIT:
+                if len(received) > bounds.size:
                     raise Problem(
-                        413, "too-large", f"A body may have at most {BODY_LIMIT} bytes.",
+                        413, "too-large", f"A body may have at most {bounds.size} bytes.",
                         headers={"Connection": "close"},
                     )  # fmt: skip
     except TimeoutError:
@@ -138,11 +150,11 @@ async def _read_body(request: Request, is_taken: bool) -> bytes:
         ) from None
     except ClientDisconnect:
         raise Problem(400, "malformed", "The body did not arrive.") from None
-    if not is_taken:
+    if taken is None:
         if received:
             raise Problem(400, "no-body-here", "This endpoint takes no body.")
         return b""
-    read_json(bytes(received))
+    read_json(bytes(received), bounds.depth, bounds.items)
     return bytes(received)
 
 

@@ -75,6 +75,9 @@ WorkspaceName = Annotated[str, Path(description="A workspace's name.", examples=
 SourceName = Annotated[str, Path(description="A data source's name.", examples=["orders"])]
 KeyId = Annotated[str, Path(description="An API key's id.", examples=["4fT9aQ2xZk"])]
 TokenId = Annotated[str, Path(description="A token's id.", examples=["4fT9aQ2xZk"])]
+WorkflowName = Annotated[str, Path(description="A workflow's name.", examples=["nightly"])]
+DashboardName = Annotated[str, Path(description="A dashboard's name.", examples=["sales"])]
+RunId = Annotated[str, Path(description="A run's id.", examples=["5f0c1d2e3a4b5c6d"])]
 Label = Annotated[str, Field(min_length=1, max_length=128, examples=["nightly report"])]
 
 

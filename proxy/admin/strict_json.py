@@ -24,9 +24,9 @@ ITEMS_LIMIT = 20_000
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},:]', re.DOTALL)
 
 
-def read_json(body: bytes) -> Any:
+def read_json(body: bytes, depth: int = DEPTH_LIMIT, items: int = ITEMS_LIMIT) -> Any:
     """The value. Raises Problem, without repeating anything of the body."""
-    _measure(body)
+    _measure(body, depth, items)
     try:
         text = body.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
@@ -38,22 +38,22 @@ def read_json(body: bytes) -> Any:
     return value
 
 
-def _measure(body: bytes) -> None:
+def _measure(body: bytes, most_depth: int, most_items: int) -> None:
     depth = items = 0
     for match in _TOKENS.finditer(body):
         mark = body[match.start()]
         if mark in b"[{":
             depth += 1
-            if depth > DEPTH_LIMIT:
+            if depth > most_depth:
                 raise Problem(
-                    400, "too-deep", f"The body is nested more than {DEPTH_LIMIT} levels deep."
+                    400, "too-deep", f"The body is nested more than {most_depth} levels deep."
                 )
         elif mark in b"]}":
             depth -= 1
         elif mark in b",:":
             items += 1
-            if items > ITEMS_LIMIT:
-                raise Problem(400, "too-many", f"The body holds more than {ITEMS_LIMIT} items.")
+            if items > most_items:
+                raise Problem(400, "too-many", f"The body holds more than {most_items} items.")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

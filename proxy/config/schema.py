@@ -183,7 +183,8 @@ class AdminConfig:
     Off loopback a certificate is needed: an API key is sent with every call. ``names``:
     the host names that calls may be made under, beside IP addresses and ``localhost``; a
     page on another name that resolves here (DNS rebinding) gets no answer.
-    ``calls_per_key`` and ``calls_per_address`` are calls a minute.
+    ``calls_per_key`` and ``calls_per_address`` are calls a minute. ``csv_limit``:
+    bytes of a file that is imported.
     """
 
     host: str = field(default="127.0.0.1", metadata=_read(Host()))
@@ -193,6 +194,7 @@ class AdminConfig:
     names: tuple[str, ...] = field(default=(), metadata=_read(HostNames()))
     calls_per_key: int = field(default=600, metadata=_read(Whole(1, 1_000_000)))
     calls_per_address: int = field(default=1_200, metadata=_read(Whole(1, 1_000_000)))
+    csv_limit: int = field(default=4 * 1024**3, metadata=_read(Whole(1, 1024**4)))
 
 
 @dataclass(frozen=True, slots=True)

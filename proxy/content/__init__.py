@@ -12,6 +12,7 @@ The map of this package, what is pure first:
 ``webhook``     one HTTP call through the egress guard
 ``executing``   a workflow's steps, one after the other, over these interfaces
 
+``naming``      the workspace of a call
 ``library``     documents saved, listed, shown, removed, each change audited
 ``runs``        runs asked for, listed, cancelled
 ``runner``      the process that runs what is due: claims, leases, schedules
@@ -22,4 +23,5 @@ The map of this package, what is pure first:
 
 ``csvtext``, ``csvtypes``, ``tables``  CSV and what its columns are; tables' names (pure)
 ``csvexport``, ``csvimport``, ``csvtargets``  rows out of a source and into one
+``csvstream``   an import of what comes once
 """

@@ -6,7 +6,7 @@ one after the other; the server waits while whoever takes them is slow.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -18,11 +18,13 @@ from proxy.content import mysql, postgres
 from proxy.content.answers import StepFailed
 from proxy.content.csvtext import CsvReader, is_number_type, neutralised, written
 from proxy.content.entrance import Entrance, visit_name
+from proxy.content.naming import workspace_named
 from proxy.content.runs import new_run_id
-from proxy.content.sessions import Sessions
+from proxy.content.sessions import OPENERS, Open, Sessions
 from proxy.content.sqltext import SqlText
 from proxy.content.tables import TableName
 from proxy.content.visits import visiting
+from proxy.store import Workspace
 
 Sink = Callable[[bytes], Awaitable[None]]
 """Takes the next bytes, and returns when more may come."""
@@ -46,20 +48,21 @@ Tell = Callable[[Progress], None]
 async def export_csv(
     place: Desk,
     entrance: Entrance,
-    workspace_name: str,
+    named: str | Workspace,
     source: str,
     what: TableName | str,
     sink: Sink,
     *,
     neutralise: bool = False,
     tell: Tell = lambda progress: None,
+    openers: Mapping[str, Open] = OPENERS,
 ) -> Progress:
     """Write a table, or a query's result, to ``sink``, with a header of the columns' names.
 
     ``neutralise`` makes texts harmless that a spreadsheet would calculate. Raises
     StepFailed, NotFound, LimitReached.
     """
-    workspace = await place.store.workspace(workspace_name)
+    workspace = await workspace_named(place.store, named)
     found = await place.store.source(workspace, source)
     query = what
     if isinstance(what, TableName):
@@ -78,7 +81,13 @@ async def export_csv(
     async def act() -> Progress:
         visit = visit_name("csv", "export", new_run_id())
         async with visiting(
-            place, entrance, workspace, label=visit, name=visit, lifetime=LONGEST
+            place,
+            entrance,
+            workspace,
+            label=visit,
+            name=visit,
+            lifetime=LONGEST,
+            openers=openers,
         ) as sessions:
             return await _export(sessions, source, query, _Counted(sink, tell), neutralise)
 

@@ -7,7 +7,7 @@ one batch, whatever the file's size.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -20,11 +20,14 @@ from proxy.content.csvtargets import Target, target_of
 from proxy.content.csvtext import CsvReader, Line
 from proxy.content.csvtypes import check_header, guesses, problem_of
 from proxy.content.entrance import Entrance, visit_name
+from proxy.content.naming import workspace_named
 from proxy.content.problems import ContentRefused
 from proxy.content.runs import new_run_id
+from proxy.content.sessions import OPENERS, Open
 from proxy.content.sqltext import SqlText
 from proxy.content.tables import TableName, columns_text, quoted
 from proxy.content.visits import visiting
+from proxy.store import Workspace
 
 BATCH_ROWS: Final = 500
 BATCH_CHARACTERS: Final = 2 * 1024 * 1024
@@ -80,15 +83,16 @@ class ImportStopped(Exception):
 async def import_csv(
     place: Desk,
     entrance: Entrance,
-    workspace_name: str,
+    named: str | Workspace,
     source: str,
     plan: Plan,
     chunks: Chunks,
     *,
     tell: Tell = lambda progress: None,
+    openers: Mapping[str, Open] = OPENERS,
 ) -> Report:
     """Import a file. Raises ImportStopped, ContentRefused, StepFailed, NotFound."""
-    workspace = await place.store.workspace(workspace_name)
+    workspace = await workspace_named(place.store, named)
     found = await place.store.source(workspace, source)
     event = entity_changed(
         CREATE,
@@ -108,7 +112,13 @@ async def import_csv(
     async def act() -> Report:
         visit = visit_name("csv", "import", new_run_id())
         async with visiting(
-            place, entrance, workspace, label=visit, name=visit, lifetime=LONGEST
+            place,
+            entrance,
+            workspace,
+            label=visit,
+            name=visit,
+            lifetime=LONGEST,
+            openers=openers,
         ) as sessions:
             engine, session = await sessions.session(source)
             return await _Import(engine, session, plan, chunks, tell).run()

@@ -12,6 +12,7 @@ from proxy.audit.events import CREATE, DELETE, UPDATE, entity_changed
 from proxy.audit.ocsf import Event
 from proxy.content.dashboard import Dashboard
 from proxy.content.document import Document
+from proxy.content.naming import workspace_named
 from proxy.content.problems import ContentRefused, Problem, pointer
 from proxy.content.schedules import next_due
 from proxy.content.sqltext import SqlTextError, bind
@@ -27,7 +28,7 @@ KINDS: Final[Mapping[DocumentKind, type[Document]]] = {
 
 async def save_document(
     place: Desk,
-    workspace_name: str,
+    named: str | Workspace,
     kind: DocumentKind,
     name: str,
     data: bytes | str,
@@ -39,7 +40,7 @@ async def save_document(
     Raises ContentRefused with every problem, NotFound, Conflict, LimitReached, InvalidName.
     """
     document = KINDS[kind].read(data)
-    workspace = await place.store.workspace(workspace_name)
+    workspace = await workspace_named(place.store, named)
     problems = await source_problems(place.store, workspace, document)
     if problems:
         raise ContentRefused(problems)
@@ -66,13 +67,13 @@ async def save_document(
 
 
 async def remove_document(
-    place: Desk, workspace_name: str, kind: DocumentKind, name: str
+    place: Desk, named: str | Workspace, kind: DocumentKind, name: str
 ) -> StoredDocument:
     """Delete a document with its versions and runs; a run that goes on is stopped.
 
     Raises NotFound.
     """
-    workspace = await place.store.workspace(workspace_name)
+    workspace = await workspace_named(place.store, named)
     found = await place.store.content.document(workspace, kind, name)
     event = document_event(place, DELETE, found, {"version": found.version})
     await audited(place.trail, event, lambda: place.store.content.remove(found), place.warn)

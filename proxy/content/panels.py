@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,21 +56,27 @@ class PanelData:
         return {"$schema": SCHEMA} | self.panel.chart | {"data": {"values": values}}
 
 
-async def panel_data(
+Take = Callable[[PanelData], Awaitable[None]]
+"""Takes the next panel's data, and returns when more may come."""
+
+
+async def answer_panels(
     dashboard: Dashboard,
     statements: Statements,
     parameters: Mapping[str, Any],
+    take: Take,
     only: Sequence[str] = (),
-) -> list[PanelData]:
-    """The data of the panels, or of those named, one after the other.
+) -> None:
+    """Give ``take`` the data of the panels, or of those named, one after the other.
 
     Raises ContentRefused for a name that no panel has.
     """
     unknown = set(only) - {panel.name for panel in dashboard.panels}
     if unknown:
         raise ContentRefused.of(f"the dashboard has no panel named {min(unknown)[:64]}")
-    wanted = [panel for panel in dashboard.panels if not only or panel.name in only]
-    return [await _data(panel, statements, parameters) for panel in wanted]
+    for panel in dashboard.panels:
+        if not only or panel.name in only:
+            await take(await _data(panel, statements, parameters))
 
 
 async def _data(panel: Panel, statements: Statements, parameters: Mapping[str, Any]) -> PanelData:

@@ -17,6 +17,7 @@ from proxy.administration.workplace import Desk
 from proxy.audit.events import CREATE, READ, entity_changed
 from proxy.content.document import Document
 from proxy.content.library import KINDS, document_event, drafted, source_problems
+from proxy.content.naming import workspace_named
 from proxy.content.problems import ContentRefused, Problem, pointer
 from proxy.content.reading import read_json
 from proxy.store import InvalidName, Store, Workspace
@@ -35,14 +36,14 @@ _SECTIONS: Final[Mapping[str, DocumentKind]] = {
 
 
 async def export_content(
-    place: Desk, workspace_name: str, names: Mapping[DocumentKind, Sequence[str]] | None = None
+    place: Desk, named: str | Workspace, names: Mapping[DocumentKind, Sequence[str]] | None = None
 ) -> dict[str, Any]:
     """The newest versions of a workspace's documents, or of those named, as plain values.
 
     Equal documents give equal values, in whatever workspace and at whatever version they
     are. Raises NotFound.
     """
-    workspace = await place.store.workspace(workspace_name)
+    workspace = await workspace_named(place.store, named)
     chosen = await _chosen(place.store, workspace, names)
     event = entity_changed(
         READ,
@@ -101,7 +102,7 @@ class Imported:
 
 async def import_content(
     place: Desk,
-    workspace_name: str,
+    named: str | Workspace,
     data: bytes | str,
     *,
     rename: Mapping[str, str] | None = None,
@@ -115,7 +116,7 @@ async def import_content(
     value = read_json(data, max_bytes=MAX_IMPORT)
     problems: list[Problem] = []
     found = _documents(value, rename or {}, problems)
-    workspace = await place.store.workspace(workspace_name)
+    workspace = await workspace_named(place.store, named)
     for kind in _SECTIONS.values():
         taken = {entry.name for entry in await place.store.content.documents(workspace, kind)}
         for path, name, document_kind, document in found:

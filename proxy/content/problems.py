@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 SHOWN = 5
@@ -37,6 +38,15 @@ class ContentRefused(Exception):
     def of(cls, message: str, pointer: str = "") -> ContentRefused:
         """A refusal for one reason."""
         return cls([Problem(pointer, message)])
+
+
+@contextmanager
+def placed(prefix: str) -> Iterator[None]:
+    """Problems from within are of a document that stands at ``prefix`` in a larger one."""
+    try:
+        yield
+    except ContentRefused as refused:
+        raise ContentRefused([problem.below(prefix) for problem in refused.problems]) from None
 
 
 def pointer(parts: Iterable[object]) -> str:

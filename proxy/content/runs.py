@@ -18,8 +18,10 @@ from proxy.audit.events import CREATE, UPDATE, entity_changed
 from proxy.audit.ocsf import Event
 from proxy.content.document import filled
 from proxy.content.library import source_problems
+from proxy.content.naming import workspace_named
 from proxy.content.problems import ContentRefused
 from proxy.content.workflow import Workflow
+from proxy.store import Workspace
 from proxy.store.contents import Run, StoredDocument
 
 
@@ -30,7 +32,7 @@ def new_run_id() -> str:
 
 async def start_run(
     place: Desk,
-    workspace_name: str,
+    named: str | Workspace,
     name: str,
     parameters: Mapping[str, Any],
     *,
@@ -40,7 +42,7 @@ async def start_run(
 
     Raises ContentRefused, NotFound, LimitReached.
     """
-    workspace = await place.store.workspace(workspace_name)
+    workspace = await workspace_named(place.store, named)
     if not workspace.is_active:
         raise ContentRefused.of(f"workspace {workspace.name} is suspended")
     document = await place.store.content.document(workspace, "workflow", name)
@@ -59,12 +61,12 @@ async def start_run(
     return await audited(place.trail, event, lambda: place.store.content.queue(run), place.warn)
 
 
-async def cancel_run(place: Desk, workspace_name: str, run_id: str) -> Run:
+async def cancel_run(place: Desk, named: str | Workspace, run_id: str) -> Run:
     """Cancel a run that waits, ask the runner of one that runs. Raises NotFound.
 
     The runner notices within a second. A run that has ended stays as it is.
     """
-    workspace = await place.store.workspace(workspace_name)
+    workspace = await workspace_named(place.store, named)
     run = await place.store.content.run(workspace, run_id)
     if run.has_ended:
         return run

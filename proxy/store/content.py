@@ -186,12 +186,22 @@ class ContentStore:
         return found
 
     async def runs(
-        self, workspace: Workspace, document: StoredDocument | None = None, limit: int = 100
+        self,
+        workspace: Workspace,
+        document: StoredDocument | None = None,
+        limit: int = 100,
+        *,
+        after: tuple[datetime, str] | None = None,
     ) -> list[Run]:
-        """A workspace's runs, or one workflow's, the newest first."""
+        """A workspace's runs, or one workflow's, the newest first.
+
+        ``after``: those behind the run that was queued then and has that id.
+        """
         document_id = None if document is None else document.id
         return await self._database.read(
-            lambda connection: runs.of_workspace(connection, workspace.id, document_id, limit)
+            lambda connection: runs.of_workspace(
+                connection, workspace.id, document_id, limit, after
+            )
         )
 
 

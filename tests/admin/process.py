@@ -60,6 +60,11 @@ class AdminProcess:
             event_hooks={"response": [self._capture]},
         )
 
+    def memory(self, name: str = "VmRSS") -> int:
+        """Bytes that it holds; ``VmHWM``: the most that it has held."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.partition(f"{name}:")[2].split()[0]) * 1024
+
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None

@@ -22,6 +22,7 @@ from proxy.audit.ocsf import Event
 from proxy.config import Config, parse_config
 from proxy.control import NotRunningError
 from proxy.store import ApiKey, ApiRole, Store, Workspace, new_id
+from tests.admin.fakesource import FakeSource
 from tests.store.stores import SettableClock, make_vault, opened
 from vault import LocalKeyFile, Vault
 
@@ -81,6 +82,7 @@ class Rig:
     http: httpx.AsyncClient
     keys: dict[ApiRole, str]
     workspaces: dict[str, Workspace]
+    source: FakeSource
 
     @property
     def store(self) -> Store:
@@ -193,13 +195,18 @@ def _config(folder: Path, **admin: Any) -> Config:
 async def rigged(folder: Path, prepared: Prepared) -> AsyncIterator[Rig]:
     """A rig of its own in ``folder``."""
     prepared.copy_to(folder)
-    clock, trail, proxy = SettableClock(), Trail(), FakeProxy()
+    clock, trail, proxy, source = SettableClock(), Trail(), FakeProxy(), FakeSource()
     vault = Vault(LocalKeyFile.load(folder / "key"))
     async with opened(f"sqlite:///{folder}/store.db", clock=clock) as store:
         # A stream that a test does not end itself is over soon.
         streams = Streams(life=0.2, pace=0.05)
-        office = Office(_config(folder), store, vault, trail, proxy, clock, streams)
+        openers = {"postgresql": source.open}
+        office = Office(
+            _config(folder), store, vault, trail, proxy, clock, streams=streams, openers=openers
+        )
         app = build_app(office, lambda: clock().timestamp())
         transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-            yield Rig(office, trail, proxy, clock, http, prepared.keys, dict(prepared.workspaces))
+            yield Rig(
+                office, trail, proxy, clock, http, prepared.keys, dict(prepared.workspaces), source
+            )

@@ -68,4 +68,8 @@ def test_the_numbers_are_the_programs():
         "clearPolicy",
         "putSourcePolicy",
         "clearSourcePolicy",
+        "saveWorkflow",
+        "deleteWorkflow",
+        "saveDashboard",
+        "deleteDashboard",
     }

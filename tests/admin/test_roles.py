@@ -11,7 +11,7 @@ from proxy.admin.endpoint import Endpoint
 from proxy.admin.roles import OPERATIONS
 from proxy.store import ApiRole
 from tests.admin.rig import Rig, problem
-from tests.admin.town import Town, settled
+from tests.admin.town import SOURCES, Town, a_dashboard, a_workflow, settled
 
 # Who may: owner, operator, auditor, workspace administrator. Written apart from the table in
 # the program on purpose: an endpoint that is new, or opened further, must be named here too.
@@ -60,6 +60,30 @@ EXPECTED = {
     "searchAudit": "OPAW",
     "exportAudit": "OPAW",
     "verifyAudit": "OPA",
+    "listWorkflows": "OPAW",
+    "createWorkflow": "OP W",
+    "getWorkflow": "OPAW",
+    "saveWorkflow": "OP W",
+    "deleteWorkflow": "OP W",
+    "getWorkflowHistory": "OPAW",
+    "runWorkflow": "OP W",
+    "listRuns": "OPAW",
+    "listWorkflowRuns": "OPAW",
+    "getRun": "OPAW",
+    "cancelRun": "OP W",
+    "listDashboards": "OPAW",
+    "createDashboard": "OP W",
+    "getDashboard": "OPAW",
+    "saveDashboard": "OP W",
+    "deleteDashboard": "OP W",
+    "getDashboardHistory": "OPAW",
+    "getDashboardData": "OP W",
+    "exportCsv": "OP W",
+    "importCsv": "OP W",
+    "exportContent": "OPAW",
+    "importContent": "OP W",
+    "getWorkflowSchema": "OPAW",
+    "getDashboardSchema": "OPAW",
 }
 LETTERS = {
     "O": ApiRole.OWNER,
@@ -91,13 +115,35 @@ BODIES: dict[str, Any] = {
     "checkStatement": {"statement": "SELECT 1"},
     "tryPolicy": POLICY,
     "trySourcePolicy": POLICY,
+    "createWorkflow": {"name": "new", "document": a_workflow("orders")},
+    "saveWorkflow": {"document": a_workflow("orders")},
+    "runWorkflow": {},
+    "createDashboard": {"name": "new", "document": a_dashboard("orders")},
+    "saveDashboard": {"document": a_dashboard("orders")},
+    "getDashboardData": {},
+    "exportCsv": {"table": "orders"},
+    "importContent": {
+        "content": {
+            "format": "accode.content",
+            "version": 1,
+            "workflows": {"moved": a_workflow("orders")},
+        }
+    },
 }
 QUERIES = {
+    "importCsv": {"table": "orders"},
     "comparePolicies": {"before": "{first}", "after": "{first}"},
     "compareSourcePolicies": {"before": "{second}", "after": "{second}"},
 }
 # What takes something away comes last, the largest thing at the very end.
-LAST = ("clearSourcePolicy", "clearPolicy", "removeSource", "deleteWorkspace")
+LAST = (
+    "deleteWorkflow",
+    "deleteDashboard",
+    "clearSourcePolicy",
+    "clearPolicy",
+    "removeSource",
+    "deleteWorkspace",
+)
 
 
 def may(role: ApiRole, operation: str) -> bool:
@@ -125,6 +171,9 @@ async def ask(
     if query := QUERIES.get(endpoint.operation_id):
         more["params"] = {key: text.format(**town.versions) for key, text in query.items()}
     body = BODIES.get(endpoint.operation_id)
+    if endpoint.upload:
+        more["content"] = b"id,note\n1,one\n"
+        more["headers"] = {"Content-Type": endpoint.upload}
     return await rig.call(endpoint.method, path, body, role=role, **more)
 
 
@@ -148,7 +197,7 @@ async def test_a_role_may_what_it_may_and_nothing_else(rig: Rig, role: ApiRole):
         name = endpoint.operation_id
         answer = await ask(rig, town, endpoint, role, "finance", "finance")
         if may(role, name):
-            assert answer.status_code in (200, 201), f"{name}: {answer.text}"
+            assert answer.status_code in (200, 201, 202), f"{name}: {answer.text}"
         else:
             # The same whether it is there or not: who may not ask does not learn.
             for workspace in ("finance", "sales", "unknown"):
@@ -188,13 +237,12 @@ async def test_an_unknown_workspace_is_not_found_for_the_platform_either(rig: Ri
 
 async def test_no_list_of_a_workspace_holds_anothers(rig: Rig):
     town = await settled(rig)
-    foreign = [text for text in town.ids["sales"].values() if text != "ledger"]
+    foreign = [*town.ids["sales"].values(), SOURCES["sales"]]
     for endpoint in ENDPOINTS:
         if endpoint.method == "GET" and may(ApiRole.WORKSPACE_ADMIN, endpoint.operation_id):
             answer = await ask(rig, town, endpoint, ApiRole.WORKSPACE_ADMIN, "finance", "finance")
             assert answer.status_code == 200, answer.text
             assert not [one for one in foreign if one in answer.text], endpoint.operation_id
-            assert "ledger" not in answer.text, endpoint.operation_id
 
 
 async def test_without_a_key_nothing_is_there(rig: Rig):

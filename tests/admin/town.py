@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,23 @@ from policies.document import policy_from
 from proxy.administration.policies import set_policy
 from proxy.administration.tokens import create_token
 from proxy.audit.events import UPDATE, entity_changed
+from proxy.content.library import save_document
+from proxy.content.runs import start_run
 from proxy.parts import open_audit
-from proxy.store import ApiRole, SealedCredential, Source, draft_source, seal_credential
+from proxy.store import (
+    ApiRole,
+    SealedCredential,
+    Source,
+    Workspace,
+    draft_source,
+    seal_credential,
+)
 from tests.admin.rig import Rig
 from vault import Secret
 
 SOURCES = {"finance": "orders", "sales": "ledger"}
+WORKFLOWS = {"finance": "nightly", "sales": "weekly"}
+DASHBOARDS = {"finance": "figures", "sales": "graphs"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,9 @@ class Town:
         for workspace in rig.workspaces.values():
             found += await rig.store.list_tokens(workspace)
             found += await rig.store.list_sources(workspace)
+            found += await rig.store.content.documents(workspace, "workflow")
+            found += await rig.store.content.documents(workspace, "dashboard")
+            found += await rig.store.content.runs(workspace)
             found += [(key.id, key.revoked_at) for key in await rig.store.api_keys.of(workspace.id)]
         found.append([call for call in rig.proxy.calls if call[0] != "session.list"])
         return found
@@ -67,6 +82,7 @@ async def settled(rig: Rig) -> Town:
             "token_id": token.id,
             "key_id": key.id,
             "session_id": session,
+            **await some_content(rig, workspace),
         }
         await set_policy(rig.place, workspace, None, policy)
         await set_policy(rig.place, workspace, source, policy)
@@ -88,6 +104,30 @@ async def settled(rig: Rig) -> Town:
             )
     rig.trail.events.clear()
     return Town(ids, versions, platform.id)
+
+
+def a_workflow(source: str, **more: Any) -> dict[str, Any]:
+    """One statement, to be run by its endpoint."""
+    step = {"name": "read", "sql": {"source": source, "statement": "SELECT 1"}}
+    return {"version": 1, "endpoint": True, "steps": [step]} | more
+
+
+def a_dashboard(source: str, **more: Any) -> dict[str, Any]:
+    """One panel."""
+    panel = {"name": "first", "query": {"source": source, "statement": "SELECT 1"}}
+    return {"version": 1, "panels": [panel]} | more
+
+
+async def some_content(rig: Rig, workspace: Workspace) -> dict[str, str]:
+    """A workflow with a run that waits, and a dashboard; what fills paths with them."""
+    source = SOURCES[workspace.name]
+    workflow, dashboard = WORKFLOWS[workspace.name], DASHBOARDS[workspace.name]
+    place = rig.place
+    text = json.dumps(a_workflow(source))
+    await save_document(place, workspace, "workflow", workflow, text)
+    await save_document(place, workspace, "dashboard", dashboard, json.dumps(a_dashboard(source)))
+    run = await start_run(place, workspace, workflow, {})
+    return {"workflow": workflow, "dashboard": dashboard, "run_id": run.id}
 
 
 def a_session(session_id: str, workspace: str, workspace_id: str, source: str) -> dict[str, Any]:

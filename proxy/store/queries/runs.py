@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.store.contents import Run, RunStatus
@@ -215,12 +215,20 @@ async def find(connection: AsyncConnection, workspace_id: str, run_id: str) -> R
 
 
 async def of_workspace(
-    connection: AsyncConnection, workspace_id: str, document_id: str | None, limit: int
+    connection: AsyncConnection,
+    workspace_id: str,
+    document_id: str | None,
+    limit: int,
+    after: tuple[datetime, str] | None = None,
 ) -> list[Run]:
-    """A workspace's runs, or one workflow's, the newest first."""
+    """A workspace's runs, or one workflow's, the newest first; those behind ``after``."""
     chosen = _select().where(runs.c.workspace_id == workspace_id)
     if document_id is not None:
         chosen = chosen.where(runs.c.document_id == document_id)
+    if after is not None:
+        at, run_id = after
+        same_moment = and_(runs.c.queued_at == at, runs.c.id > run_id)
+        chosen = chosen.where(or_(runs.c.queued_at < at, same_moment))
     rows: Sequence[Row[Any]] = (
         await connection.execute(chosen.order_by(runs.c.queued_at.desc(), runs.c.id).limit(limit))
     ).all()
