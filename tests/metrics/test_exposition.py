@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import threading
+from datetime import UTC, datetime
 
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -78,6 +79,10 @@ def value(metrics: Metrics, name: str, **labels: str) -> float:
 def test_the_names_and_labels_are_the_public_ones():
     metrics = Metrics()
     metrics.statement(Kind.SELECT, Outcome.SUCCEEDED, 0.01)
+    # What is not known has no sample.
+    metrics.read_audit = lambda: AuditReading(free_bytes=1, size_bytes=2)
+    metrics.shows_certificate("postgres", datetime(2026, 5, 4, tzinfo=UTC))
+    metrics.ends_weak_tls(datetime(2026, 5, 5, tzinfo=UTC))
     seen: dict[str, set[str]] = {}
     for name, labels in samples(metrics):
         if name.startswith("accode_proxy_process_"):
@@ -85,6 +90,23 @@ def test_the_names_and_labels_are_the_public_ones():
         family = re.sub(r"_(bucket|sum|count)$", "", name)
         seen.setdefault(family, set()).update(key for key, _ in labels)
     assert seen == PUBLIC
+
+
+def test_what_ends_is_told_by_its_moment_and_of_several_certificates_the_first():
+    metrics = Metrics()
+    weak, listener = "weak_tls_expiry", "listener_certificate_expiry"
+    names = {name: f"accode_proxy_{name}_timestamp_seconds" for name in (weak, listener)}
+    assert not {name for name, _ in samples(metrics)} & set(names.values())
+    first, second = datetime(2026, 5, 4, tzinfo=UTC), datetime(2026, 5, 5, tzinfo=UTC)
+    for ends in (second, first, second):
+        metrics.shows_certificate("postgres", ends)
+    metrics.shows_certificate("mysql", second)
+    assert value(metrics, names[listener], protocol="postgres") == first.timestamp()
+    assert value(metrics, names[listener], protocol="mysql") == second.timestamp()
+    metrics.ends_weak_tls(second)
+    assert value(metrics, names[weak]) == second.timestamp()
+    metrics.ends_weak_tls(None)
+    assert (names[weak], frozenset()) not in samples(metrics)
 
 
 def test_every_name_has_our_prefix():
