@@ -39,6 +39,9 @@ WORKERS_SUFFIX = "-workers"
 """The same where it has several workers."""
 _MYSQL_WORKSPACE = "bench"
 _POLICY = 'version = 1\naccess = "read-only"\n'
+# Of connections that nobody has. All subjects run all the time and share the server's
+# max_connections: what one keeps of its thousand sessions, the next cannot have.
+_IDLE = "2s"
 # A few logins alone write more than this.
 _LEAST_AUDIT_BYTES = 1000
 
@@ -135,7 +138,9 @@ class AccodeProgram(OneProcess, ABC):
         if self.is_shared:
             return ("--pooling", "transaction", "--pool-max", str(SHARED_CONNECTIONS))
         knows_pools = "--pool-max" in self._command("source", "add", "--help")
-        return ("--pool-max", str(MAX_SESSIONS)) if knows_pools else ()
+        if not knows_pools:
+            return ()
+        return ("--pool-max", str(MAX_SESSIONS), "--pool-idle", _IDLE)
 
     def _command(self, *words: str, stdin: str | None = None) -> str:
         return run(

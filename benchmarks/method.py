@@ -12,8 +12,8 @@ _POSTGRES = (
     "Clients log in with SCRAM verifiers of 4,096 iterations (1 where the case says so; Accode "
     "Proxy still logs in upstream with 4,096, and refuses fewer without TLS). Every certificate "
     "is the same ECDSA P-256 one; clients use sslmode=require. Upstream of the proxies is "
-    "plaintext. PgBouncer keeps upstream sessions for the next client; Accode Proxy and HAProxy "
-    "open a new one for each, which the connect cases include.",
+    "plaintext. PgBouncer and Accode Proxy keep upstream sessions for the next client (the latter "
+    "for 2 s here); HAProxy opens a new one for each, which the connect cases include.",
 )
 _MYSQL = (
     "sysbench figures come from a window inside of each run, after a warm-up: statements and "
@@ -23,8 +23,8 @@ _MYSQL = (
     "the statement and the end.",
     "MariaDB's account has mysql_native_password; a client uses what its library and the greeting "
     "agree on. Every certificate is the same ECDSA P-256 one, which clients do not verify. "
-    "Upstream of the proxies is plaintext, and every one opens a session of its own for each "
-    "client, which the connect cases include.",
+    "Upstream of the proxies is plaintext. Accode Proxy keeps sessions there for the next client "
+    "(for 2 s here); the others open one for each, which the connect cases include.",
 )
 
 
