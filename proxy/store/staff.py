@@ -132,10 +132,10 @@ class Staff:
             lambda connection: staff.end_session(connection, staff_id, session_id, now)
         )
 
-    async def count_recovery_codes(self, staff_id: str) -> int:
-        """How many recovery codes are left."""
+    async def recovery_digests(self, staff_id: str) -> frozenset[bytes]:
+        """The digests of the recovery codes that are left; none for an unknown account."""
         return await self._database.read(
-            lambda connection: staff.count_recovery_codes(connection, staff_id)
+            lambda connection: staff.recovery_digests(connection, staff_id)
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import time
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -108,7 +110,7 @@ async def test_whatever_is_wrong_the_answer_is_one_and_no_second_factor_is_spent
     assert (await log_in(rig, owner.name, code)).status_code == 200
 
 
-async def test_a_refusal_takes_its_time_and_names_in_the_log_only_accounts_that_are(rig: Rig):
+async def test_the_log_names_only_accounts_that_are(rig: Rig):
     await refused(rig, "my-password-by-mistake", "123456")
     await refused(rig, "the-owner", "123456", password="not the password")
     logins = [event for event in rig.trail.events if event.event_class == 3002]
@@ -116,7 +118,31 @@ async def test_a_refusal_takes_its_time_and_names_in_the_log_only_accounts_that_
     assert names == ["unknown", "the-owner"]
     assert [event.status_detail for event in logins] == ["no such account", "wrong password"]
     assert "my-password-by-mistake" not in repr(rig.trail.events)
-    assert rig.office.config.limits.failure_floor == 0
+
+
+@pytest.mark.parametrize("name", ["nobody", "the-owner"])
+async def test_a_refusal_takes_at_least_its_floor(rig: Rig, name: str):
+    config = rig.office.config
+    rig.office.config = replace(config, limits=replace(config.limits, failure_floor=0.2))
+    began = time.monotonic()
+    await refused(rig, name, "123456", password="not the password")
+    assert time.monotonic() - began >= 0.2
+
+
+async def test_a_code_that_is_none_takes_the_way_of_a_wrong_password(rig: Rig):
+    """Else a right password would be told from a wrong one by how long the answer takes."""
+    owner = owner_of(rig)
+    used = owner.next_code(rig.clock)
+    assert (await log_in(rig, owner.name, used)).status_code == 200
+    rig.trail.events.clear()
+    foreign = rig.people[ApiRole.SUPPORT].codes[0]
+    for code in (used, foreign, "123456"):
+        for password in (PASSWORD, "not the password"):
+            await refused(rig, owner.name, code, password=password)
+    kinds = [event.event_class for event in rig.trail.events]
+    assert kinds == [3002, 6003] * 6
+    reasons = [event.status_detail for event in rig.trail.events if event.event_class == 3002]
+    assert reasons == ["wrong code", "wrong password"] * 3
 
 
 async def test_who_guesses_is_slowed_and_who_is_guessed_at_logs_in(rig: Rig):

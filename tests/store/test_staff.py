@@ -130,7 +130,7 @@ async def test_of_two_logins_with_one_code_one_begins(
             *(store.staff.open_session(account, proof, a_session(account, clock)) for _ in range(4))
         )
         assert sum(session is not None for session in begun) == 1
-    assert await store.staff.count_recovery_codes(account.id) == 1
+    assert await store.staff.recovery_digests(account.id) == {b"two"}
 
 
 async def test_an_account_that_has_changed_or_ended_begins_no_session(
@@ -142,7 +142,7 @@ async def test_an_account_that_has_changed_or_ended_begins_no_session(
     for known in (account, disabled):
         session = a_session(known, clock)
         assert await store.staff.open_session(known, Proof(step=9), session) is None
-    assert await store.staff.count_recovery_codes(account.id) == 0
+    assert await store.staff.recovery_digests(account.id) == set()
     assert await store.staff.sessions(account.id) == []
 
 

@@ -18,7 +18,7 @@ from proxy.admin.rates import Answer as Turn
 from proxy.admin.shapes import Answer, Body
 from proxy.administration import login, staff
 from proxy.administration.passwords import LEAST, MOST
-from proxy.store import ApiKey, StaffAccount
+from proxy.store import ApiKey, StaffAccount, staff_actor
 from proxy.store.records import SESSION_IDLE
 from vault import Secret
 
@@ -196,6 +196,7 @@ async def enrol(call: Admitted, body: Enrol) -> ToConfirm:
         body.invitation.get_secret_value(),
         secret_of(body.password),
     )
+    call.recognised = staff_actor(made.name)
     return ToConfirm(name=made.name, totp_secret=made.secret, otpauth_uri=made.uri)
 
 
@@ -256,7 +257,7 @@ async def _proven(call: Call, password: SecretStr, code: SecretStr) -> StaffAcco
     if account is None:
         raise not_found()
     proof, _ = await login.prove(
-        office.vault,
+        call.place,
         office.passwords,
         account,
         secret_of(password),

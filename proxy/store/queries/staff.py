@@ -214,14 +214,12 @@ async def end_session(
     return keys.key_of(row)
 
 
-async def count_recovery_codes(connection: AsyncConnection, staff_id: str) -> int:
-    """How many codes are left."""
-    count = await connection.scalar(
-        select(func.count())
-        .select_from(recovery_codes)
-        .where(recovery_codes.c.staff_id == staff_id)
+async def recovery_digests(connection: AsyncConnection, staff_id: str) -> frozenset[bytes]:
+    """The digests of the codes that are left; of an account that is not there, none."""
+    rows = await connection.scalars(
+        select(recovery_codes.c.digest).where(recovery_codes.c.staff_id == staff_id)
     )
-    return count or 0
+    return frozenset(rows)
 
 
 async def _one(connection: AsyncConnection, *where: Any) -> StaffAccount | None:
