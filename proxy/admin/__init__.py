@@ -12,6 +12,7 @@ The map of this package:
 ``streamed``    an answer written while it is made
 ``upload``      a body that is passed on while it comes
 ``strict_json``, ``rates``, ``paging``, ``etags``, ``idempotency``  each one rule
+``guesses``     who may try to log in now, so that guessing is slow and nobody is locked out
 ``streams``     answers that go on: bounded in number, life and patience
 ``problems``    every refusal as a problem document (RFC 9457)
 ``endpoints/``  the resources; the work is done in ``proxy/administration``

@@ -20,12 +20,15 @@ from proxy.admin.endpoints import (
     dashboards,
     document,
     keys,
+    own_account,
     policies,
     portability,
     runs,
     session_stream,
     sessions,
     sources,
+    staff,
+    support,
     tokens,
     trials,
     workflows,
@@ -40,6 +43,8 @@ from proxy.metrics.exposition import program_version
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *keys.ENDPOINTS,
+    *own_account.ENDPOINTS,
+    *staff.ENDPOINTS,
     *workspaces.ENDPOINTS,
     *tokens.ENDPOINTS,
     *sources.ENDPOINTS,
@@ -47,6 +52,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *trials.ENDPOINTS,
     *sessions.ENDPOINTS,
     *session_stream.ENDPOINTS,
+    *support.ENDPOINTS,
     *audit.ENDPOINTS,
     *workflows.ENDPOINTS,
     *runs.ENDPOINTS,
@@ -84,7 +90,12 @@ def bare_app() -> FastAPI:
 
 def build_app(office: Office, clock: Callable[[], float] = time.monotonic) -> ASGIApp:
     """The whole application. ``clock`` is for the rates."""
-    return Threshold(bare_app(), office, clock)
+    open_calls = frozenset(
+        (endpoint.method, endpoint.path)
+        for endpoint in ENDPOINTS
+        if OPERATIONS[endpoint.operation_id].is_open
+    )
+    return Threshold(bare_app(), office, clock, open_calls)
 
 
 def _check(app: FastAPI) -> None:
@@ -116,7 +127,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         openapi_version="3.1.0",
         description=(
-            "Every call needs an API key as a bearer token. Answers never hold a stored secret. "
+            "Every call but logging in and enrolling needs an API key, or the token of a "
+            "session of the staff, as a bearer token. Answers never hold a stored secret. "
             "docs/admin.md tells more."
         ),
         routes=app.routes,

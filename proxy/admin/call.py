@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,16 +15,18 @@ import structlog
 from fastapi import Depends
 from starlette.requests import Request
 
+from proxy.admin.guesses import Guesses
 from proxy.admin.problems import Problem, not_found
 from proxy.admin.streams import Shared, Streams
 from proxy.administration.api_keys import actor_name
+from proxy.administration.passwords import Passwords
 from proxy.administration.sessions import list_sessions
 from proxy.administration.trail import Trail
 from proxy.administration.workplace import Workplace
 from proxy.config import Config
 from proxy.content.sessions import OPENERS, Open
 from proxy.control import ControlClient
-from proxy.store import ApiKey, Source, Store, Workspace
+from proxy.store import ApiKey, Source, Store, SupportGrant, Workspace
 from proxy.store.store import utc_now
 from vault import Vault
 
@@ -49,12 +52,16 @@ class Office:
     streams: Streams = field(default_factory=Streams)
     sessions: Shared = field(init=False)
     openers: Mapping[str, Open] = field(default_factory=lambda: OPENERS)
+    monotonic: Callable[[], float] = time.monotonic
+    passwords: Passwords = field(default_factory=Passwords)
+    guesses: Guesses = field(init=False)
     _readings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_READINGS))
     _transfers: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(_MOST_TRANSFERS)
     )
 
     def __post_init__(self) -> None:
+        self.guesses = Guesses(self.vault.fingerprint_key(), self.monotonic)
         self.sessions = Shared(partial(list_sessions, self.client, None))
 
     @asynccontextmanager
@@ -92,22 +99,37 @@ class Office:
 
 @dataclass(slots=True)
 class Call:
-    """``workspace`` is the one that the path names, which the key may reach; None: none is named.
+    """``holder`` has proved who it is by its key; None: the operation is open to everybody.
 
-    ``warnings`` are sentences that the answer tells, where it can.
+    ``workspace`` is the one that the path names, which the key may reach; None: none is named.
+    ``grant``: by which the support reaches it. ``network``: the address, or of IPv6 its /64.
+    ``recognised``: whom an open operation has found out to be calling. ``warnings`` are
+    sentences that the answer tells, where it can.
     """
 
     office: Office
-    key: ApiKey
+    holder: ApiKey | None
     operation: str
     address: str
+    port: int = 0
+    network: str = ""
     workspace: Workspace | None = None
+    grant: SupportGrant | None = None
+    recognised: str = ""
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> ApiKey:
+        """The key that calls."""
+        assert self.holder is not None, "this operation is open, nobody has shown a key"
+        return self.holder
 
     @property
     def actor(self) -> str:
         """Who it is, for the audit log."""
-        return actor_name(self.key)
+        if self.holder is None:
+            return self.recognised or "unknown"
+        return actor_name(self.holder)
 
     @property
     def place(self) -> Workplace:
@@ -131,9 +153,9 @@ class Call:
 
     async def is_suspended(self) -> bool:
         """Whether the workspace whose key this is may do nothing: its key may not either."""
-        if self.key.workspace_id is None:
+        if self.holder is None or self.holder.workspace_id is None:
             return False
-        own = await self.office.store.workspace_by_id(self.key.workspace_id)
+        own = await self.office.store.workspace_by_id(self.holder.workspace_id)
         return own is None or own.state != "active"
 
     async def source(self, name: str) -> Source:

@@ -16,7 +16,7 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _REASONS = {
     400: "The call cannot be read, or a secret is needed with it.",
-    401: "No live API key was given.",
+    401: "No live API key was given, or what was given with the call proves nothing.",
     403: "The key's role may not do this.",
     404: "There is no such resource, or not for this key.",
     408: "The body did not arrive in time.",
@@ -52,13 +52,14 @@ class Endpoint:
     is_guarded: bool = False
     asks_proxy: bool = False
     may_conflict: bool = False
+    may_be_missing: bool = False
     answers: dict[int | str, dict[str, Any]] | None = None
     upload: str = ""
 
     def add_to(self, app: FastAPI) -> None:
         """Make it a route. Raises KeyError for one that the table of roles does not have."""
         operation = OPERATIONS[self.operation_id]
-        roles = ", ".join(sorted(operation.roles))
+        roles = ", ".join(sorted(operation.roles)) or "everybody, without a key"
         app.add_api_route(
             self.path,
             self.function,
@@ -70,12 +71,14 @@ class Endpoint:
             tags=[self.path.split("/")[2]],
             response_model_exclude_unset=False,
             responses=self._problems() | (self.answers or {}),
-            openapi_extra={"parameters": self._headers()} | self._uploaded(),
+            openapi_extra={"parameters": self._headers()}
+            | self._uploaded()
+            | ({"security": []} if operation.is_open else {}),
         )
 
     def _problems(self) -> dict[int | str, dict[str, Any]]:
         statuses = set(_ALWAYS)
-        if "{" in self.path:
+        if "{" in self.path or self.may_be_missing:
             statuses.add(404)
         if self.has_body or self.upload:
             statuses |= {408, 413, 415}

@@ -19,6 +19,9 @@ from starlette.responses import Response
 
 from policies.document import PolicyError
 from proxy.administration.audit_log import SearchTooLong
+from proxy.administration.passwords import TooManyHashes
+from proxy.administration.staff import InvalidInvitation, WrongCode
+from proxy.administration.support import OwnRequest
 from proxy.administration.trail import TrailError
 from proxy.administration.trying_apart import TrialFailed
 from proxy.audit.files import AuditFolderError
@@ -116,6 +119,7 @@ _SOON = {"Retry-After": "1"}
 # Their texts are one clear sentence without a secret, by their contracts.
 _RULES: tuple[tuple[type[Exception], _Rule], ...] = (
     (AlreadyExists, _Rule(409, "already-exists")),
+    (OwnRequest, _Rule(403, "own-request")),
     (Conflict, _Rule(409, "changed-meanwhile")),
     (LimitReached, _Rule(409, "limit-reached")),
     (RoutingChangeNeedsSecret, _Rule(400, "secret-needed")),
@@ -126,6 +130,9 @@ _RULES: tuple[tuple[type[Exception], _Rule], ...] = (
     (ControlError, _Rule(502, "proxy-refused")),
     (SearchTooLong, _Rule(503, "search-too-long")),
     (TrialFailed, _Rule(503, "trial-failed")),
+    (TooManyHashes, _Rule(503, "busy", _SOON)),
+    (InvalidInvitation, _Rule(401, "invalid-invitation")),
+    (WrongCode, _Rule(401, "wrong-code")),
 )
 
 

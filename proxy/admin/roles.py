@@ -14,36 +14,65 @@ from proxy.store import ApiRole
 
 OWNER, OPERATOR = ApiRole.OWNER, ApiRole.OPERATOR
 AUDITOR, WORKSPACE_ADMIN = ApiRole.AUDITOR, ApiRole.WORKSPACE_ADMIN
+SUPPORT = ApiRole.SUPPORT
 
-EVERYBODY: Final = frozenset(ApiRole)
+EVERYBODY: Final = frozenset(ApiRole) - {SUPPORT}
+"""Every role that reaches anything by itself."""
 PLATFORM: Final = frozenset({OWNER, OPERATOR, AUDITOR})
 OPERATORS: Final = frozenset({OWNER, OPERATOR})
 OWNERS: Final = frozenset({OWNER})
 CHANGERS: Final = frozenset({OWNER, OPERATOR, WORKSPACE_ADMIN})
 """All but those who only look."""
+GRANTED: Final = EVERYBODY | {SUPPORT}
+"""What the support may look at in a workspace that has granted it: no secret, and not the audit
+log, whose statements are the workspace's own data.
+"""
+STAFF: Final = PLATFORM | {SUPPORT}
+SUPPORTERS: Final = frozenset({SUPPORT})
+ADMINISTRATORS: Final = frozenset({WORKSPACE_ADMIN})
+NOBODY: Final[frozenset[ApiRole]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """``is_creation``: takes an Idempotency-Key. ``shown_once``: the answer's field that holds a
-    secret, which is not kept with the answer of a call that names itself.
+    secret, which is not kept with the answer of a call that names itself. ``is_open``: for who
+    has no key, and looks at none. ``is_persons``: for a session of the staff, not for a key.
     """
 
     roles: frozenset[ApiRole]
     is_creation: bool = False
     shown_once: str = ""
+    is_open: bool = False
+    is_persons: bool = False
 
 
 OPERATIONS: Final[dict[str, Operation]] = {
-    "whoAmI": Operation(EVERYBODY),
-    "getOpenApi": Operation(EVERYBODY),
+    "whoAmI": Operation(GRANTED),
+    "getOpenApi": Operation(GRANTED),
+    "logIn": Operation(NOBODY, is_open=True),
+    "takeUpInvitation": Operation(NOBODY, is_open=True),
+    "confirmEnrolment": Operation(NOBODY, is_open=True),
+    # One's own account: a program's key has none.
+    "logOut": Operation(STAFF, is_persons=True),
+    "listOwnSessions": Operation(STAFF, is_persons=True),
+    "revokeOwnSession": Operation(STAFF, is_persons=True),
+    "changeOwnPassword": Operation(STAFF, is_persons=True),
+    "renewRecoveryCodes": Operation(STAFF, is_persons=True),
+    # Who may make a colleague may become an owner, so owners alone.
+    "listStaff": Operation(OWNERS | {AUDITOR}),
+    "inviteStaff": Operation(OWNERS, is_creation=True, shown_once="invitation"),
+    "getStaff": Operation(OWNERS | {AUDITOR}),
+    "changeStaffRole": Operation(OWNERS),
+    "resetStaff": Operation(OWNERS),
+    "disableStaff": Operation(OWNERS),
     # Keys of the platform: who may make one may make any, so owners alone.
     "listKeys": Operation(OWNERS | {AUDITOR}),
     "createKey": Operation(OWNERS, is_creation=True, shown_once="secret"),
     "revokeKey": Operation(OWNERS),
     "listWorkspaces": Operation(EVERYBODY),
     "createWorkspace": Operation(OPERATORS, is_creation=True),
-    "getWorkspace": Operation(EVERYBODY),
+    "getWorkspace": Operation(GRANTED),
     "renameWorkspace": Operation(OPERATORS),
     "suspendWorkspace": Operation(OPERATORS),
     "resumeWorkspace": Operation(OPERATORS),
@@ -51,32 +80,32 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "listWorkspaceKeys": Operation(EVERYBODY),
     "createWorkspaceKey": Operation(CHANGERS, is_creation=True, shown_once="secret"),
     "revokeWorkspaceKey": Operation(CHANGERS),
-    "listTokens": Operation(EVERYBODY),
+    "listTokens": Operation(GRANTED),
     "createToken": Operation(CHANGERS, is_creation=True, shown_once="secret"),
     "revokeToken": Operation(CHANGERS),
-    "listSources": Operation(EVERYBODY),
+    "listSources": Operation(GRANTED),
     "createSource": Operation(CHANGERS, is_creation=True),
-    "getSource": Operation(EVERYBODY),
+    "getSource": Operation(GRANTED),
     "editSource": Operation(CHANGERS),
     "rotateSource": Operation(CHANGERS),
     "testSource": Operation(CHANGERS),
     "removeSource": Operation(CHANGERS),
     # A workspace's policy opens private networks to it and bounds what it may use, so it is
     # the platform's; a source's policy only narrows that.
-    "getPolicy": Operation(EVERYBODY),
+    "getPolicy": Operation(GRANTED),
     "putPolicy": Operation(OPERATORS),
     "clearPolicy": Operation(OPERATORS),
-    "getPolicyHistory": Operation(EVERYBODY),
-    "comparePolicies": Operation(EVERYBODY),
-    "getSourcePolicy": Operation(EVERYBODY),
+    "getPolicyHistory": Operation(GRANTED),
+    "comparePolicies": Operation(GRANTED),
+    "getSourcePolicy": Operation(GRANTED),
     "putSourcePolicy": Operation(CHANGERS),
     "clearSourcePolicy": Operation(CHANGERS),
-    "getSourcePolicyHistory": Operation(EVERYBODY),
-    "compareSourcePolicies": Operation(EVERYBODY),
-    "checkStatement": Operation(EVERYBODY),
+    "getSourcePolicyHistory": Operation(GRANTED),
+    "compareSourcePolicies": Operation(GRANTED),
+    "checkStatement": Operation(GRANTED),
     "tryPolicy": Operation(EVERYBODY),
     "trySourcePolicy": Operation(EVERYBODY),
-    "listSessions": Operation(EVERYBODY),
+    "listSessions": Operation(GRANTED),
     "streamSessions": Operation(EVERYBODY),
     "killSession": Operation(CHANGERS),
     "searchAudit": Operation(EVERYBODY),
@@ -108,4 +137,17 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "importContent": Operation(CHANGERS, is_creation=True),
     "getWorkflowSchema": Operation(EVERYBODY),
     "getDashboardSchema": Operation(EVERYBODY),
+    # The support asks, an administrator of the workspace decides: nobody of the platform.
+    "askForAccess": Operation(SUPPORTERS, is_creation=True, is_persons=True),
+    "listOwnGrants": Operation(SUPPORTERS, is_persons=True),
+    "endOwnGrant": Operation(SUPPORTERS, is_persons=True),
+    "createSupportToken": Operation(
+        SUPPORTERS, is_creation=True, shown_once="secret", is_persons=True
+    ),
+    "listGrants": Operation(EVERYBODY),
+    "approveGrant": Operation(ADMINISTRATORS),
+    "denyGrant": Operation(ADMINISTRATORS),
+    "endGrant": Operation(CHANGERS),
+    "getPreApproval": Operation(EVERYBODY),
+    "putPreApproval": Operation(ADMINISTRATORS),
 }

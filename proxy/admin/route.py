@@ -20,7 +20,7 @@ from proxy.admin import idempotency
 from proxy.admin.bounds import UPLOADS, USUAL, Bounds, bounds_of
 from proxy.admin.call import Call, Office
 from proxy.admin.problems import Problem, not_found, problem_for
-from proxy.admin.roles import OPERATIONS
+from proxy.admin.roles import OPERATIONS, Operation
 from proxy.admin.strict_json import read_json
 from proxy.store import ApiRole, Workspace
 from proxy.store.validate import is_name
@@ -44,16 +44,15 @@ class AdminRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             state = request.state
-            call = Call(state.office, state.key, operation_id, state.address)
+            key = None if operation.is_open else state.key
+            call = Call(state.office, key, operation_id, state.address, state.port, state.network)
             request.state.call = call
-            if call.key.role not in operation.roles:
-                raise Problem(403, "forbidden", "This key's role may not do this.")
+            _check_role(call, operation)
             if await call.is_suspended():
                 # Whatever is named: what others have is not told apart from what nobody has.
                 raise Problem(403, "workspace-suspended", SUSPENDED)
             if "workspace" in request.path_params:
                 call.workspace = await _workspace(call, request.path_params["workspace"])
-                request.state.workspace = call.workspace
             _check_query(request, parameters)
             if operation_id in UPLOADS:
                 return await _translated(endpoint, request)
@@ -75,6 +74,15 @@ class AdminRoute(APIRoute):
                 return problem.response(request.state.request_id)
 
         return guarded
+
+
+def _check_role(call: Call, operation: Operation) -> None:
+    if operation.is_open:
+        return
+    if call.key.role not in operation.roles:
+        raise Problem(403, "forbidden", "This key's role may not do this.")
+    if operation.is_persons and call.key.staff_id is None:
+        raise Problem(403, "forbidden", "This is for a person who has logged in, not for a key.")
 
 
 class _StrictRequest(Request):
@@ -103,6 +111,11 @@ async def _workspace(call: Call, name: str) -> Workspace:
         raise not_found()
     if call.key.role is ApiRole.WORKSPACE_ADMIN and found.id != call.key.workspace_id:
         raise not_found()
+    if call.key.role is ApiRole.SUPPORT:
+        # Looked up for each call: where it has ended or is revoked, the next one is refused.
+        call.grant = await call.office.store.support.live(found.id, call.key.staff_id or "")
+        if call.grant is None:
+            raise not_found()
     return found
 
 

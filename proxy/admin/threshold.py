@@ -45,15 +45,25 @@ _HEADERS = (
 )
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _BEARER = re.compile(r"(?i:bearer) ([!-~]{1,128})")
-# A part of a path that may be repeated in a record; a token or key put there may not.
-_NAME = re.compile(r"(?!ac[pk]_)[A-Za-z0-9_-]{1,63}")
+# A part of a path that may be repeated in a record; a token, key or invitation put there may not.
+_NAME = re.compile(r"(?!ac[a-z]_)[A-Za-z0-9_-]{1,63}")
 
 
 class Threshold:
-    """The outermost part of the application."""
+    """The outermost part of the application.
 
-    def __init__(self, app: ASGIApp, office: Office, clock: Callable[[], float]) -> None:
+    ``open_calls``: the methods and paths for who has no key yet.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        office: Office,
+        clock: Callable[[], float],
+        open_calls: frozenset[tuple[str, str]] = frozenset(),
+    ) -> None:
         self._app = app
+        self._open_calls = open_calls
         self._office = office
         self._clock = clock
         self._under_way = 0
@@ -98,7 +108,10 @@ class Threshold:
             )
         address = _network_of(request)
         self._take(self._by_address, address, answering)
+        state["network"] = address
         self._check_host(request)
+        if (request.method, request.scope["path"]) in self._open_calls:
+            return
         key = None
         given = request.headers.getlist("authorization")
         match = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
@@ -114,7 +127,7 @@ class Threshold:
             raise Problem(
                 401,
                 "unauthenticated",
-                "Give a live API key as a bearer token.",
+                "Give a live API key, or a session's token, as a bearer token.",
                 headers={"WWW-Authenticate": 'Bearer realm="accode-proxy"'},
             )
         state["key"] = key
@@ -199,7 +212,10 @@ class _Answering:
         if not self.is_recorded:
             return
         scope, state = self._scope, self._scope["state"]
-        key, workspace = state.get("key"), state.get("workspace")
+        key, workspace, call = state.get("key"), None, state.get("call")
+        actor = "unknown" if key is None else actor_name(key)
+        if call is not None:
+            actor, workspace = call.actor, call.workspace
         # A path of ours with another method is nobody's operation.
         route = None if status == 405 else scope.get("route")
         named = {
@@ -207,13 +223,15 @@ class _Answering:
             for name, text in scope.get("path_params", {}).items()
             if _NAME.fullmatch(str(text))
         }
+        if call is not None and call.grant is not None:
+            named["support_grant"] = call.grant.id
         # What a workspace's key asks for elsewhere, its own workspace's log tells.
         tenant = "" if key is None else key.workspace_id or ""
         if workspace is not None:
             tenant = workspace.id
         event = api_called(
             _ACTIVITY.get(scope["method"], UPDATE),
-            actor="unknown" if key is None else actor_name(key),
+            actor=actor,
             ip=state["address"],
             port=state["port"],
             operation=getattr(route, "operation_id", None) or "unknown",

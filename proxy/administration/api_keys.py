@@ -9,7 +9,7 @@ from proxy.administration.trail import audited
 from proxy.administration.workplace import Workplace
 from proxy.audit.events import api_key_changed
 from proxy.audit.ocsf import Event
-from proxy.store import ApiKey, ApiRole, InvalidToken, NotFound, Store, Workspace
+from proxy.store import ApiKey, ApiRole, InvalidToken, NotFound, Store, Workspace, staff_actor
 from proxy.store.api_keys import digest_of, new_api_key, parse_api_key
 
 USE_INTERVAL = timedelta(minutes=1)
@@ -82,5 +82,7 @@ def _event(place: Workplace, change: str, key: ApiKey) -> Event:
 
 
 def actor_name(key: ApiKey) -> str:
-    """How the audit log names who holds a key."""
+    """How the audit log names who holds a key, or whose session it is."""
+    if key.staff_id is not None:
+        return staff_actor(key.label)
     return f"API key {key.id}"

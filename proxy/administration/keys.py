@@ -29,6 +29,7 @@ async def key_status(config: Config, store: Store) -> KeyStatus:
     provider = LocalKeyFile.load(config.keys.file)
     vault = Vault(provider)
     roots = [root for entry in await store.list_workspaces() for root in entry.root_keys]
+    roots += [account.root_key for account in await store.staff.all()]
     return KeyStatus(
         file=str(provider.path),
         current=provider.key_id,
@@ -87,4 +88,8 @@ async def _rewrap_all(store: Store, vault: Vault) -> int:
             if vault.needs_rewrap(root):
                 await store.replace_root_key(root, vault.rewrap(root))
                 count += 1
+    for account in await store.staff.all():
+        if vault.needs_rewrap(account.root_key):
+            await store.staff.replace_root_key(account.root_key, vault.rewrap(account.root_key))
+            count += 1
     return count

@@ -4,6 +4,7 @@ The map of this package:
 
 ``ocsf``      the words of OCSF 1.8.0, and an event
 ``events``    the proxy's events that are not statements, each as one function
+``people``    the same of the staff
 ``context``   what is constant for one session
 ``encode``    events and statements as lines of JSON
 ``chain``     how a line vouches for all before it; signatures; what cannot be shown

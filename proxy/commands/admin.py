@@ -14,13 +14,17 @@ from proxy.administration.trail import operator_name
 from proxy.administration.workplace import open_reading, open_workplace
 from proxy.commands import display
 from proxy.commands.frame import Group, Invocation, everywhere
+from proxy.commands.staff import staff
 from proxy.config import parse_duration
 from proxy.store import ApiKey, ApiRole, Store, Workspace
 
 
 @click.group(cls=Group)
 def admin() -> None:
-    """The admin endpoints: serve, openapi, key. docs/admin.md tells of them."""
+    """The admin endpoints: serve, openapi, key, staff. docs/admin.md tells of them."""
+
+
+admin.add_command(staff)
 
 
 @admin.command(
@@ -78,7 +82,7 @@ _workspace_option = click.option(
 )
 @click.option(
     "--role",
-    type=click.Choice([role.value for role in ApiRole if role is not ApiRole.WORKSPACE_ADMIN]),
+    type=click.Choice(["owner", "operator", "auditor"]),
     help="What a key of the platform may do.  [default: operator]",
 )
 @_workspace_option

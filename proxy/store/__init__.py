@@ -9,6 +9,8 @@ The map of this package:
 ``validate``, ``tls``, ``pooling``, ``failover``  what values may be, and what goes together
 ``tokens``      a token's text: made, recognised, turned into verifiers
 ``sources``     a source's secrets: drafted, sealed, opened with the vault; ``held``: which
+``staff``, ``people``  the people of the platform: accounts, second factors, sessions
+``support``     what workspaces grant to the support, for a time
 ``api_keys``    keys to the admin endpoints: made, recognised, kept as digests
 ``calls``       what was answered to calls that name themselves
 ``feed``        what changed, soon after, and how sure we are of it
@@ -33,6 +35,15 @@ from proxy.store.errors import (
 )
 from proxy.store.failover import Endpoint, Failover
 from proxy.store.feed import ChangeFeed
+from proxy.store.people import (
+    STAFF_ROLES,
+    PreApproval,
+    Proof,
+    StaffAccount,
+    StaffState,
+    SupportGrant,
+    staff_actor,
+)
 from proxy.store.pooling import PoolSettings
 from proxy.store.records import (
     ApiKey,
@@ -59,6 +70,7 @@ from proxy.store.store import LoginRecord, Store
 from proxy.store.tokens import new_token, parse_token, verifiers_for
 
 __all__ = [
+    "STAFF_ROLES",
     "AlreadyExists",
     "ApiKey",
     "ApiRole",
@@ -77,15 +89,20 @@ __all__ = [
     "LoginRecord",
     "NotFound",
     "PoolSettings",
+    "PreApproval",
+    "Proof",
     "RoutingChangeNeedsSecret",
     "SealedCredential",
     "SealedField",
     "Source",
+    "StaffAccount",
+    "StaffState",
     "Store",
     "StoreCorrupt",
     "StoreError",
     "StoreUnavailable",
     "StoreUnusable",
+    "SupportGrant",
     "TlsSettings",
     "Token",
     "Workspace",
@@ -96,5 +113,6 @@ __all__ = [
     "open_credential",
     "parse_token",
     "seal_credential",
+    "staff_actor",
     "verifiers_for",
 ]

@@ -21,6 +21,8 @@ from proxy.store.records import ApiKey, ApiRole
 from proxy.store.tokens import new_token, parse_token
 
 PREFIX = "ack_"
+SESSION_PREFIX = "acs_"
+"""Of a session's token, which is otherwise as a key is."""
 
 _PURPOSE = b"accode-proxy api key 1\0"
 
@@ -31,8 +33,14 @@ def new_api_key(entropy: Callable[[int], bytes] = os.urandom) -> str:
 
 
 def parse_api_key(text: str) -> str:
-    """The id of a well-formed key. Raises InvalidToken, without repeating the text."""
-    return parse_token(text, prefix=PREFIX)
+    """The id of a well-formed key or session token. Raises InvalidToken, without its text."""
+    prefix = SESSION_PREFIX if text.startswith(SESSION_PREFIX) else PREFIX
+    return parse_token(text, prefix=prefix)
+
+
+def new_session_token(entropy: Callable[[int], bytes] = os.urandom) -> str:
+    """A new session token's text, to be shown once."""
+    return new_token(entropy, prefix=SESSION_PREFIX)
 
 
 def digest_of(text: str) -> bytes:
@@ -54,6 +62,8 @@ class ApiKeys:
         validate.check_expiry(key.expires_at, now)
         if (key.role is ApiRole.WORKSPACE_ADMIN) != (key.workspace_id is not None):
             raise InvalidSetting("role", "workspace-admin, and no other, is of one workspace")
+        if key.role is ApiRole.SUPPORT or key.staff_id is not None:
+            raise InvalidSetting("role", "support is for people, who log in")
         stored = replace(key, created_at=now)
         await self._database.write(lambda connection: api_keys.create(connection, stored))
         return stored

@@ -7,7 +7,7 @@ record. Bytes that are verifiers, wrapped keys or ciphertext never appear in a r
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -188,13 +188,21 @@ class Source:
 class ApiRole(StrEnum):
     """What the holder of an API key is; ``proxy/admin/roles.py`` says what each may do.
 
-    All but WORKSPACE_ADMIN are of the whole platform.
+    All but WORKSPACE_ADMIN are of the whole platform. SUPPORT reaches what workspaces grant
+    to it and nothing else, and is a person's: there are sessions of it, and no keys.
     """
 
     OWNER = "owner"
     OPERATOR = "operator"
     AUDITOR = "auditor"
+    SUPPORT = "support"
     WORKSPACE_ADMIN = "workspace-admin"
+
+
+SESSION_IDLE = timedelta(minutes=30)
+"""Without a call for so long, a session of the staff is over."""
+SESSION_LIFETIME = timedelta(hours=12)
+"""After so long it is over in any case: a working day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +210,8 @@ class ApiKey:
     """A key to the admin endpoints as the store knows it: a digest, never the key itself.
 
     ``workspace_id``: the one workspace that it reaches; None: a key of the platform.
+    ``staff_id``: it is the session of that person, whose name is its ``label``; it ends
+    when it is idle as well.
     """
 
     id: str
@@ -214,12 +224,18 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    staff_id: str | None = None
+    address: str = ""
 
     def state(self, now: datetime) -> Literal["live", "expired", "revoked"]:
         """Its state at ``now``; only a live key opens anything."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= now:
+            return "expired"
+        if self.staff_id is not None and now - (self.last_used_at or self.created_at) >= (
+            SESSION_IDLE
+        ):
             return "expired"
         return "live"
 

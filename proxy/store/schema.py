@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Dialect,
@@ -28,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "v0007"
+HEAD: Final = "v0008"
 """The newest migration: what an opened store's schema must be."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -157,6 +158,79 @@ changes = Table(
     sqlite_autoincrement=True,
 )
 
+# People of the platform. Their second factor is sealed under a root key of the account's own.
+staff = Table(
+    "staff",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("root_key", LargeBinary, nullable=False),
+    Column("password", String(255)),
+    Column("totp", LargeBinary),
+    Column("totp_version", Integer, nullable=False),
+    # Apart from the secret, so that an older one put back is seen.
+    Column("totp_highest", Integer, nullable=False),
+    Column("totp_step", BigInteger, nullable=False),
+    Column("invitation", LargeBinary, unique=True),
+    Column("invited_until", Instant),
+    Column("created_by", String(160), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("last_login_at", Instant),
+    CheckConstraint("role IN ('owner', 'operator', 'auditor', 'support')", name="staff_role"),
+    CheckConstraint("state IN ('invited', 'active', 'disabled')", name="staff_state"),
+)
+
+# Codes that are still to be used, as digests: each is gone with its use.
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("staff_id", ForeignKey("staff.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+)
+
+support_grants = Table(
+    "support_grants",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    Column("staff_id", ForeignKey("staff.id"), nullable=False),
+    Column("staff_name", String(63), nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("with_database", Boolean, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("decided_at", Instant),
+    Column("decided_by", String(160), nullable=False),
+    Column("is_approved", Boolean, nullable=False),
+    Column("expires_at", Instant),
+    Column("ended_at", Instant),
+    Column("ended_by", String(160), nullable=False),
+)
+# A workspace keeps at most 1,000 rows in here, see queries/support.py.
+Index("support_grants_by_workspace", support_grants.c.workspace_id, support_grants.c.asked_at)
+Index("support_grants_by_staff", support_grants.c.staff_id, support_grants.c.asked_at)
+
+# The tokens that were made under a grant, and end with it.
+support_tokens = Table(
+    "support_tokens",
+    metadata,
+    Column("token_id", ForeignKey("tokens.id", ondelete="CASCADE"), primary_key=True),
+    Column("grant_id", ForeignKey("support_grants.id", ondelete="CASCADE"), nullable=False),
+)
+Index("support_tokens_by_grant", support_tokens.c.grant_id)
+
+# What a workspace grants without being asked; no row: nothing.
+pre_approvals = Table(
+    "pre_approvals",
+    metadata,
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True),
+    Column("minutes", Integer, nullable=False),
+    Column("with_database", Boolean, nullable=False),
+)
+
 api_keys = Table(
     "api_keys",
     metadata,
@@ -171,11 +245,15 @@ api_keys = Table(
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
     Column("last_used_at", Instant),
+    # Not null: a session of that person, whose account is never removed.
+    Column("staff_id", ForeignKey("staff.id")),
+    Column("address", String(64), nullable=False, server_default=""),
     CheckConstraint(
         "(role = 'workspace-admin') = (workspace_id IS NOT NULL)", name="api_keys_reach"
     ),
 )
 Index("api_keys_by_workspace", api_keys.c.workspace_id, api_keys.c.created_at)
+Index("api_keys_by_staff", api_keys.c.staff_id)
 
 # What was answered to a call that names itself, so that it can be asked again.
 idempotent_calls = Table(

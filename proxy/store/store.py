@@ -41,6 +41,8 @@ from proxy.store.records import (
     WorkspaceState,
 )
 from proxy.store.sources import destination
+from proxy.store.staff import Staff
+from proxy.store.support import Support
 from proxy.store.tokens import DEFAULT_ITERATIONS, SALT_LENGTH
 from vault import WrappedRootKey
 
@@ -74,6 +76,8 @@ class Store:
         self.instance_id = instance_id
         self.api_keys = ApiKeys(database, clock)
         self.calls = Calls(database, clock)
+        self.staff = Staff(database, clock)
+        self.support = Support(database, clock)
 
     @classmethod
     async def open(

@@ -16,13 +16,14 @@ from proxy.admin.app import build_app
 from proxy.admin.call import Office
 from proxy.admin.streams import Streams
 from proxy.administration.api_keys import create_api_key
-from proxy.administration.trail import MemoryTrail, TrailError
+from proxy.administration.trail import MemoryTrail, TrailError, event_to_json
 from proxy.administration.workplace import Workplace
 from proxy.audit.ocsf import Event
 from proxy.config import Config, parse_config
 from proxy.control import NotRunningError
-from proxy.store import ApiKey, ApiRole, Store, Workspace, new_id
+from proxy.store import STAFF_ROLES, ApiKey, ApiRole, Store, Workspace, new_id
 from tests.admin.fakesource import FakeSource
+from tests.admin.people import Person, a_person, cheap_passwords
 from tests.store.stores import SettableClock, make_vault, opened
 from vault import LocalKeyFile, Vault
 
@@ -83,6 +84,7 @@ class Rig:
     keys: dict[ApiRole, str]
     workspaces: dict[str, Workspace]
     source: FakeSource
+    people: dict[ApiRole, Person]
 
     @property
     def store(self) -> Store:
@@ -128,6 +130,21 @@ class Rig:
         answer = await self.call("GET", path)
         return {"If-Match": answer.headers["etag"]}
 
+    def actors(self) -> set[str]:
+        """Who has called, as the records name them."""
+        return {
+            event_to_json(event)["attributes"]["actor"]["user"]["name"] for event in self.calls()
+        }
+
+    def changes(self) -> list[dict[str, Any]]:
+        """What the records of changes that have ended say, where they tell more."""
+        found = [event_to_json(event) for event in self.trail.events]
+        return [
+            one["extra"]["changes"]
+            for one in found
+            if one["event_class"] == 3004 and one["status"] == 1 and "changes" in one["extra"]
+        ]
+
     def calls(self) -> list[Event]:
         """The records of calls."""
         return [event for event in self.trail.events if event.event_class == 6003]
@@ -152,12 +169,14 @@ class Prepared:
     folder: Path
     keys: dict[ApiRole, str]
     workspaces: dict[str, Workspace]
+    people: dict[ApiRole, Person]
 
     @classmethod
     async def make(cls, folder: Path) -> Prepared:
         """The workspace administrator's key is of ``finance``."""
         vault = make_vault(folder)
-        async with opened(f"sqlite:///{folder}/store.db", clock=SettableClock()) as store:
+        clock, passwords = SettableClock(), cheap_passwords()
+        async with opened(f"sqlite:///{folder}/store.db", clock=clock) as store:
             workspaces = {
                 name: await store.create_workspace(
                     name, vault.new_root_key(new_id()), scram_iterations=1
@@ -165,13 +184,18 @@ class Prepared:
                 for name in ("finance", "sales")
             }
             place = Workplace(_config(folder), store, vault, Trail(), "root", print)
-            keys = {}
-            for role in ApiRole:
+            people = {
+                role: await a_person(place, f"the-{role}", role, clock, passwords)
+                for role in STAFF_ROLES
+            }
+            # Nobody has a key of support.
+            keys = {ApiRole.SUPPORT: people[ApiRole.SUPPORT].token}
+            for role in set(ApiRole) - {ApiRole.SUPPORT}:
                 own = workspaces["finance"] if role is ApiRole.WORKSPACE_ADMIN else None
                 keys[role], _ = await create_api_key(
                     place, role, own, label="test", expires_at=None
                 )
-        return cls(folder, keys, workspaces)
+        return cls(folder, keys, workspaces, people)
 
     def copy_to(self, folder: Path) -> None:
         """The store's file and the key file."""
@@ -186,6 +210,7 @@ def _config(folder: Path, **admin: Any) -> Config:
         "keys": {"file": str(folder / "key")},
         "audit": {"folder": str(folder / "audit")},
         "egress": {"allow_private": True},
+        "limits": {"failure_floor": 0},
         "admin": {"calls_per_key": 1_000_000, "calls_per_address": 1_000_000} | admin,
     }
     return parse_config(settings, {}, folder=folder)
@@ -199,14 +224,29 @@ async def rigged(folder: Path, prepared: Prepared) -> AsyncIterator[Rig]:
     vault = Vault(LocalKeyFile.load(folder / "key"))
     async with opened(f"sqlite:///{folder}/store.db", clock=clock) as store:
         # A stream that a test does not end itself is over soon.
-        streams = Streams(life=0.2, pace=0.05)
-        openers = {"postgresql": source.open}
         office = Office(
-            _config(folder), store, vault, trail, proxy, clock, streams=streams, openers=openers
+            _config(folder),
+            store,
+            vault,
+            trail,
+            proxy,
+            clock,
+            monotonic=lambda: clock().timestamp(),
+            passwords=cheap_passwords(),
+            streams=Streams(life=0.2, pace=0.05),
+            openers={"postgresql": source.open},
         )
         app = build_app(office, lambda: clock().timestamp())
         transport = httpx.ASGITransport(app=app, client=("192.0.2.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             yield Rig(
-                office, trail, proxy, clock, http, prepared.keys, dict(prepared.workspaces), source
+                office,
+                trail,
+                proxy,
+                clock,
+                http,
+                prepared.keys,
+                dict(prepared.workspaces),
+                source,
+                prepared.people,
             )

@@ -8,14 +8,19 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from proxy.admin.app import ENDPOINTS
+from proxy.admin.guesses import OF_ALL_STRANGERS, PER_ACCOUNT, PER_DEVICE, PER_STRANGER
 from proxy.admin.idempotency import HEADER
 from proxy.admin.strict_json import BODY_LIMIT, DEPTH_LIMIT, ITEMS_LIMIT
+from proxy.administration.passwords import LEAST, MOST
 from proxy.store import ApiRole
+from proxy.store.people import GRANT_MINUTES, INVITATION_LIFETIME
+from proxy.store.records import SESSION_IDLE, SESSION_LIFETIME
 from tests.admin.rig import Prepared
 from tests.admin.served import Served, served
 
@@ -57,6 +62,14 @@ def test_the_numbers_are_the_programs():
     assert f"larger than {BODY_LIMIT // 1024} KiB" in TEXT
     assert f"deeper than {DEPTH_LIMIT}, of more than {ITEMS_LIMIT:,} items" in TEXT
     assert HEADER in TEXT.lower()
+    assert f"up to {GRANT_MINUTES} minutes" in TEXT
+    assert f"{LEAST} to\n{MOST} characters" in TEXT
+    assert (PER_DEVICE, PER_STRANGER, PER_ACCOUNT) == (4, 4, 6)
+    assert "four tries a minute for each address and account, six for each account" in TEXT
+    assert f"{OF_ALL_STRANGERS} for\n  all of them together" in TEXT
+    assert f"good for {INVITATION_LIFETIME // timedelta(hours=1)} hours" in TEXT
+    assert f"after {SESSION_IDLE // timedelta(minutes=1)} minutes without a call" in TEXT
+    assert f"after {SESSION_LIFETIME // timedelta(hours=1)} hours in any case" in TEXT
     assert all(f"`{role}`" in TEXT for role in ApiRole)
     guarded = {one.operation_id for one in ENDPOINTS if one.is_guarded}
     assert guarded == {

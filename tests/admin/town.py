@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from policies.document import policy_from
+from proxy.administration import support
 from proxy.administration.policies import set_policy
+from proxy.administration.staff import invite
 from proxy.administration.tokens import create_token
 from proxy.audit.events import UPDATE, entity_changed
 from proxy.content.library import save_document
 from proxy.content.runs import start_run
 from proxy.parts import open_audit
 from proxy.store import (
+    ApiKey,
     ApiRole,
     SealedCredential,
     Source,
+    SupportGrant,
     Workspace,
     draft_source,
     seal_credential,
@@ -31,11 +35,15 @@ DASHBOARDS = {"finance": "figures", "sales": "graphs"}
 
 @dataclass(frozen=True)
 class Town:
-    """``ids``: by workspace, what fills its paths. ``versions``: of finance's two policies."""
+    """``ids``: by workspace, what fills its paths. ``versions``: of finance's two policies.
+    ``grants``: by workspace and operation, the one it is about; finance's alone is live.
+    """
 
     ids: dict[str, dict[str, str]]
     versions: dict[str, int]
     platform_key: str
+    colleague: str
+    grants: dict[str, dict[str, str]]
 
     async def picture(self, rig: Rig) -> list[object]:
         """All that both workspaces hold, to see whether anything has changed."""
@@ -47,6 +55,12 @@ class Town:
             found += await rig.store.content.documents(workspace, "dashboard")
             found += await rig.store.content.runs(workspace)
             found += [(key.id, key.revoked_at) for key in await rig.store.api_keys.of(workspace.id)]
+            found += await rig.store.support.of_workspace(workspace.id)
+            found.append(await rig.store.support.pre_approval(workspace.id))
+        found += [(one.id, one.role, one.state) for one in await rig.store.staff.all()]
+        for person in rig.people.values():
+            logins = await rig.store.staff.sessions(person.account.id)
+            found += [(login.id, login.revoked_at) for login in logins]
         found.append([call for call in rig.proxy.calls if call[0] != "session.list"])
         return found
 
@@ -90,6 +104,8 @@ async def settled(rig: Rig) -> Town:
             versions["first"] = (await rig.store.policy_history(workspace, None))[0].number
             versions["second"] = (await rig.store.policy_history(workspace, source))[0].number
     _, platform = await rig.key(ApiRole.AUDITOR)
+    _, colleague = await invite(rig.place, "colleague", ApiRole.AUDITOR)
+    grants = {name: await _grants(rig, workspace) for name, workspace in rig.workspaces.items()}
     async with open_audit(rig.office.config, rig.office.vault) as log:
         for name, workspace in rig.workspaces.items():
             await log.record_durably(
@@ -103,7 +119,40 @@ async def settled(rig: Rig) -> Town:
                 )
             )
     rig.trail.events.clear()
-    return Town(ids, versions, platform.id)
+    return Town(ids, versions, platform.id, colleague.id, grants)
+
+
+async def _grants(rig: Rig, workspace: Workspace) -> dict[str, str]:
+    """One that is live in finance, for tokens, and requests to be decided on or ended."""
+    asked = {
+        name: await a_request(rig, workspace, with_database=name == "createSupportToken")
+        for name in ("createSupportToken", "approveGrant", "denyGrant", "endGrant")
+    }
+    if workspace.name == "finance":
+        await rig.store.support.decide(asked["createSupportToken"], "root", is_approved=True)
+    found = {name: grant.id for name, grant in asked.items()}
+    return found | {"endOwnGrant": found["endGrant"]}
+
+
+async def a_request(rig: Rig, workspace: Workspace, **more: Any) -> SupportGrant:
+    """The support person asks for an hour."""
+    session = ApiKey(
+        id="unused",
+        workspace_id=None,
+        role=ApiRole.SUPPORT,
+        label=rig.people[ApiRole.SUPPORT].name,
+        digest=b"",
+        created_by="",
+        created_at=rig.clock(),
+        expires_at=None,
+        staff_id=rig.people[ApiRole.SUPPORT].account.id,
+    )
+    settings: dict[str, Any] = {
+        "reason": "ticket 4711",
+        "minutes": 60,
+        "with_database": False,
+    } | more
+    return await support.ask(rig.place, session, workspace, **settings)
 
 
 def a_workflow(source: str, **more: Any) -> dict[str, Any]:

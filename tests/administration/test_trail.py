@@ -21,8 +21,9 @@ from proxy.administration.trail import (
     event_to_json,
     open_trail,
 )
-from proxy.audit.events import CREATE, entity_changed, token_changed
+from proxy.audit.events import CREATE, authenticated, entity_changed, token_changed
 from proxy.audit.ocsf import Event, EventClass, Status
+from proxy.audit.people import staff_logged_in
 from proxy.control import ControlError, SocketClient, serve_control
 
 EVENT = entity_changed(
@@ -190,3 +191,14 @@ async def test_a_malformed_event_stops_neither_the_proxy_nor_its_log(socket: Pat
     finally:
         await server.close()
     assert log.events == [event]
+
+
+def test_of_logins_only_those_of_the_staff_come_from_outside():
+    mine = staff_logged_in(staff_id="1", name="ada", ip="192.0.2.1", port=1)
+    assert event_from_json(event_to_json(mine)).attributes == mine.attributes
+    token = authenticated(
+        workspace_id="w", workspace="finance", token_id="t", client_ip="192.0.2.1", client_port=1
+    )
+    for forged in (token, replace(mine, attributes={**mine.attributes, "user": "staff account"})):
+        with pytest.raises(ControlError, match="own to record"):
+            event_from_json(event_to_json(forged))

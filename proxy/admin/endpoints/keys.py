@@ -70,8 +70,9 @@ class Caller(Answer):
     """Who calls, and what its key reaches."""
 
     id: str
-    role: Literal["owner", "operator", "auditor", "workspace-admin"]
+    role: Literal["owner", "operator", "auditor", "support", "workspace-admin"]
     label: str
+    staff: str | None = Field(description="Whose session this is; null: it is an API key.")
     workspace: str | None = Field(description="The one workspace of the key; null: all of them.")
     expires_at: datetime | None
 
@@ -97,6 +98,7 @@ async def who_am_i(call: Admitted) -> Caller:
         id=call.key.id,
         role=call.key.role.value,
         label=call.key.label,
+        staff=None if call.key.staff_id is None else call.key.label,
         workspace=None if own is None else own.name,
         expires_at=call.key.expires_at,
     )

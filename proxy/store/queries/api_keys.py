@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.store.errors import LimitReached, NotFound
@@ -39,24 +39,13 @@ async def create(connection: AsyncConnection, key: ApiKey) -> None:
             .limit(total - KEPT_LIMIT + 1)
         )
         await connection.execute(delete(api_keys).where(api_keys.c.id.in_(oldest)))
-    await connection.execute(
-        insert(api_keys).values(
-            id=key.id,
-            workspace_id=key.workspace_id,
-            role=key.role.value,
-            label=key.label,
-            digest=key.digest,
-            created_by=key.created_by,
-            created_at=key.created_at,
-            expires_at=key.expires_at,
-        )
-    )
+    await connection.execute(insert(api_keys).values(columns(key)))
 
 
 async def find(connection: AsyncConnection, key_id: str) -> ApiKey | None:
     """The key of that id: one index look-up."""
     row = (await connection.execute(select(api_keys).where(api_keys.c.id == key_id))).first()
-    return None if row is None else _key(row)
+    return None if row is None else key_of(row)
 
 
 async def of(connection: AsyncConnection, workspace_id: str | None) -> list[ApiKey]:
@@ -66,7 +55,7 @@ async def of(connection: AsyncConnection, workspace_id: str | None) -> list[ApiK
         .where(_reach(workspace_id))
         .order_by(api_keys.c.created_at.desc(), api_keys.c.id)
     )
-    return [_key(row) for row in rows]
+    return [key_of(row) for row in rows]
 
 
 async def revoke(
@@ -80,7 +69,7 @@ async def revoke(
     row = (await connection.execute(select(api_keys).where(*chosen))).first()
     if row is None:
         raise NotFound("there is no such API key")
-    return _key(row)
+    return key_of(row)
 
 
 async def record_use(connection: AsyncConnection, key_id: str, now: datetime) -> None:
@@ -91,11 +80,31 @@ async def record_use(connection: AsyncConnection, key_id: str, now: datetime) ->
 
 
 def _reach(workspace_id: str | None) -> Any:
+    """A workspace's keys or the platform's. People's sessions are nobody's to list or end here."""
     column = api_keys.c.workspace_id
-    return column.is_(None) if workspace_id is None else column == workspace_id
+    if workspace_id is None:
+        return and_(column.is_(None), api_keys.c.staff_id.is_(None))
+    return column == workspace_id
 
 
-def _key(row: Row[Any]) -> ApiKey:
+def columns(key: ApiKey) -> dict[str, Any]:
+    """A new key's row."""
+    return {
+        "id": key.id,
+        "workspace_id": key.workspace_id,
+        "role": key.role.value,
+        "label": key.label,
+        "digest": key.digest,
+        "created_by": key.created_by,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "staff_id": key.staff_id,
+        "address": key.address,
+    }
+
+
+def key_of(row: Row[Any]) -> ApiKey:
+    """A row's key."""
     return ApiKey(
         id=row.id,
         workspace_id=row.workspace_id,
@@ -107,4 +116,6 @@ def _key(row: Row[Any]) -> ApiKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
+        staff_id=row.staff_id,
+        address=row.address,
     )

@@ -1,0 +1,194 @@
+"""Access of the support to a workspace: asked for, decided on by the workspace, used, ended.
+
+All of it is in the workspace's own audit log, where its administrators read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from proxy.administration.api_keys import actor_name
+from proxy.administration.trail import audited
+from proxy.administration.workplace import Workplace
+from proxy.audit.events import CREATE, DELETE, UPDATE, entity_changed, token_changed
+from proxy.audit.ocsf import Event
+from proxy.store import (
+    ApiKey,
+    PreApproval,
+    Store,
+    SupportGrant,
+    Token,
+    Workspace,
+    new_id,
+    new_token,
+    staff_actor,
+    verifiers_for,
+)
+from proxy.store.errors import StoreError
+
+T = TypeVar("T")
+
+_LONGEST_CHAIN = 16
+_KEY = "API key "
+
+
+class OwnRequest(StoreError):
+    """Who asked would approve, itself or by a key that it made; one sentence."""
+
+
+async def ask(
+    place: Workplace,
+    session: ApiKey,
+    workspace: Workspace,
+    *,
+    reason: str,
+    minutes: int,
+    with_database: bool,
+) -> SupportGrant:
+    """A request, or where the workspace has approved beforehand, a live grant.
+
+    Raises NotFound, LimitReached, InvalidSetting.
+    """
+    wanted = SupportGrant(
+        id=new_id(),
+        workspace_id=workspace.id,
+        staff_id=session.staff_id or "",
+        staff_name=session.label,
+        reason=reason,
+        minutes=minutes,
+        with_database=with_database,
+        asked_at=datetime.now(UTC),
+    )
+    return await _audited(
+        place, CREATE, wanted, "asked for", lambda: place.store.support.ask(wanted)
+    )
+
+
+async def decide(
+    place: Workplace, decider: ApiKey, grant: SupportGrant, *, is_approved: bool
+) -> SupportGrant:
+    """Approve or deny, as an administrator of the workspace. Raises OwnRequest, Conflict."""
+    if is_approved:
+        await check_not_own(place.store, decider, grant)
+    change = "approved" if is_approved else "denied"
+    return await _audited(
+        place,
+        UPDATE,
+        grant,
+        change,
+        lambda: place.store.support.decide(grant, place.actor, is_approved=is_approved),
+    )
+
+
+async def end(place: Workplace, grant: SupportGrant) -> SupportGrant:
+    """End it, whoever may; its tokens are revoked and their sessions cut. Raises NotFound."""
+    return await _audited(
+        place, DELETE, grant, "ended", lambda: place.store.support.end(grant, place.actor)
+    )
+
+
+async def create_token(
+    place: Workplace, workspace: Workspace, grant: SupportGrant
+) -> tuple[str, Token]:
+    """A token to the workspace's sources that ends with the grant; its text, once.
+
+    Raises Conflict, LimitReached.
+    """
+    text = new_token()
+    verifier = await asyncio.to_thread(
+        verifiers_for, text, workspace.scram_salt, workspace.scram_iterations
+    )
+    label = f"support: {grant.staff_name}, grant {grant.id}"
+    event = token_changed(
+        "create",
+        actor=place.actor,
+        workspace_id=workspace.id,
+        token_id=verifier.token_id,
+        label=label,
+    )
+    token = await audited(
+        place.trail,
+        event,
+        lambda: place.store.support.add_token(grant, label, verifier),
+        place.warn,
+    )
+    return text, token
+
+
+async def set_pre_approval(
+    place: Workplace, workspace: Workspace, wanted: PreApproval
+) -> PreApproval:
+    """Say what a workspace grants without being asked. Raises InvalidSetting, NotFound."""
+    event = entity_changed(
+        UPDATE,
+        actor=place.actor,
+        workspace_id=workspace.id,
+        entity_type="support pre-approval",
+        entity_id=workspace.id,
+        name=workspace.name,
+        changes={"minutes": wanted.minutes, "with_database": wanted.with_database},
+    )
+    await audited(
+        place.trail,
+        event,
+        lambda: place.store.support.set_pre_approval(workspace.id, wanted),
+        place.warn,
+    )
+    return wanted
+
+
+async def check_not_own(store: Store, decider: ApiKey, grant: SupportGrant) -> None:
+    """Raise OwnRequest where the decider is the asker, or holds a key that goes back to it.
+
+    A support person makes no keys, but may have been an operator before.
+    """
+    asker, key = staff_actor(grant.staff_name), decider
+    for _ in range(_LONGEST_CHAIN):
+        if asker in (actor_name(key), key.created_by):
+            break
+        if not key.created_by.startswith(_KEY):
+            return
+        before = await store.api_keys.find(key.created_by.removeprefix(_KEY))
+        if before is None:
+            break
+        key = before
+    raise OwnRequest(
+        "nobody approves their own request, nor with a key that goes back to them or to nobody "
+        "who is known"
+    )
+
+
+def _event(place: Workplace, activity: int, grant: SupportGrant, change: str) -> Event:
+    return entity_changed(
+        activity,
+        actor=place.actor,
+        workspace_id=grant.workspace_id,
+        entity_type="support grant",
+        entity_id=grant.id,
+        name=staff_actor(grant.staff_name),
+        changes={
+            "change": change,
+            "reason": grant.reason,
+            "minutes": grant.minutes,
+            "with_database": grant.with_database,
+        },
+    )
+
+
+async def _audited(
+    place: Workplace,
+    activity: int,
+    grant: SupportGrant,
+    change: str,
+    act: Callable[[], Awaitable[SupportGrant]],
+) -> SupportGrant:
+    event = _event(place, activity, grant, change)
+    after = await audited(place.trail, event, act, place.warn)
+    if change == "asked for" and after.is_approved:
+        by = replace(place, actor=after.decided_by)
+        await place.trail.record(_event(by, UPDATE, after, "approved beforehand"))
+    return after
