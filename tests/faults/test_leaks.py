@@ -304,6 +304,8 @@ def test_a_session_is_freed_when_it_ends_and_not_when_garbage_is_collected(
             gc.disable()
             before = held()
             for abuse in ENDS:
+                # To look at all objects holds the loop, and with it the news of the store, up.
+                await eventually(app.metrics.read_store_is_current, what="the store's word")
                 await asyncio.to_thread(abuse, office)
                 await quiet(app)
                 with suppress(TimeoutError):

@@ -59,7 +59,8 @@ def make_vault(folder: Path) -> Vault:
 
 @asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncIterator[Store]:
-    store = await Store.open(url, **options)
+    # Where no test says otherwise a call may take as long as a busy machine needs.
+    store = await Store.open(url, **{"timeout": 40.0, **options})
     try:
         yield store
     finally:

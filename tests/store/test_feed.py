@@ -39,8 +39,18 @@ async def watching(store: Store) -> AsyncIterator[ChangeFeed]:
 
 
 async def coming(feed: ChangeFeed) -> Change:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         return await anext(feed)
+
+
+async def told(feed: ChangeFeed) -> Change:
+    """The next one that says what was changed.
+
+    EVERYTHING is left out: where a machine stands still for a second, a feed says so at any time.
+    """
+    while (change := await coming(feed)) == EVERYTHING:
+        pass
+    return change
 
 
 async def test_every_kind_of_change_is_told_in_order(url: str, store: Store, vault: Vault):
@@ -84,7 +94,7 @@ async def test_every_kind_of_change_is_told_in_order(url: str, store: Store, vau
             (ChangeKind.WORKSPACE, workspace.id),
         ]
         for kind, object_id in expected:
-            assert await coming(feed) == Change(kind, workspace.id, object_id)
+            assert await told(feed) == Change(kind, workspace.id, object_id)
 
 
 async def test_a_change_that_was_not_made_is_not_told(store: Store, vault: Vault):
@@ -93,14 +103,14 @@ async def test_a_change_that_was_not_made_is_not_told(store: Store, vault: Vault
         with pytest.raises(Exception, match="already exists"):
             await a_workspace(store, vault)
         await store.suspend_workspace(workspace)
-        assert await coming(feed) == Change(ChangeKind.WORKSPACE, workspace.id, workspace.id)
+        assert await told(feed) == Change(ChangeKind.WORKSPACE, workspace.id, workspace.id)
 
 
 async def test_several_readers_are_told_the_same(store: Store, vault: Vault):
     async with watching(store) as one, watching(store) as two:
         workspace = await a_workspace(store, vault)
         expected = Change(ChangeKind.WORKSPACE, workspace.id, workspace.id)
-        assert [await coming(one), await coming(two)] == [expected, expected]
+        assert [await told(one), await told(two)] == [expected, expected]
 
 
 async def test_confirmation_goes_on_while_nothing_changes_and_stops_with_its_reader(store: Store):
@@ -133,7 +143,7 @@ async def test_a_reader_left_far_behind_starts_over(vault: Vault, tmp_path: Path
             )
             assert await coming(feed) == EVERYTHING
             await store.suspend_workspace(workspace)
-            assert (await coming(feed)).kind is ChangeKind.WORKSPACE
+            assert (await told(feed)).kind is ChangeKind.WORKSPACE
 
 
 async def test_notifications_that_wait_are_bounded():
@@ -158,7 +168,7 @@ async def test_trimmed_changes_are_noticed(vault: Vault, tmp_path: Path):
             )
             assert await coming(feed) == EVERYTHING
             await store.suspend_workspace(workspace)
-            assert (await coming(feed)).kind is ChangeKind.WORKSPACE
+            assert (await told(feed)).kind is ChangeKind.WORKSPACE
 
 
 async def test_old_changes_are_trimmed(store: Store, vault: Vault, url: str):
@@ -183,7 +193,7 @@ async def test_a_restarted_postgresql_is_followed_again_from_the_start(
             own_postgres.start()
             assert await reader == EVERYTHING
             await store.suspend_workspace(workspace)
-            assert await coming(feed) == Change(ChangeKind.WORKSPACE, workspace.id, workspace.id)
+            assert await told(feed) == Change(ChangeKind.WORKSPACE, workspace.id, workspace.id)
 
 
 async def test_a_frozen_postgresql_is_not_confirmed_and_followed_again(
@@ -198,7 +208,7 @@ async def test_a_frozen_postgresql_is_not_confirmed_and_followed_again(
             await eventually(lambda: loop.time() - feed.confirmed_at > 1.5)
         finally:
             own_postgres.thaw()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             assert await reader == EVERYTHING
 
 
@@ -214,7 +224,7 @@ async def test_changes_that_are_not_notified_are_noticed(postgres: PostgresServe
             )
             assert await coming(feed) == EVERYTHING
             await store.suspend_workspace(workspace)
-            assert (await coming(feed)).kind is ChangeKind.WORKSPACE
+            assert (await told(feed)).kind is ChangeKind.WORKSPACE
 
 
 async def test_a_burst_of_notifications_is_told_whole(postgres: PostgresServer, vault: Vault):
@@ -222,8 +232,8 @@ async def test_a_burst_of_notifications_is_told_whole(postgres: PostgresServer, 
         workspace = await a_workspace(store, vault)
         async with watching(store) as feed:
             tokens = await asyncio.gather(*(a_token(store, workspace) for _ in range(50)))
-            told = {(await coming(feed)).object_id for _ in tokens}
-            assert told == {token.id for token in tokens}
+            heard = {(await told(feed)).object_id for _ in tokens}
+            assert heard == {token.id for token in tokens}
 
 
 async def test_after_a_gap_everything_is_told_before_it_is_confirmed(vault: Vault, tmp_path: Path):
@@ -239,11 +249,11 @@ async def test_after_a_gap_everything_is_told_before_it_is_confirmed(vault: Vaul
                 await eventually(lambda: loop.time() - feed.confirmed_at > 1.2)
                 before = feed.confirmed_at
                 other.execute("ALTER TABLE hidden RENAME TO changes")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(40):
                 assert await reader == EVERYTHING
             assert feed.confirmed_at == before
             await store.suspend_workspace(workspace)
-            assert (await coming(feed)).kind is ChangeKind.WORKSPACE
+            assert (await told(feed)).kind is ChangeKind.WORKSPACE
             assert feed.confirmed_at > before
 
 
