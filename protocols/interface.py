@@ -224,8 +224,8 @@ class Sharing(Protocol):
         """What is known of the statements of one pool."""
         ...
 
-    def memory(self, upstream: Upstream) -> object:
-        """What is known of a connection that has just logged in, or was just reset."""
+    def memory(self, upstream: Upstream, texts: object) -> object:
+        """What is known of a connection of this pool that has just logged in, or was just reset."""
         ...
 
     def scanner(

@@ -10,17 +10,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from time import monotonic
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
+
+
+class Waiting(Protocol):
+    """What waits, for so long at the most."""
+
+    def expire(self) -> None:
+        """The time is over."""
 
 
 class Patience:
     """The limits of one length, in seconds, of one event loop."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         # Those within, the first to end in front; and for it, or one before it, the timer.
-        self._running: OrderedDict[Limit, float] = OrderedDict()
+        self._running: OrderedDict[Waiting, float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -30,17 +38,18 @@ class Patience:
         """For a ``with``: raises TimeoutError where what is within takes longer."""
         return Limit(self)
 
-    def begin(self, limit: Limit) -> None:
-        """A limit's time runs."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self._seconds
-        self._running[limit] = due
+    def begin(self, waiting: Waiting) -> None:
+        """Its time runs: ``expire`` is called at its end, unless it is ended before."""
+        # The loop's own clock. The loop is asked for only where it is needed: each time is a
+        # system call (getpid).
+        due = monotonic() + self.seconds
+        self._running[waiting] = due
         if self._timer is None:
-            self._timer = loop.call_at(due, self._look)
+            self._timer = asyncio.get_running_loop().call_at(due, self._look)
 
-    def end(self, limit: Limit) -> None:
-        """A limit is left, or its time is over."""
-        self._running.pop(limit, None)
+    def end(self, waiting: Waiting) -> None:
+        """It waits no more."""
+        self._running.pop(waiting, None)
 
     def _look(self) -> None:
         """Expire what is due, and look again when the next one is."""
@@ -48,12 +57,12 @@ class Patience:
         now = loop.time()
         self._timer = None
         while self._running:
-            limit, due = next(iter(self._running.items()))
+            waiting, due = next(iter(self._running.items()))
             if due > now:
                 self._timer = loop.call_at(due, self._look)
                 return
-            self.end(limit)
-            limit.expire()
+            self.end(waiting)
+            waiting.expire()
 
 
 class Limit:

@@ -349,7 +349,7 @@ def remains(text: bytes) -> Remainder | None:
                 (c == 116 and (length == 4 or length == 9))
                 or (c == 104 and length == 4)
                 or ((c == 99 or c == 115) and length == 7)
-                or (c == 112 and length > 6 and p[start + 1] | 32 == 103)
+                or (c == 112 and length > 6 and p[start + 1] | 32 == 103 and p[start + 2] == 95)
             ):
                 reader.take_mark()
         elif c == 32 or 9 <= c <= 13:

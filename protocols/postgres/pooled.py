@@ -6,6 +6,8 @@ bounded set of them. Whether a connection has one is not always certain: a Parse
 may be on its way, may fail, or be skipped with the rest of its pipeline. What is in doubt is
 closed and parsed again, which is right in either case: to close what is not there is no
 error ("Extended Query" in the manual). Must never know bytes on the wire, or clients.
+
+Plain Python; compiled with the types in ``pooled.pxd``.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ STATEMENTS: Final = 200
 """Statements that a connection keeps prepared: PgBouncer's default, in the server's memory."""
 
 _DOUBTFUL: Final = -1
+_KNOWN_SETTINGS: Final = 1_000
+
+Settings = tuple[tuple[bytes, bytes], ...]
 
 
 class Text:
@@ -31,8 +36,6 @@ class Text:
     it. ``epoch`` grows when a plan of it was refused as outdated, and all are to be remade.
     """
 
-    __slots__ = ("__weakref__", "body", "epoch", "name")
-
     def __init__(self, name: bytes, body: bytes | None) -> None:
         self.name = name
         self.body = body
@@ -40,11 +43,20 @@ class Text:
 
 
 class Texts:
-    """The texts of one pool: each is known while a client or a connection has it."""
+    """The texts of one pool: each is known while a client or a connection has it. And the
+    settings that its servers report.
+    """
 
     def __init__(self) -> None:
         self._texts: WeakValueDictionary[bytes, Text] = WeakValueDictionary()
         self._count = 0
+        self._settings: dict[Settings, Settings] = {}
+
+    def one_of(self, settings: Settings) -> Settings:
+        """One object for all that are equal: each transaction compares two."""
+        if len(self._settings) >= _KNOWN_SETTINGS:
+            self._settings.clear()
+        return self._settings.setdefault(settings, settings)
 
     def find(self, body: bytes) -> Text:
         """The text with this body, for all of the pool."""
@@ -151,11 +163,9 @@ class ServerMemory:
     as they are after its login.
     """
 
-    __slots__ = ("parameters", "statements")
-
-    def __init__(self, parameters: tuple[tuple[bytes, bytes], ...]) -> None:
+    def __init__(self, parameters: Settings, limit: int = STATEMENTS) -> None:
         self.parameters = parameters
-        self.statements = ServerStatements()
+        self.statements = ServerStatements(limit)
 
 
 NOWHERE: Final = ServerMemory(())

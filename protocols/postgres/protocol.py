@@ -74,9 +74,10 @@ class PostgresSharing:
         """See ``Sharing.texts``."""
         return Texts()
 
-    def memory(self, upstream: Upstream) -> ServerMemory:
+    def memory(self, upstream: Upstream, texts: object) -> ServerMemory:
         """See ``Sharing.memory``."""
-        return ServerMemory(upstream.detail.parameters)
+        assert isinstance(texts, Texts), "texts() makes them"
+        return ServerMemory(texts.one_of(upstream.detail.parameters))
 
     def scanner(
         self,
@@ -90,7 +91,7 @@ class PostgresSharing:
     ) -> Scanner:
         """See ``Sharing.scanner``."""
         assert isinstance(texts, Texts), "texts() makes them"
-        told = upstream.detail.parameters
+        told = texts.one_of(upstream.detail.parameters)
         scanner = SharedScanner(sink, limits, texts, remains, told, on_pin)
         return scanner if meter is None else BoundedScanner(scanner, meter)
 

@@ -1,5 +1,7 @@
 # The types with which shared_scan.py is compiled; it runs without them too.
+cimport cython
 from protocols.postgres.ledger cimport Ledger
+from protocols.postgres.pooled cimport ServerMemory
 from protocols.postgres.scan cimport PostgresScanner
 from protocols.postgres.shared_client cimport SharedClientScan
 from protocols.postgres.shared_server cimport SharedServerScan
@@ -14,8 +16,10 @@ cdef class SharedScanner(PostgresScanner):
     cdef bint _is_told_of_pin
 
     cpdef int needs_server(self, bytes data) except -2
+    @cython.locals(of_server=ServerMemory)
     cpdef bytes attach(self, memory)
     cpdef detach(self)
     cpdef bytes from_client(self, bytes data, double now)
     cpdef bytes from_server(self, bytes data, double now)
+    @cython.locals(client=SharedClientScan, ledger=Ledger)
     cdef bint _may_go(self) except -1

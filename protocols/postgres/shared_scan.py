@@ -68,14 +68,15 @@ class SharedScanner(PostgresScanner):
     def attach(self, memory: object) -> bytes:
         """Its client is told of the settings in which this connection differs."""
         assert isinstance(memory, ServerMemory)
-        self._shared_client.attach(memory.statements)
-        self._shared_server.attach(memory)
-        if memory.parameters == self._told:
+        of_server: ServerMemory = memory
+        self._shared_client.attach(of_server.statements)
+        self._shared_server.attach(of_server)
+        if of_server.parameters is self._told or of_server.parameters == self._told:
             return b""
         known = dict(self._told)
-        self._told = memory.parameters
+        self._told = of_server.parameters
         news = b""
-        for name, value in memory.parameters:
+        for name, value in of_server.parameters:
             if known.get(name) != value:
                 news += ParameterStatus(name, value).encode()
         return news

@@ -1,6 +1,7 @@
 # The types with which shared_server.py is compiled; it runs without them too.
 cimport cython
 from protocols.postgres.ledger cimport Expected, Ledger
+from protocols.postgres.pooled cimport ServerMemory
 from protocols.postgres.scan_server cimport ServerScan
 from protocols.postgres.shared_client cimport SharedClientScan
 from protocols.statements cimport Statement
@@ -10,10 +11,10 @@ cdef Py_ssize_t _LOOK_LIMIT
 
 cdef class SharedServerScan(ServerScan):
     cdef SharedClientScan _of_client
-    cdef object _memory
+    cdef ServerMemory _memory
     cdef set _changed
 
-    cpdef attach(self, memory)
+    cpdef attach(self, ServerMemory memory)
     cpdef bint has_changed(self) except -1
     @cython.locals(ledger=Ledger, head=int, entry=Expected)
     cdef _take_server(self, int code, bytes data, Py_ssize_t at, Py_ssize_t total, double now)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from protocols.errors import PeerClosed, Reason, Refusal
 from protocols.interface import Arrival, SessionRules, Upstream, WireProtocol
 from proxy.gateway.layer import Layer
-from proxy.gateway.relay import Relay, SourceSide
+from proxy.gateway.relay import Relay, SourceSide, plain_of
 from proxy.gateway.upstream import Opened
-from proxy.metrics import PoolState
+from proxy.metrics.metrics import Metrics, PoolState
 from proxy.store.failover import Endpoint
 from proxy.store.records import Source, Workspace
 
@@ -66,11 +66,17 @@ class Loan:
         self.side = side
         self.was_stopped = False
         self.transport = transport
+        # The same, where it is in plaintext.
+        self._plain = plain_of(transport)
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def is_quiet(self) -> bool:
         """Whether the connection stands and its server has said nothing."""
+        if self._plain is not None and self._plain.is_quiet():
+            # The loop watches it, and has just looked: to ask the kernel once more for each
+            # transaction is a tenth of what one costs.
+            return True
         return not self.transport.is_closing() and not self._poll.poll(0)
 
 
@@ -93,22 +99,29 @@ class Welcome:
         )
 
 
-@dataclass(slots=True, eq=False)
 class Connection:
-    """An open connection to a data source, whoever uses it. ``id`` is its name in the log."""
+    """An open connection to a data source, whoever uses it. ``id`` is its name in the log.
 
-    id: str
-    wish: Wish
-    opened: Opened
-    expires: float
-    state: PoolState | None = None
-    stops: int = 0
-    """Requests to stop a statement that are on their way to the data source."""
-    is_in_doubt: bool = False
-    """One of them ended without an answer: it may still arrive."""
-    are_stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    loan: Loan | None = None
-    """Where sessions have it for a transaction each: what that needs."""
+    ``stops`` are the requests to stop a statement that are on their way to the data source;
+    ``is_in_doubt``: one of them ended without an answer, and may still arrive. ``loan`` is what
+    sessions need that have it for a transaction each; None where they have it to their end.
+    """
+
+    def __init__(self, id: str, wish: Wish, opened: Opened, expires: float) -> None:
+        self.id = id
+        self.wish = wish
+        self.opened = opened
+        self.expires = expires
+        self.state: PoolState | None = None
+        self.stops = 0
+        self.is_in_doubt = False
+        self.are_stopped = asyncio.Event()
+        self.loan: Loan | None = None
+
+    def move(self, state: PoolState | None, metrics: Metrics) -> None:
+        """Count it where it is from now on; None: closed."""
+        metrics.move_pooled(self.state, state)
+        self.state = state
 
     def is_quiet(self) -> bool:
         """Whether it stands while nobody uses it, and its server has said nothing."""

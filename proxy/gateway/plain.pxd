@@ -16,10 +16,10 @@ cdef class PlainTransport(Watched):
     cdef Side _side
     cdef int _fd, _wanted
     cdef Py_ssize_t _size, _sent, _waiting_bytes, _high, _low
-    cdef bint _is_reading, _is_closing, _is_lost, _is_full
+    cdef bint _is_reading, _is_closing, _is_lost, _is_full, _is_drained
     cdef object __weakref__
 
-    @cython.locals(count=Py_ssize_t, asked=Py_ssize_t, reads=int, data=bytes)
+    @cython.locals(count=Py_ssize_t, asked=Py_ssize_t, reads=int, data=bytes, is_drained=bint)
     cdef _read(self, int events)
     @cython.locals(size=Py_ssize_t, sent=Py_ssize_t)
     cpdef write(self, bytes data)
@@ -30,4 +30,5 @@ cdef class PlainTransport(Watched):
     cdef _watch_again(self)
     cpdef pause_reading(self)
     cpdef resume_reading(self)
+    cpdef bint is_quiet(self) except -1
     cpdef close(self)

@@ -82,6 +82,8 @@ class PlainTransport(Watched):
         self._is_closing = False
         self._is_lost = False
         self._is_full = False
+        # Whether all that had come was read, when it was last read.
+        self._is_drained = False
         # What the kernel has not taken; of the first piece, how much it has.
         self._waiting: deque[bytes] = deque()
         self._sent = 0
@@ -130,8 +132,10 @@ class PlainTransport(Watched):
                 self._size = _CHUNK
             elif count <= _SMALL:
                 self._size = _SMALL
+            # First: who is given it may ask.
+            self._is_drained = is_drained = count < asked and not events & _ENDING
             self._side.data_received(data)
-            if not self._is_reading or (count < asked and not events & _ENDING):
+            if not self._is_reading or is_drained:
                 return
         self._watch_again()
 
@@ -208,6 +212,7 @@ class PlainTransport(Watched):
         """Read no further: what comes waits in the kernel, and then at the peer."""
         if self._is_reading:
             self._is_reading = False
+            self._is_drained = False
             self._watch()
 
     def resume_reading(self) -> None:
@@ -219,6 +224,13 @@ class PlainTransport(Watched):
     def is_reading(self) -> bool:
         """Whether it reads."""
         return self._is_reading
+
+    def is_quiet(self) -> bool:
+        """Whether all that its peer has said was read, as far as the loop's last look can know.
+
+        False also where that cannot be said without asking the kernel.
+        """
+        return self._is_drained and not self._is_closing and self._poller.has_looked(self._fd)
 
     def set_write_buffer_limits(self, high: int, low: int) -> None:
         """Above ``high`` bytes waiting the side is told to pause, below ``low`` to go on."""

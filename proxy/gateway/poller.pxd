@@ -12,12 +12,15 @@ cdef class Poller:
     cdef int _number
     cdef list _watched
     cdef Py_ssize_t _count
+    cdef int _found, _at
     cdef int[64] _fds
     cdef unsigned int[64] _events
     cdef bint _is_interrupted
     cdef double _until
     cdef object __weakref__
 
+    @cython.locals(at=int)
+    cpdef bint has_looked(self, int fd) except -1
     cpdef interrupt(self)
     cpdef interrupt_at(self, double when)
     @cython.locals(watched=Watched, count=int, at=int, fd=int, rest=double, until=double,

@@ -55,6 +55,9 @@ class Poller:
         # By descriptor: the kernel gives the lowest that is free, so few places are empty.
         self._watched: list[Watched | None] = []
         self._count = 0
+        # Of the events being served: how many there are, and which one's turn it is.
+        self._found = 0
+        self._at = 0
         self._is_interrupted = False
         self._until = inf
         self.on_failure: Callable[[dict[str, Any]], object] = _nothing
@@ -77,6 +80,20 @@ class Poller:
     def change(self, fd: int, events: int) -> None:
         """From now on tell of these events. Raises OSError."""
         self._epoll.modify(fd, events)
+
+    def has_looked(self, fd: int) -> bool:
+        """Whether events are being served, and none of this descriptor is among those to come.
+
+        False also where there may have been more than were taken.
+        """
+        if self._found == 0 or self._found == _MOST:
+            return False
+        at = self._at + 1
+        while at < self._found:
+            if self._fds[at] == fd:
+                return False
+            at += 1
+        return True
 
     def forget(self, fd: int) -> None:
         """Tell of nothing more. Before the descriptor is closed: its number comes again."""
@@ -119,7 +136,9 @@ class Poller:
         rest = timeout
         while True:
             count = self._wait(rest)
+            self._found = count
             for at in range(count):
+                self._at = at
                 fd = self._fds[at]
                 watched = self._watched[fd] if fd < len(self._watched) else None
                 if watched is None:
@@ -129,6 +148,7 @@ class Poller:
                     watched.happened(self._events[at])
                 except Exception as error:  # noqa: BLE001
                     self.on_failure({"message": "a session failed", "exception": error})
+            self._found = 0
             if others or self._is_interrupted:
                 return others
             until = self._until

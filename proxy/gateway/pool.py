@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any
 
 from proxy.metrics import PoolClose
 from proxy.store.pooling import PoolSettings
@@ -22,40 +21,36 @@ QUEUE_LIMIT = 1_000
 """Clients that wait for one data source. More are told at once: at the end of such a queue
 nobody would be served in time."""
 
-C = TypeVar("C")
-
 
 class QueueFull(Exception):
     """Too many clients wait already."""
 
 
-@dataclass(slots=True)
-class Idle(Generic[C]):
+class Idle:
     """A connection that waits for a client, since when, and until when at the most."""
 
-    key: Hashable
-    connection: C
-    since: float
-    expires: float
+    def __init__(self, key: Hashable, connection: Any, since: float, expires: float) -> None:
+        self.key = key
+        self.connection = connection
+        self.since = since
+        self.expires = expires
 
 
-class Ticket(Generic[C]):
+class Ticket:
     """One client's wish for a connection.
 
     Granted, it is a place in the pool: ``found`` is the connection, None where the client
     has to open one. ``wake`` is called when it is granted later.
     """
 
-    __slots__ = ("found", "is_granted", "key", "wake")
-
     def __init__(self, key: Hashable, wake: Callable[[], None]) -> None:
         self.key = key
         self.wake = wake
         self.is_granted = False
-        self.found: Idle[C] | None = None
+        self.found: Idle | None = None
 
 
-class Pool(Generic[C]):
+class Pool:
     """One data source's connections. Times are monotonic seconds.
 
     ``is_alive`` says whether an idle connection still stands; ``close`` ends one, with the
@@ -65,16 +60,17 @@ class Pool(Generic[C]):
     def __init__(
         self,
         settings: PoolSettings,
-        is_alive: Callable[[C], bool],
-        close: Callable[[C, PoolClose], None],
+        is_alive: Callable[[Any], bool],
+        close: Callable[[Any, PoolClose], None],
     ) -> None:
         self.settings = settings
         self.taken = 0
         self._is_alive = is_alive
         self._close = close
         # The one used last at the end.
-        self._idle: list[Idle[C]] = []
-        self._waiting: deque[Ticket[C]] = deque()
+        self._idle: list[Idle] = []
+        self._waiting: deque[Ticket] = deque()
+        self._is_serving = False
 
     @property
     def idle(self) -> int:
@@ -91,16 +87,16 @@ class Pool(Generic[C]):
         """Whether there is nothing in it."""
         return not (self.taken or self._idle or self._waiting)
 
-    def ask(self, key: Hashable, wake: Callable[[], None], limit: int = QUEUE_LIMIT) -> Ticket[C]:
+    def ask(self, key: Hashable, wake: Callable[[], None], limit: int = QUEUE_LIMIT) -> Ticket:
         """A connection for this key, now or later. Raises QueueFull where so many wait."""
-        ticket: Ticket[C] = Ticket(key, wake)
+        ticket = Ticket(key, wake)
         if self._waiting or not self._grant(ticket):
             if len(self._waiting) >= limit:
                 raise QueueFull
             self._waiting.append(ticket)
         return ticket
 
-    def take(self, key: Hashable) -> C | None:
+    def take(self, key: Hashable) -> Any:
         """An idle connection of this key, at once and without a ticket; None where there is none,
         or others wait.
         """
@@ -108,7 +104,8 @@ class Pool(Generic[C]):
             return None
         for at in range(len(self._idle) - 1, -1, -1):
             idle = self._idle[at]
-            if idle.key == key:
+            # Mostly it is the very same: to compare two that are equal takes longer.
+            if idle.key is key or idle.key == key:
                 if self._is_alive(idle.connection):
                     del self._idle[at]
                     self.taken += 1
@@ -116,7 +113,7 @@ class Pool(Generic[C]):
                 self._end(at, PoolClose.LOST)
         return None
 
-    def withdraw(self, ticket: Ticket[C], now: float) -> None:
+    def withdraw(self, ticket: Ticket, now: float) -> None:
         """The client has gone; what it was granted meanwhile goes to the next one."""
         if not ticket.is_granted:
             self._waiting.remove(ticket)
@@ -126,7 +123,7 @@ class Pool(Generic[C]):
             found = ticket.found
             self.put(found.key, found.connection, found.expires, now)
 
-    def put(self, key: Hashable, connection: C, expires: float, now: float) -> None:
+    def put(self, key: Hashable, connection: Any, expires: float, now: float) -> None:
         """A connection is free for the next client."""
         self.taken -= 1
         self._idle.append(Idle(key, connection, now, expires))
@@ -137,7 +134,7 @@ class Pool(Generic[C]):
         self.taken -= 1
         self._serve()
 
-    def remove(self, connection: C, cause: PoolClose) -> bool:
+    def remove(self, connection: Any, cause: PoolClose) -> bool:
         """Close an idle connection; False where it is not one."""
         for at, idle in enumerate(self._idle):
             if idle.connection is connection:
@@ -148,7 +145,7 @@ class Pool(Generic[C]):
 
     def sweep(self, now: float) -> None:
         """Close what has been idle or alive for too long."""
-        kept: list[Idle[C]] = []
+        kept: list[Idle] = []
         settings = self.settings
         for at, idle in enumerate(self._idle):
             if now >= idle.expires:
@@ -171,13 +168,25 @@ class Pool(Generic[C]):
         self._serve()
 
     def _serve(self) -> None:
-        while self._waiting and self._grant(self._waiting[0]):
-            self._waiting.popleft().wake()
+        if self._is_serving:
+            # Who was just woken has given it back already; in a long queue of such each would
+            # wake the next from within.
+            return
+        self._is_serving = True
+        try:
+            while self._waiting:
+                ticket = self._waiting[0]
+                if not self._grant(ticket):
+                    return
+                self._waiting.popleft()
+                ticket.wake()
+        finally:
+            self._is_serving = False
 
-    def _grant(self, ticket: Ticket[C]) -> bool:
+    def _grant(self, ticket: Ticket) -> bool:
         for at in range(len(self._idle) - 1, -1, -1):
             idle = self._idle[at]
-            if idle.key != ticket.key:
+            if idle.key is not ticket.key and idle.key != ticket.key:
                 continue
             if not self._is_alive(idle.connection):
                 self._end(at, PoolClose.LOST)
@@ -191,7 +200,7 @@ class Pool(Generic[C]):
             self._end(0, PoolClose.EVICTED)
         return self._granted(ticket)
 
-    def _granted(self, ticket: Ticket[C]) -> bool:
+    def _granted(self, ticket: Ticket) -> bool:
         self.taken += 1
         ticket.is_granted = True
         return True

@@ -65,7 +65,7 @@ class Pools:
         self._metrics = metrics
         self._entropy = entropy
         self._workers = workers
-        self._pools: dict[tuple[str, str], Pool[Connection]] = {}
+        self._pools: dict[tuple[str, str], Pool] = {}
         self._resets: set[asyncio.Task[None]] = set()
         self._reset_patience = Patience(RESET_SECONDS)
         self._sweeper: asyncio.Task[None] | None = None
@@ -155,11 +155,11 @@ class Pools:
             cause = await self._why_not(pool, ticket.found)
             if cause is None:
                 self._move(connection, PoolState.ACTIVE)
-                self._metrics.pool_requests.add("hit")
+                self._metrics.pool_hits += 1
                 return self._lease(pool, key, connection, is_reused=True)
             self._part(connection, cause)
             pool.leave()
-        self._metrics.pool_requests.add("miss")
+        self._metrics.pool_misses += 1
         try:
             opened = await self._open(wish, context, is_kept=True)
         except BaseException:
@@ -169,7 +169,7 @@ class Pools:
         self._move(connection, PoolState.ACTIVE)
         return self._lease(pool, key, connection, is_reused=False)
 
-    async def _why_not(self, pool: Pool[Connection], found: Idle[Connection]) -> PoolClose | None:
+    async def _why_not(self, pool: Pool, found: Idle) -> PoolClose | None:
         """Why a kept connection is not for its next client, or None.
 
         Where the source asks for a role, the server may have another since the connection was
@@ -178,7 +178,7 @@ class Pools:
         """
         connection = found.connection
         opened, wish = connection.opened, connection.wish
-        if not _is_alive(connection):
+        if not connection.is_quiet():
             # It was when it was granted; who has waited was told of that a moment later.
             return PoolClose.LOST
         if opened.upstream.role is None:
@@ -201,9 +201,7 @@ class Pools:
         pool.clear(PoolClose.ROLE)
         return PoolClose.ROLE
 
-    async def _place(
-        self, pool: Pool[Connection], key: Hashable, seconds: float
-    ) -> Ticket[Connection]:
+    async def _place(self, pool: Pool, key: Hashable, seconds: float) -> Ticket:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         started = monotonic()
         try:
@@ -211,7 +209,7 @@ class Pools:
             # ticket and itself among it, until Python next looks for cycles.
             ticket = pool.ask(key, partial(_wake, granted))
         except QueueFull:
-            self._metrics.pool_requests.add("refused")
+            self._metrics.pool_refusals += 1
             raise Refusal(
                 Reason.TOO_MANY_SESSIONS, FULL, "too many clients wait for the data source"
             ) from None
@@ -223,7 +221,7 @@ class Pools:
                 # Granted in the same moment counts: the client is still here.
                 if not ticket.is_granted:
                     pool.withdraw(ticket, monotonic())
-                    self._metrics.pool_requests.add("refused")
+                    self._metrics.pool_refusals += 1
                     raise Refusal(
                         Reason.TOO_MANY_SESSIONS, FULL, "no connection became free in time"
                     ) from None
@@ -235,7 +233,7 @@ class Pools:
         return ticket
 
     def _lease(
-        self, pool: Pool[Connection], key: Hashable, connection: Connection, *, is_reused: bool
+        self, pool: Pool, key: Hashable, connection: Connection, *, is_reused: bool
     ) -> Lease:
         def give(connection: Connection, is_in_transaction: bool) -> None:
             self._take_back(pool, key, connection, is_in_transaction)
@@ -266,12 +264,12 @@ class Pools:
         life = wish.source.pooling.life_seconds * (1.0 - YOUNGER * part)
         return Connection(uuid4().hex, wish, opened, expires=monotonic() + life)
 
-    def _pool(self, source: Source) -> Pool[Connection]:
+    def _pool(self, source: Source) -> Pool:
         place = (source.workspace_id, source.id)
         pool = self._pools.get(place)
         settings = source.pooling.share_of_one(self._workers)
         if pool is None:
-            pool = self._pools[place] = Pool(settings, _is_alive, self._part)
+            pool = self._pools[place] = Pool(settings, Connection.is_quiet, self._part)
         pool.settings = settings
         return pool
 
@@ -279,7 +277,7 @@ class Pools:
 
     def _take_back(
         self,
-        pool: Pool[Connection],
+        pool: Pool,
         key: Hashable,
         connection: Connection,
         is_in_transaction: bool,
@@ -299,7 +297,7 @@ class Pools:
 
     async def _renew(
         self,
-        pool: Pool[Connection],
+        pool: Pool,
         key: Hashable,
         connection: Connection,
         is_in_transaction: bool,
@@ -329,9 +327,7 @@ class Pools:
         self._part(connection, PoolClose.LOST if cause is PoolClose.IDLE else cause)
         pool.leave()
 
-    async def _put_back(
-        self, pool: Pool[Connection], key: Hashable, connection: Connection
-    ) -> None:
+    async def _put_back(self, pool: Pool, key: Hashable, connection: Connection) -> None:
         """It is fit for the next session."""
         self._move(connection, PoolState.IDLE)
         connection.opened.channel.watch(lambda: self._stirred(pool, connection))
@@ -376,7 +372,7 @@ class Pools:
         wish = connection.wish
         return await self._authenticator.is_current(wish.workspace, wish.source)
 
-    def _stirred(self, pool: Pool[Connection], connection: Connection) -> None:
+    def _stirred(self, pool: Pool, connection: Connection) -> None:
         """An idle connection's server has said something, or gone."""
         if connection.loan is None:
             connection.opened.channel.watch(None)
@@ -396,8 +392,7 @@ class Pools:
         self._metrics.pool_closes.add(cause)
 
     def _move(self, connection: Connection, state: PoolState | None) -> None:
-        self._metrics.move_pooled(connection.state, state)
-        connection.state = state
+        connection.move(state, self._metrics)
 
 
 def _why(error: Exception) -> str:
@@ -407,10 +402,6 @@ def _why(error: Exception) -> str:
     if isinstance(error, PeerViolation):
         return str(error)
     return type(error).__name__
-
-
-def _is_alive(connection: Connection) -> bool:
-    return connection.is_quiet()
 
 
 def _wake(granted: asyncio.Future[None]) -> None:

@@ -17,12 +17,15 @@ cdef class Relay(Ends):
     cdef Pressure _congestion
     cdef bytes _early
     cdef int _held
+    cdef bint _is_waiting
 
     @cython.locals(now=double)
     cpdef from_client(self, bytes data)
     @cython.locals(need=int)
     cdef bytes _begin_turn(self, bytes data)
-    cdef bint _has_turn(self) except -1
+    cdef bint _has_turn(self, bytes data) except -1
+    cpdef take_turn(self, source, bytes news)
+    cpdef go_on(self)
     cdef _end_turn(self, double now)
     @cython.locals(size=Py_ssize_t, scanner=Scanner)
     cdef _send(self, bytes data, double now)

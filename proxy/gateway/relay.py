@@ -125,6 +125,8 @@ class Relay(Ends):
         self.active = monotonic()
         self._congestion = congestion
         self._held = 0
+        # For a connection to the data source.
+        self._is_waiting = False
         self._early = b""
 
     @property
@@ -140,7 +142,7 @@ class Relay(Ends):
     def has_source(self, source: asyncio.Transport) -> None:
         """The data source's connection is here. It comes first."""
         self._source = source
-        self._plain_source = _plain(source)
+        self._plain_source = plain_of(source)
         source.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
 
     def wait_for_client(self) -> None:
@@ -153,7 +155,7 @@ class Relay(Ends):
     def has_client(self, client: asyncio.Transport) -> None:
         """The client's connection is here, with its welcome written."""
         self._client = client
-        self._plain_client = _plain(client)
+        self._plain_client = plain_of(client)
         client.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
         if self._is_closing:
             # Cut, or left by the source, while the client was on its way here.
@@ -188,24 +190,33 @@ class Relay(Ends):
     def _begin_turn(self, data: bytes) -> bytes:
         """What is to be sent now: nothing while there is no connection for it."""
         data = self._unsent + data
-        need = 0 if self._held & WAITING else self.scanner.needs_server(data)
-        if need == 0 or (need > 0 and not self._has_turn()):
-            self._unsent = data
-            return b""
         self._unsent = b""
-        return data
+        if self._is_waiting:
+            self._unsent = data
+            self.hold(WAITING)
+            return b""
+        need = self.scanner.needs_server(data)
+        if need < 0 or (need > 0 and self._has_turn(data)):
+            return data
+        self._unsent = data
+        return b""
 
-    def _has_turn(self) -> bool:
+    def _has_turn(self, data: bytes) -> bool:
         assert self.turns is not None, "only asked where there are turns"
         if self.turns.begin():
             return True
-        self.hold(WAITING)
+        self._is_waiting = True
+        # Most clients say nothing more before they are answered, so to stop reading them and to
+        # begin again would be two system calls for nothing: the first to say more is held. And who
+        # has said goodbye is to have its statement done, though it is gone by then.
+        if data.endswith(self.scanner.goodbye):
+            self.hold(WAITING)
         return False
 
     def take_turn(self, source: asyncio.Transport, news: bytes) -> None:
         """This connection is the session's for a transaction; ``news`` are for its client."""
         self._source = source
-        self._plain_source = _plain(source)
+        self._plain_source = plain_of(source)
         if self._is_client_full:
             source.pause_reading()
         if news and self._client is not None:
@@ -215,6 +226,7 @@ class Relay(Ends):
         """A connection that was waited for is here."""
         if self.is_closing:
             return
+        self._is_waiting = False
         data, self._unsent = self._unsent, b""
         self._send(data, clock())
         self.release(WAITING)
@@ -315,7 +327,7 @@ class Relay(Ends):
     @property
     def is_waiting(self) -> bool:
         """Whether it waits for a connection to the data source."""
-        return bool(self._held & WAITING)
+        return self._is_waiting
 
     def _wait_for_audit(self) -> None:
         if not self._held & AUDIT_FULL:
@@ -323,5 +335,6 @@ class Relay(Ends):
             self._congestion.on_drained(lambda: self.release(AUDIT_FULL))
 
 
-def _plain(transport: object) -> PlainTransport | None:
+def plain_of(transport: object) -> PlainTransport | None:
+    """The transport, where it is one in plaintext."""
     return transport if isinstance(transport, PlainTransport) else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 
 from policies.classifiers import remains_for
@@ -54,9 +55,7 @@ class SharingPools(Pools):
         if place in self._shared:
             self._shared[place].outdate()
 
-    async def _put_back(
-        self, pool: Pool[Connection], key: Hashable, connection: Connection
-    ) -> None:
+    async def _put_back(self, pool: Pool, key: Hashable, connection: Connection) -> None:
         if connection.loan is None:
             await super()._put_back(pool, key, connection)
         else:
@@ -91,7 +90,7 @@ class SharingPools(Pools):
 
     async def _learn(self, shared: Shared, wish: Wish, context: SessionContext) -> Wish:
         """Open a connection for what its login tells, and leave it to whoever is next."""
-        self._metrics.pool_requests.add("miss")
+        self._metrics.pool_misses += 1
         try:
             connection = await self.open_shared(shared, wish, context)
         except BaseException:
@@ -114,15 +113,10 @@ class SharingPools(Pools):
     async def open_shared(self, shared: Shared, wish: Wish, context: SessionContext) -> Connection:
         """See ``Lender.open_shared``."""
         generation = shared.generation
-
-        async def work(wish: Wish) -> Connection:
-            opened = await self._open(wish, context, is_kept=True)
-            return self._connection(wish, opened)
-
-        connection = await self._with_newer(wish, work)
-        key = connection.wish.key()
+        connection = await self._with_newer(wish, partial(self._open_kept, context))
+        key = shared.key_of(connection.wish)
         try:
-            await self._lend(shared.pool, connection, key, generation)
+            await self._lend(shared, connection, key, generation)
         except BaseException as error:
             connection.opened.channel.abandon()
             if isinstance(error, PeerClosed):
@@ -133,21 +127,27 @@ class SharingPools(Pools):
         self._move(connection, PoolState.ACTIVE)
         return connection
 
+    async def _open_kept(self, context: SessionContext, wish: Wish) -> Connection:
+        opened = await self._open(wish, context, is_kept=True)
+        return self._connection(wish, opened)
+
     async def _lend(
-        self, pool: Pool[Connection], connection: Connection, key: Hashable, generation: int
+        self, shared: Shared, connection: Connection, key: Hashable, generation: int
     ) -> None:
         """Give a connection into the relays' hands. Raises PeerClosed."""
         sharing = connection.wish.protocol.sharing
         assert sharing is not None, "only such connections are lent"
         opened = connection.opened
         side = SourceSide(None)
-        side.on_stir = lambda: self._stirred(pool, connection)
+        # No function within this one, as in ``_place``.
+        side.on_stir = partial(self._stirred, shared.pool, connection)
         transport, early = await opened.channel.hand_over(side)
         transport.set_write_buffer_limits(high=WRITE_HIGH, low=WRITE_LOW)
         if early:
             opened.channel.take_back()
             raise PeerClosed("the data source spoke unasked")
-        connection.loan = Loan(key, generation, sharing.memory(opened.upstream), side, transport)
+        memory = sharing.memory(opened.upstream, shared.texts)
+        connection.loan = Loan(key, generation, memory, side, transport)
 
     async def renewed(self, wish: Wish) -> Wish:
         """See ``Lender.renewed``."""
@@ -173,30 +173,24 @@ class SharingPools(Pools):
         """See ``Lender.lost``."""
         self._closed(connection, PoolClose.UNCLEAN)
 
-    def move(self, connection: Connection, state: PoolState) -> None:
-        """See ``Lender.move``."""
-        self._move(connection, state)
-
     def _closed(self, connection: Connection, cause: PoolClose) -> None:
         super()._closed(connection, cause)
         if connection.loan is not None:
             # Each knew the other: both are freed now, not when Python next looks for cycles.
             connection.loan.side.on_stir = nothing
 
-    def _put(self, pool: Pool[Connection], connection: Connection) -> None:
+    def _put(self, pool: Pool, connection: Connection) -> None:
         """A lent connection that nothing was done with."""
         loan = connection.loan
         assert loan is not None, "only what is lent is put there"
         self._move(connection, PoolState.IDLE)
         pool.put(loan.key, connection, connection.expires, monotonic())
 
-    async def _lend_again(
-        self, pool: Pool[Connection], key: Hashable, connection: Connection
-    ) -> None:
+    async def _lend_again(self, pool: Pool, key: Hashable, connection: Connection) -> None:
         source = connection.wish.source
         shared = self._shared[source.workspace_id, source.id]
         try:
-            await self._lend(pool, connection, key, shared.generation)
+            await self._lend(shared, connection, key, shared.generation)
         except PeerClosed:
             self._part(connection, PoolClose.LOST)
             pool.leave()

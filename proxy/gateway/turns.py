@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
+
+import cython
 
 from protocols.errors import Reason, Refusal
 from proxy.audit.context import SessionContext
@@ -23,8 +24,14 @@ from proxy.gateway.lease import Connection, Welcome, Wish, stop_on
 from proxy.gateway.pool import Pool, Ticket
 from proxy.gateway.relay import Relay
 from proxy.gateway.upstream import Opened
-from proxy.metrics import Metrics, PoolClose, PoolState
+from proxy.metrics.metrics import Metrics, PoolClose, PoolState
+from proxy.patience import Patience
 from proxy.store.records import Source
+
+if cython.compiled:
+    from cython.cimports.proxy.gateway.syscalls import now as clock
+else:
+    from proxy.gateway.syscalls import now as clock
 
 WELCOMES = 1_000
 """Sets of session settings of one source whose welcome is remembered, some KB each."""
@@ -32,20 +39,40 @@ WAITING_LIMIT = 100_000
 """Sessions that wait for one source's connection: no fewer than there can be, and a session that
 waits costs no more than one that does not."""
 
+_ACTIVE = PoolState.ACTIVE
+_IDLE = PoolState.IDLE
+
 FULL = "all connections to the data source are in use; try again"
 
 
-@dataclass(slots=True, eq=False)
 class Shared:
     """What the sessions of one source have in common. ``generation`` counts the changes that
     made its connections old; ``texts`` are the protocol's; ``sessions`` is how many there are.
     """
 
-    pool: Pool[Connection]
-    texts: object
-    generation: int = 0
-    sessions: int = 0
-    welcomes: OrderedDict[Hashable, Welcome] = field(default_factory=OrderedDict)
+    def __init__(self, pool: Pool, texts: object) -> None:
+        self.pool = pool
+        self.texts = texts
+        self.generation = 0
+        self.sessions = 0
+        self.welcomes: OrderedDict[Hashable, Welcome] = OrderedDict()
+        self._keys: dict[Hashable, Hashable] = {}
+        self._patience = Patience(pool.settings.queue_seconds)
+
+    def key_of(self, wish: Wish) -> Hashable:
+        """The wish's key, as one object for all that are equal: each turn compares two."""
+        key = wish.key()
+        if len(self._keys) >= WELCOMES:
+            self._keys.clear()
+        return self._keys.setdefault(key, key)
+
+    def patience(self) -> Patience:
+        """Of those who wait for a connection, by the source as it is now."""
+        seconds = self.pool.settings.queue_seconds
+        if self._patience.seconds != seconds:
+            # Those who wait already have the time that they were given.
+            self._patience = Patience(seconds)
+        return self._patience
 
     def remember(self, key: Hashable, welcome: Welcome) -> None:
         """The newest for this key."""
@@ -58,6 +85,7 @@ class Shared:
         """A change has made everything old."""
         self.generation += 1
         self.welcomes.clear()
+        self._keys.clear()
 
 
 class Lender(Protocol):
@@ -83,13 +111,13 @@ class Lender(Protocol):
         """One was closed by its session."""
         ...
 
-    def move(self, connection: Connection, state: PoolState) -> None:
-        """Count one where it is."""
-        ...
-
 
 class SessionTurns(Turns):
-    """One session's. ``connect`` gives it the relay."""
+    """One session's. ``connect`` gives it the relay.
+
+    Plain Python; compiled with the types in ``turns.pxd``: a turn is had and given back as calls
+    of C's.
+    """
 
     def __init__(
         self,
@@ -105,15 +133,15 @@ class SessionTurns(Turns):
         self._lender = lender
         self._shared = shared
         self._wish = wish
-        self._key = wish.key()
+        self._key = shared.key_of(wish)
         self._generation = shared.generation
         self._context = context
         self._metrics = metrics
         self._relay: Relay | None = None
         self._connection: Connection | None = None
-        self._ticket: Ticket[Connection] | None = None
+        self._ticket: Ticket | None = None
         self._since = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._patience: Patience | None = None
         self._opening: asyncio.Task[None] | None = None
         # Whether a place in the pool is taken that no connection has yet.
         self._has_place = False
@@ -159,7 +187,7 @@ class SessionTurns(Turns):
         if self._generation != shared.generation:
             self._open(self._renew)
             return False
-        connection = shared.pool.take(self._key)
+        connection: Connection | None = shared.pool.take(self._key)
         if connection is not None:
             self._have(connection)
             return True
@@ -167,25 +195,24 @@ class SessionTurns(Turns):
         if ticket.is_granted:
             return self._use(ticket)
         self._ticket = ticket
-        self._since = monotonic()
-        seconds = shared.pool.settings.queue_seconds
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._too_late)
+        self._since = clock()
+        self._patience = shared.patience()
+        self._patience.begin(self)
         return False
 
-    def _use(self, ticket: Ticket[Connection]) -> bool:
-        """What was granted: a connection, or the place for one."""
+    def _use(self, ticket: Ticket) -> bool:
+        """What was granted: a connection, which the pool has just seen alive, or the place for
+        one.
+        """
         if ticket.found is not None:
-            connection = ticket.found.connection
-            if connection.is_quiet():
-                self._have(connection)
-                return True
-            self._lender.part(connection, PoolClose.LOST)
+            self._have(ticket.found.connection)
+            return True
         self._has_place = True
         self._open(self._connect)
         return False
 
     def _have(self, connection: Connection) -> None:
-        self._metrics.pool_requests.add("hit")
+        self._metrics.pool_hits += 1
         self._hold(connection)
 
     def _hold(self, connection: Connection) -> None:
@@ -193,7 +220,7 @@ class SessionTurns(Turns):
         assert loan is not None, "only what is lent is held"
         assert relay is not None, "a session asks for turns once it has a relay"
         self._connection = connection
-        self._lender.move(connection, PoolState.ACTIVE)
+        connection.move(_ACTIVE, self._metrics)
         loan.side.relay = relay
         relay.take_turn(loan.transport, relay.scanner.attach(loan.memory))
 
@@ -220,7 +247,7 @@ class SessionTurns(Turns):
             self._lender.part(connection, PoolClose.AGE)
             pool.leave()
         else:
-            self._lender.move(connection, PoolState.IDLE)
+            connection.move(_IDLE, self._metrics)
             pool.put(loan.key, connection, connection.expires, now)
 
     # -- waiting -----------------------------------------------------------------------
@@ -242,14 +269,15 @@ class SessionTurns(Turns):
 
     def _waited(self) -> None:
         self._ticket = None
-        self._metrics.pool_wait_seconds.observe(monotonic() - self._since)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._metrics.pool_wait_seconds.observe(clock() - self._since)
+        if self._patience is not None:
+            self._patience.end(self)
+            self._patience = None
 
-    def _too_late(self) -> None:
+    def expire(self) -> None:
+        """It has waited too long."""
         self._withdraw()
-        self._metrics.pool_requests.add("refused")
+        self._metrics.pool_refusals += 1
         self._end_session(
             Refusal(Reason.TOO_MANY_SESSIONS, FULL, "no connection became free in time")
         )
@@ -301,19 +329,19 @@ class SessionTurns(Turns):
         """The store has changed: what the session was granted may be elsewhere."""
         generation = self._shared.generation
         self._wish = await self._lender.renewed(self._wish)
-        self._key = self._wish.key()
+        self._key = self._shared.key_of(self._wish)
         self._generation = generation
         self._opening = None
         if self.begin() and self._relay is not None:
             self._relay.go_on()
 
     async def _connect(self) -> None:
-        self._metrics.pool_requests.add("miss")
+        self._metrics.pool_misses += 1
         connection = await self._lender.open_shared(self._shared, self._wish, self._context)
         self._has_place = False
         self._opening = None
         self._wish = connection.wish
-        self._key = self._wish.key()
+        self._key = self._shared.key_of(self._wish)
         relay = self._relay
         if relay is None or relay.is_closing:
             self._give(connection, monotonic())

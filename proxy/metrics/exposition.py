@@ -7,7 +7,7 @@ a test holds the whole list. Runs in the health server's thread.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -104,14 +104,14 @@ class _MetricsCollector(Collector):
             "Pooled connections to data sources by state.",
             labels=["state"],
         )
-        for pool_state, count in metrics.pool_connections.read().items():
+        for pool_state, count in metrics.read_pool_connections().items():
             pooled.add_metric([pool_state], count)
         yield pooled
-        yield _counter(
+        yield _counts(
             "pool_requests",
             "Sessions, or transactions, of pooled sources: a kept connection, a new one, or none.",
             "outcome",
-            metrics.pool_requests,
+            metrics.read_pool_requests(),
         )
         yield _counter(
             "pool_pins",
@@ -236,8 +236,12 @@ class _MetricsCollector(Collector):
 
 
 def _counter(name: str, help_text: str, label: str, tally: Tally[Any]) -> Metric:
+    return _counts(name, help_text, label, tally.read())
+
+
+def _counts(name: str, help_text: str, label: str, counts: Mapping[Any, int]) -> Metric:
     family = CounterMetricFamily(_PREFIX + name, help_text, labels=[label])
-    for value, count in tally.read().items():
+    for value, count in counts.items():
         family.add_metric([value], count)
     return family
 

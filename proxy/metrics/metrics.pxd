@@ -3,7 +3,9 @@ from proxy.metrics.tallies cimport Histogram
 
 cdef class Metrics:
     cdef public object sessions, sessions_ended, logins, refusals, policy_refusals, credentials, tls, cancels
-    cdef public object pool_connections, pool_requests, pool_closes, pool_pins
+    cdef public object pool_closes, pool_pins
+    cdef public long long pool_hits, pool_misses, pool_refusals
+    cdef long long _pool_active, _pool_idle, _pool_resetting
     cdef public Histogram connect_seconds, pool_wait_seconds, setup_seconds, loop_lag_seconds
     cdef public object connects
     cdef public long long failovers, breakers_opened, breakers_open
@@ -20,3 +22,5 @@ cdef class Metrics:
     cdef Histogram _duration
 
     cpdef statement(self, kind, outcome, double seconds)
+    cpdef move_pooled(self, old, new)
+    cdef _count_pooled(self, state, int count)

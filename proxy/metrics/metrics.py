@@ -120,6 +120,12 @@ class PoolClose(StrEnum):
     SHUTDOWN = "shutdown"
 
 
+# A member of an Enum is looked up through its class; these are held against with every
+# transaction.
+_ACTIVE = PoolState.ACTIVE
+_IDLE = PoolState.IDLE
+_RESETTING = PoolState.RESETTING
+
 POLICY_PARTS = (
     "access",
     "statements",
@@ -164,8 +170,14 @@ class Metrics:
         self.credentials = Tally(Credential)
         self.tls = {leg: Tally(TLS_PROFILES) for leg in Leg}
         self.cancels: Tally[str] = Tally(("forwarded", "ignored"))
-        self.pool_connections = Tally(PoolState)
-        self.pool_requests: Tally[str] = Tally(("hit", "miss", "refused"))
+        # Those of pools move with every transaction: see read_pool_connections.
+        self._pool_active = 0
+        self._pool_idle = 0
+        self._pool_resetting = 0
+        # Who asks a pool adds to these directly, too.
+        self.pool_hits = 0
+        self.pool_misses = 0
+        self.pool_refusals = 0
         self.pool_closes = Tally(PoolClose)
         self.pool_pins: Tally[str] = Tally(CAUSES)
         self.pool_wait_seconds = Histogram(LOGIN_EDGES)
@@ -221,10 +233,16 @@ class Metrics:
 
     def move_pooled(self, old: PoolState | None, new: PoolState | None) -> None:
         """A pool's connection changes its state. ``old`` None: opened; ``new`` None: closed."""
-        if old is not None:
-            self.pool_connections.add(old, -1)
-        if new is not None:
-            self.pool_connections.add(new)
+        self._count_pooled(old, -1)
+        self._count_pooled(new, 1)
+
+    def _count_pooled(self, state: PoolState | None, count: int) -> None:
+        if state is _ACTIVE:
+            self._pool_active += count
+        elif state is _IDLE:
+            self._pool_idle += count
+        elif state is _RESETTING:
+            self._pool_resetting += count
 
     def refused(self, reason: Reason) -> None:
         """Count a refusal, of a login or of a statement."""
@@ -248,6 +266,18 @@ class Metrics:
         self.loop_lag = seconds
         self.tasks = tasks
         self.loop_lag_seconds.observe(seconds)
+
+    def read_pool_connections(self) -> dict[PoolState, int]:
+        """How many connections of pools there are, by state."""
+        return {
+            _ACTIVE: self._pool_active,
+            _IDLE: self._pool_idle,
+            _RESETTING: self._pool_resetting,
+        }
+
+    def read_pool_requests(self) -> dict[str, int]:
+        """What became of those who asked a pool for a connection."""
+        return {"hit": self.pool_hits, "miss": self.pool_misses, "refused": self.pool_refusals}
 
     def read_statements(self) -> dict[Kind, dict[Outcome, int]]:
         """A copy of the counts of ended statements."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.gateway.plain import CHUNK, SMALL, PlainTransport, Side
-from proxy.gateway.poller import Poller
+from proxy.gateway.poller import READ, Poller, Watched
 
 Pair = tuple[socket.socket, socket.socket]
 SECONDS = 20
@@ -231,3 +231,96 @@ async def test_a_closed_transport_is_not_read_again(pair: Pair, poller: Poller):
     assert not transport.is_reading()
     await side.until("lost")
     assert side.data == b""
+
+
+class Asking(Remembering):
+    """Asks each time it is told something whether a transport is quiet then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: PlainTransport | None = None
+        self.answers: list[bool] = []
+
+    def data_received(self, data: bytes) -> None:
+        assert self.of is not None
+        self.answers.append(self.of.is_quiet())
+        super().data_received(data)
+
+
+async def test_what_was_read_to_its_end_is_quiet_while_the_loop_serves_what_it_found(
+    pair: Pair, poller: Poller
+):
+    ours, peer = pair
+    side = Asking()
+    transport = side.of = PlainTransport(poller, ours, side)
+    peer.sendall(b"x")
+    await side.until_data(1)
+    assert side.answers == [True]
+    # Who asks at another moment cannot know.
+    assert not transport.is_quiet()
+    peer.sendall(b"x" * SMALL)
+    await side.until_data(1 + SMALL)
+    assert side.answers == [True, False]
+    transport.abort()
+    await side.until("lost")
+
+
+async def test_nothing_is_quiet_that_the_loop_has_still_to_serve(pair: Pair, poller: Poller):
+    ours, peer = pair
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        second_peer = socket.create_connection(listener.getsockname())
+        second, _ = listener.accept()
+    second.setblocking(False)
+    one, other = Asking(), Asking()
+    transport = other.of = PlainTransport(poller, ours, one)
+    one.of = PlainTransport(poller, second, other)
+    for end in (peer, second_peer):
+        end.sendall(b"x")
+    await one.until_data(1)
+    await other.until_data(1)
+    # Both were found at once, and whoever came first asked about the second.
+    one.answers.clear()
+    other.answers.clear()
+    for end in (second_peer, peer):
+        end.sendall(b"x")
+    await one.until_data(2)
+    await other.until_data(2)
+    assert (other.answers, one.answers) == ([False], [True])
+    for each, side in ((transport, one), (one.of, other)):
+        each.abort()
+        await side.until("lost")
+    second_peer.close()
+
+
+async def test_what_was_not_read_meanwhile_is_not_quiet(pair: Pair, poller: Poller):
+    ours, peer = pair
+    side = Asking()
+    transport = side.of = PlainTransport(poller, ours, side)
+    peer.sendall(b"x")
+    await side.until_data(1)
+    asked: list[bool] = []
+
+    class Other(Watched):
+        def happened(self, events: int) -> None:
+            asked.append(transport.is_quiet())
+            reader.recv(1)
+            if len(asked) == 1:
+                transport.pause_reading()
+                transport.resume_reading()
+            side.changed.set()
+
+    reader, writer = socket.socketpair()
+    other = Other()
+    poller.watch(reader.fileno(), other, READ)
+    for count in (1, 2):
+        writer.send(b"x")
+        async with asyncio.timeout(SECONDS):
+            while len(asked) < count:
+                side.changed.clear()
+                await side.changed.wait()
+    assert asked == [True, False]
+    poller.forget(reader.fileno())
+    reader.close()
+    writer.close()
+    transport.abort()
+    await side.until("lost")

@@ -20,7 +20,7 @@ class Desk:
     """A pool of connections that are names, and what has become of them."""
 
     def __init__(self, settings: PoolSettings = SETTINGS) -> None:
-        self.pool: Pool[str] = Pool(settings, lambda one: one not in self.dead, self._close)
+        self.pool: Pool = Pool(settings, lambda one: one not in self.dead, self._close)
         self.closed: list[tuple[str, PoolClose]] = []
         self.dead: set[str] = set()
         self.woken: list[str] = []
@@ -28,7 +28,7 @@ class Desk:
     def _close(self, connection: str, cause: PoolClose) -> None:
         self.closed.append((connection, cause))
 
-    def ask(self, key: str = "a", name: str = "") -> Ticket[str]:
+    def ask(self, key: str = "a", name: str = "") -> Ticket:
         return self.pool.ask(key, lambda: self.woken.append(name))
 
     def idle(self, name: str, key: str = "a", now: float = 0.0, expires: float = LATE) -> None:
@@ -36,7 +36,7 @@ class Desk:
         assert self.ask(key).is_granted
         self.pool.put(key, name, expires, now)
 
-    def found(self, ticket: Ticket[str]) -> str | None:
+    def found(self, ticket: Ticket) -> str | None:
         assert ticket.is_granted
         return None if ticket.found is None else ticket.found.connection
 
@@ -146,6 +146,24 @@ def test_what_was_granted_to_a_client_that_has_gone_goes_to_the_next(has_connect
     assert desk.pool.taken == 1
 
 
+def test_a_long_queue_of_those_who_give_back_at_once_is_served_one_after_the_other():
+    desk = Desk()
+    desk.ask()
+    desk.ask()
+    served = 0
+
+    def give_back() -> None:
+        nonlocal served
+        served += 1
+        desk.pool.put("a", "one", LATE, 1.0)
+
+    for _ in range(QUEUE_LIMIT):
+        desk.pool.ask("a", give_back)
+    desk.pool.put("a", "one", LATE, 1.0)
+    assert served == QUEUE_LIMIT
+    assert (desk.pool.waiting, desk.pool.idle, desk.pool.taken) == (0, 1, 1)
+
+
 def test_the_queue_has_an_end():
     desk = Desk(replace(SETTINGS, maximum=1))
     desk.ask()
@@ -235,7 +253,7 @@ class Keeper(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.desk = Desk(replace(SETTINGS, maximum=self.MAXIMUM))
-        self.tickets: list[Ticket[str]] = []
+        self.tickets: list[Ticket] = []
         self.made = 0
         self.now = 0.0
         self.keys: dict[str, str] = {}
@@ -273,7 +291,7 @@ class Keeper(RuleBasedStateMachine):
         self.desk.pool.sweep(self.now)
 
     @property
-    def granted(self) -> list[Ticket[str]]:
+    def granted(self) -> list[Ticket]:
         return [ticket for ticket in self.tickets if ticket.is_granted]
 
     @invariant()

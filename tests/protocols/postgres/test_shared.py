@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.interface import ScanLimits
-from protocols.postgres.pooled import ServerMemory, Texts
+from protocols.postgres.pooled import STATEMENTS, ServerMemory, Texts
 from protocols.postgres.shared_scan import SharedScanner
 from protocols.remains import Remainder
 from protocols.statements import AllowAll, Outcome
@@ -176,9 +176,9 @@ class Client:
 
 
 class Connection:
-    def __init__(self) -> None:
+    def __init__(self, limit: int = STATEMENTS) -> None:
         self.model = Model()
-        self.memory = ServerMemory(())
+        self.memory = ServerMemory((), limit)
 
 
 steps = st.one_of(
@@ -205,9 +205,7 @@ def test_each_client_is_answered_as_by_a_server_of_its_own(
 ):
     texts = Texts()
     clients = [Client(texts) for _ in range(3)]
-    connections = [Connection() for _ in range(2)]
-    for connection in connections:
-        connection.memory.statements._limit = limit
+    connections = [Connection(limit) for _ in range(2)]
     for who, where, data in turns:
         client = clients[who]
         assert client.send(data, connections[where]) == client.own.answer(data)

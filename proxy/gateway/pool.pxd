@@ -1,0 +1,33 @@
+# The types with which this module is compiled; it runs without them too.
+cimport cython
+
+@cython.freelist(64)
+cdef class Idle:
+    cdef public object key, connection
+    cdef public double since, expires
+
+@cython.freelist(64)
+cdef class Ticket:
+    cdef public object key, wake
+    cdef public bint is_granted
+    cdef public Idle found
+
+cdef class Pool:
+    cdef public object settings
+    cdef public Py_ssize_t taken
+    cdef object _is_alive, _close, _waiting
+    cdef list _idle
+    cdef bint _is_serving
+
+    cpdef Ticket ask(self, key, wake, Py_ssize_t limit=*)
+    @cython.locals(at=Py_ssize_t, idle=Idle)
+    cpdef take(self, key)
+    cpdef withdraw(self, Ticket ticket, double now)
+    cpdef put(self, key, connection, double expires, double now)
+    cpdef leave(self)
+    @cython.locals(ticket=Ticket)
+    cdef _serve(self)
+    @cython.locals(at=Py_ssize_t, idle=Idle)
+    cdef bint _grant(self, Ticket ticket) except -1
+    cdef bint _granted(self, Ticket ticket) except -1
+    cdef _end(self, Py_ssize_t at, cause)
