@@ -44,9 +44,9 @@ _DRIVERS: dict[str, tuple[type[Client], ...]] = {
 _QUIET = 30.0
 """Seconds in which everything has to be given back after the load: twice the longest time-out
 that is waited for, and some for a machine with other work."""
-MEMORY_AT_REST = 48 * 2**20
-"""Bytes that may be held more after the load than after the warming up: arenas that the allocator
-keeps, and caches that fill up to their bounds."""
+MEMORY_AT_REST = 24 * 2**20
+"""Bytes that each worker may hold more after the load than after the warming up: arenas that the
+allocator keeps, and caches that fill up to their bounds, 16 MiB of verdicts the largest."""
 MEMORY_A_MINUTE = 2 * 2**20
 """Bytes a minute by which memory may grow in the second half of the load, by its regression."""
 _MOST_DISTURBING = 60.0
@@ -221,10 +221,11 @@ class Soak:
             after.more_than(before),
         )
         more = after.memory - before.memory
+        most = MEMORY_AT_REST * self.options.workers
         self._add(
             "memory at rest",
             f"{after.memory / 2**20:.0f} MiB, {more / 2**20:+.1f} MiB since the warming up",
-            [f"more than {MEMORY_AT_REST / 2**20:.0f} MiB more"] if more > MEMORY_AT_REST else [],
+            [f"more than {most / 2**20:.0f} MiB more"] if more > most else [],
         )
         half = [it for it in self.report.samples if it.at >= self.options.seconds / 2]
         slope = census.growth(half[:-1])
