@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from proxy.admin.call import Office
 from proxy.admin.endpoint import Endpoint
 from proxy.admin.endpoints import (
+    archives,
     audit,
     csv,
     dashboards,
@@ -59,6 +60,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *dashboards.ENDPOINTS,
     *csv.ENDPOINTS,
     *portability.ENDPOINTS,
+    *archives.ENDPOINTS,
     *document.ENDPOINTS,
 )
 

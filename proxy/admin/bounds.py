@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.admin.strict_json import BODY_LIMIT, DEPTH_LIMIT, ITEMS_LIMIT
+from proxy.content.archive import MAX_ARCHIVE, MAX_ARCHIVE_VALUES
 from proxy.content.portable import MAX_IMPORT
 from proxy.content.reading import MAX_DEPTH, MAX_VALUES
 
@@ -31,7 +32,8 @@ _BOUNDS: Final[Mapping[str, Bounds]] = {
     "saveWorkflow": _DOCUMENT,
     "createDashboard": _DOCUMENT,
     "saveDashboard": _DOCUMENT,
-    "importContent": Bounds(MAX_IMPORT, MAX_DEPTH + 1, 2 * MAX_VALUES + 1_000, 60.0),
+    "importWorkspace": Bounds(MAX_ARCHIVE, MAX_DEPTH + 3, 2 * MAX_ARCHIVE_VALUES, 60.0),
+    "importContent": Bounds(MAX_IMPORT, MAX_DEPTH + 3, 2 * MAX_VALUES + 1_000, 60.0),
 }
 
 

@@ -135,6 +135,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "importCsv": Operation(CHANGERS),
     "exportContent": Operation(EVERYBODY),
     "importContent": Operation(CHANGERS, is_creation=True),
+    "exportWorkspace": Operation(EVERYBODY),
+    "importWorkspace": Operation(OPERATORS, is_creation=True),
     "getWorkflowSchema": Operation(EVERYBODY),
     "getDashboardSchema": Operation(EVERYBODY),
     # The support asks, an administrator of the workspace decides: nobody of the platform.

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from ipaddress import ip_address
+from typing import TypeVar
 
 from policies.egress import EgressRules, check_address
 from policies.upstream import check_upstream, narrowed
@@ -34,6 +35,8 @@ from proxy.store.store import utc_now
 from proxy.store.tls import check_client_key
 from proxy.store.validate import check_source
 from vault import Secret
+
+T = TypeVar("T")
 
 _MASKS = frozenset("*\u2022\u25cf")
 """What forms show in the place of a password: asterisks, bullets, black circles."""
@@ -89,13 +92,13 @@ async def add_source(
     check_source(draft, utc_now())
     check_place(workspace, draft, place.config.egress, utc_now())
     event = _event(place, CREATE, draft, changes)
-    credential = _seal(place, workspace, draft, secrets)
+    credential = sealed_for(place, workspace, draft, secrets)
 
     async def act() -> Source:
         return await place.store.add_source(draft, credential)
 
     return await audited(
-        place.trail, event, _with_storing(place, draft, credential, act), place.warn
+        place.trail, event, with_storing(place, draft, credential, act), place.warn
     )
 
 
@@ -154,7 +157,7 @@ async def rotate_source(
     if not changed:
         raise InvalidSetting("password", "give what is to be rotated")
     event = _event(place, UPDATE, source, {"rotated": changed})
-    credential = _seal(place, workspace, edited, secrets)
+    credential = sealed_for(place, workspace, edited, secrets)
 
     async def act() -> Source:
         if destination(edited) == destination(source) and credential is not None:
@@ -162,7 +165,7 @@ async def rotate_source(
         return await place.store.edit_source(edited, credential)
 
     return await audited(
-        place.trail, event, _with_storing(place, source, credential, act), place.warn
+        place.trail, event, with_storing(place, source, credential, act), place.warn
     )
 
 
@@ -211,13 +214,13 @@ async def edit_source(
     event = _event(
         place, UPDATE, source, changes | {"given": sorted(given), "forgotten": sorted(forget)}
     )
-    credential = _seal(place, workspace, edited, secrets)
+    credential = sealed_for(place, workspace, edited, secrets)
 
     async def act() -> Source:
         return await place.store.edit_source(edited, credential, forget=forget)
 
     return await audited(
-        place.trail, event, _with_storing(place, source, credential, act), place.warn
+        place.trail, event, with_storing(place, source, credential, act), place.warn
     )
 
 
@@ -276,9 +279,10 @@ async def remove_source(place: Workplace, source: Source, *, if_unchanged: bool 
     await audited(place.trail, event, act, place.warn)
 
 
-def _seal(
+def sealed_for(
     place: Workplace, workspace: Workspace, source: Source, secrets: NewSecrets
 ) -> SealedCredential | None:
+    """The secrets, sealed to where the source points; None where none are given."""
     if not secrets.are_any:
         return None
     return SealedCredential(
@@ -299,12 +303,12 @@ def _sealed(
     return seal_credential(place.vault, workspace, source, secret, field)
 
 
-def _with_storing(
+def with_storing(
     place: Workplace,
     source: Source,
     credential: SealedCredential | None,
-    act: Callable[[], Awaitable[Source]],
-) -> Callable[[], Awaitable[Source]]:
+    act: Callable[[], Awaitable[T]],
+) -> Callable[[], Awaitable[T]]:
     """``act``, with an Encrypt record around it for the secrets it stores."""
     if credential is None:
         return act

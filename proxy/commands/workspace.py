@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
 from proxy.administration import workspaces
 from proxy.administration.workplace import open_reading, open_workplace
-from proxy.commands import display
+from proxy.commands import display, documents
 from proxy.commands.frame import Group, Invocation, everywhere
+from proxy.content.archive import MAX_ARCHIVE, Archive, archive_text, export_workspace
+from proxy.content.restoring import Restoration, import_workspace, read_secrets
 from proxy.store import DeletionReceipt, Source, Token, Workspace
 from proxy.store.tokens import DEFAULT_ITERATIONS
 
 
 @click.group(cls=Group)
 def workspace() -> None:
-    """Workspaces: create, list, show, suspend, resume, delete."""
+    """Workspaces: create, list, show, suspend, resume, delete, export, import."""
 
 
 @workspace.command(
@@ -176,6 +180,87 @@ def delete(invocation: Invocation, name: str, yes: bool) -> None:
         ("Credentials", f"{receipt.credential_count}, unreadable from now on"),
     ]
     invocation.show(value, display.facts(pairs))
+
+
+@workspace.command(
+    "export",
+    examples=("accode-proxy workspace export finance finance.json",),
+)
+@click.argument("name")
+@click.argument("archive", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@everywhere
+def export_(invocation: Invocation, name: str, archive: Path) -> None:
+    """Write a workspace as one JSON file: settings, sources, policies, documents; no secret.
+
+    ARCHIVE - is standard output.
+    """
+
+    async def work() -> Archive:
+        async with open_workplace(invocation.config(), invocation.note) as place:
+            return await export_workspace(place, name)
+
+    made = asyncio.run(work())
+    if str(archive) == "-":
+        click.echo(archive_text(made), nl=False)
+        return
+    archive.write_text(archive_text(made), encoding="utf-8")
+    value = {
+        "workspace": name,
+        "file": archive,
+        "sources": len(made.sources),
+        "workflows": len(made.workflows),
+        "dashboards": len(made.dashboards),
+    }
+    invocation.show(
+        value,
+        f"Wrote {name} with {len(made.sources)} sources, {len(made.workflows)} workflows and "
+        f"{len(made.dashboards)} dashboards to {archive}.",
+    )
+
+
+@workspace.command(
+    "import",
+    examples=(
+        "accode-proxy workspace import finance.json --as staging --dry-run",
+        "accode-proxy workspace import finance.json --as staging --secrets secrets.json",
+    ),
+)
+@documents.file_argument
+@click.option("--as", "name", required=True, help="The new workspace's name.")
+@click.option(
+    "--secrets",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help='JSON: {"orders": {"password": "..."}}; - reads standard input.',
+)
+@click.option("--dry-run", is_flag=True, help="Check everything, store nothing.")
+@everywhere
+def import_(
+    invocation: Invocation, document: Path, name: str, secrets: Path | None, dry_run: bool
+) -> None:
+    """Make a workspace of what `workspace export` wrote, or nothing where anything is wrong.
+
+    It is a new workspace: secrets are given anew, and tokens and keys are made anew.
+    """
+    data = documents.read_file(document, MAX_ARCHIVE)
+    given = {} if secrets is None else read_secrets(documents.read_file(secrets))
+
+    async def work() -> Restoration:
+        async with open_workplace(invocation.config(), invocation.note) as place:
+            return await import_workspace(place, name, data, given, is_dry_run=dry_run)
+
+    done = asyncio.run(work())
+    value = asdict(done) | {
+        "needed": [{"source": source, "field": field} for source, field in done.needed]
+    }
+    what = "Nothing speaks against" if dry_run else "Made"
+    lines = [
+        f"{what} workspace {name}: {len(done.sources)} sources, {len(done.workflows)} workflows, "
+        f"{len(done.dashboards)} dashboards."
+    ]
+    lines += [
+        f"To be given: the {field.replace('_', ' ')} of {source}." for source, field in done.needed
+    ]
+    invocation.show(value, "\n".join(lines))
 
 
 def workspace_value(entry: Workspace) -> dict[str, object]:

@@ -19,6 +19,7 @@ The map of this package, what is pure first:
 ``panels``, ``dashboards``  a dashboard's data
 ``visits``, ``entrance``    a short-lived token, and the listeners it is used at
 ``portable``    documents exported and imported as JSON
+``archive``, ``restoring``  a whole workspace as one document, and made of one
 ``published``   the JSON Schemas
 
 ``csvtext``, ``csvtypes``, ``tables``  CSV and what its columns are; tables' names (pure)

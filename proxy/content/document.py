@@ -82,7 +82,7 @@ class Document(Part):
         try:
             document = cls.model_validate(value, strict=False)
         except ValidationError as error:
-            raise ContentRefused(sorted(set(_problems(error)))) from None
+            raise ContentRefused(sorted(set(field_problems(error)))) from None
         problems = sorted(set(document.problems()))
         if problems:
             raise ContentRefused(problems)
@@ -153,7 +153,8 @@ def filled(parameters: dict[str, Parameter], given: dict[str, Any]) -> dict[str,
     return values
 
 
-def _problems(error: ValidationError) -> Iterator[Problem]:
+def field_problems(error: ValidationError) -> Iterator[Problem]:
+    """What fields say of what stands in them, without repeating it."""
     entries = error.errors(include_url=False, include_context=False, include_input=False)
     for entry in entries:
         where = entry["loc"]

@@ -110,6 +110,11 @@ def drafted(
 async def source_problems(store: Store, workspace: Workspace, document: Document) -> list[Problem]:
     """Sources that the workspace does not have, and texts that their engines cannot read."""
     engines = {source.name: source.engine for source in await store.list_sources(workspace)}
+    return problems_with(engines, document)
+
+
+def problems_with(engines: Mapping[str, str], document: Document) -> list[Problem]:
+    """The same, with the sources' engines by their names."""
     problems = []
     for place, name in document.sources():
         if name not in engines:

@@ -19,7 +19,7 @@ from proxy.content.document import Document
 from proxy.content.library import KINDS, document_event, drafted, source_problems
 from proxy.content.naming import workspace_named
 from proxy.content.problems import ContentRefused, Problem, pointer
-from proxy.content.reading import read_json
+from proxy.content.reading import MAX_DEPTH, read_json
 from proxy.store import InvalidName, Store, Workspace
 from proxy.store.contents import DocumentKind, StoredDocument
 from proxy.store.validate import check_name
@@ -113,9 +113,9 @@ async def import_content(
     ``rename`` gives names of the export other names here. Raises ContentRefused with every
     problem at once: unknown fields, names that are taken, sources that are missing.
     """
-    value = read_json(data, max_bytes=MAX_IMPORT)
+    value = read_json(data, max_bytes=MAX_IMPORT, max_depth=MAX_DEPTH + 2)
     problems: list[Problem] = []
-    found = _documents(value, rename or {}, problems)
+    found = named_documents(value, rename or {}, problems)
     workspace = await workspace_named(place.store, named)
     for kind in _SECTIONS.values():
         taken = {entry.name for entry in await place.store.content.documents(workspace, kind)}
@@ -163,7 +163,8 @@ async def _store(place: Desk, workspace: Workspace, found: Sequence[_Found]) -> 
     await audited(place.trail, event, act, place.warn)
 
 
-def _documents(value: Any, rename: Mapping[str, str], problems: list[Problem]) -> list[_Found]:
+def named_documents(value: Any, rename: Mapping[str, str], problems: list[Problem]) -> list[_Found]:
+    """The documents of an export: place, name here, kind, document; ``problems`` grows."""
     if not isinstance(value, dict) or value.get("format") != _FORMAT:
         raise ContentRefused.of("this is no export of workflows and dashboards")
     if value.get("version") != 1:

@@ -24,10 +24,16 @@ MAX_DIGITS: Final = 40
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]},:]|[-+.0-9eE]+', re.DOTALL)
 
 
-def read_json(data: bytes | str, *, max_bytes: int = MAX_BYTES) -> Any:
+def read_json(
+    data: bytes | str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_values: int = MAX_VALUES,
+    max_depth: int = MAX_DEPTH,
+) -> Any:
     """The value of a JSON text. Raises ContentRefused."""
     text = _decoded(data, max_bytes)
-    _check_bounds(text)
+    _check_bounds(text, max_values, max_depth)
     try:
         return json.loads(text, object_pairs_hook=_without_twins, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -45,20 +51,20 @@ def _decoded(data: bytes | str, max_bytes: int) -> str:
         raise ContentRefused.of("it is not UTF-8") from None
 
 
-def _check_bounds(text: str) -> None:
+def _check_bounds(text: str, max_values: int, max_depth: int) -> None:
     depth = values = 0
     for match in _TOKEN.finditer(text):
         token = match.group()
         if token in "[{":
             depth += 1
-            if depth > MAX_DEPTH:
-                raise ContentRefused.of(f"it is nested more than {MAX_DEPTH} levels deep")
+            if depth > max_depth:
+                raise ContentRefused.of(f"it is nested more than {max_depth} levels deep")
         elif token in "]}":
             depth -= 1
         elif token == ",":
             values += 1
-            if values > MAX_VALUES:
-                raise ContentRefused.of(f"it has more than {MAX_VALUES} values")
+            if values > max_values:
+                raise ContentRefused.of(f"it has more than {max_values} values")
         elif token[0] not in '":' and len(token) > MAX_DIGITS:
             raise ContentRefused.of(f"a number has more than {MAX_DIGITS} digits")
 

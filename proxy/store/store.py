@@ -10,7 +10,7 @@ InvalidSetting for a value that ``validate`` refuses.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -23,13 +23,14 @@ from proxy.store import validate
 from proxy.store.api_keys import ApiKeys
 from proxy.store.calls import Calls
 from proxy.store.content import ContentStore
+from proxy.store.contents import StoredDocument
 from proxy.store.database import Database
 from proxy.store.errors import Conflict, NotFound, RoutingChangeNeedsSecret
 from proxy.store.feed import ChangeFeed, open_feed
 from proxy.store.held import fields_of, in_words, with_credential, without
 from proxy.store.location import SqliteLocation, locate
 from proxy.store.migrate import migrate
-from proxy.store.queries import policies, sources, tokens, workspaces
+from proxy.store.queries import documents, policies, sources, tokens, workspaces
 from proxy.store.records import (
     CredentialField,
     DeletionReceipt,
@@ -65,6 +66,15 @@ class LoginRecord:
 
     workspace: Workspace
     tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A workspace with all that it is to hold from its beginning, secrets sealed."""
+
+    workspace: Workspace
+    sources: Sequence[tuple[Source, SealedCredential | None]]
+    documents: Sequence[StoredDocument]
 
 
 class Store:
@@ -148,6 +158,36 @@ class Store:
             created_at=self._clock(),
         )
         await self._database.write(lambda connection: workspaces.create(connection, workspace))
+        return workspace
+
+    async def restore_workspace(self, restored: Restored, actor: str) -> Workspace:
+        """Store a drafted workspace with all that it holds, or nothing.
+
+        Raises AlreadyExists, InvalidSetting, LimitReached.
+        """
+        now, workspace = self._clock(), restored.workspace
+        validate.check_name(workspace.name)
+        validate.check_iterations(workspace.scram_iterations)
+        stored = []
+        for source, credential in restored.sources:
+            validate.check_source(source, now)
+            validate.check_secrets(source, fields_of(credential))
+            stored.append(with_credential(source, credential))
+
+        async def work(connection: AsyncConnection) -> None:
+            await workspaces.create(connection, workspace)
+            if workspace.policy is not None:
+                put = policies.Put(workspace.policy, actor, now)
+                await policies.set_of_workspace(connection, workspace, put)
+            for source in stored:
+                await sources.create(connection, source, now)
+                if source.policy is not None:
+                    put = policies.Put(source.policy, actor, now)
+                    await policies.set_of_source(connection, source, put)
+            for document in restored.documents:
+                await documents.save(connection, document, 0)
+
+        await self._database.write(work)
         return workspace
 
     async def workspace(self, name: str) -> Workspace:

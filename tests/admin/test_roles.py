@@ -98,6 +98,8 @@ EXPECTED = {
     "importCsv": "OP W",
     "exportContent": "OPAW",
     "importContent": "OP W",
+    "exportWorkspace": "OPAW",
+    "importWorkspace": "OP",
     "getWorkflowSchema": "OPAW",
     "getDashboardSchema": "OPAW",
     "askForAccess": "S",
@@ -151,6 +153,19 @@ BODIES: dict[str, Any] = {
     "saveDashboard": {"document": a_dashboard("orders")},
     "getDashboardData": {},
     "exportCsv": {"table": "orders"},
+    "importWorkspace": {
+        "name": "restored",
+        "archive": {
+            "format": "accode.workspace",
+            "version": 1,
+            "name": "finance",
+            "scram_iterations": 4096,
+            "policy": None,
+            "sources": {},
+            "workflows": {},
+            "dashboards": {},
+        },
+    },
     "importContent": {
         "content": {
             "format": "accode.content",

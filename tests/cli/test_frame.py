@@ -36,7 +36,10 @@ LEAVES = list(leaves(cli))
 
 def test_every_command_of_the_design_is_there():
     groups = {
-        "workspace": ("create", "list", "show", "suspend", "resume", "delete"),
+        "workspace": (
+            *("create", "list", "show", "suspend", "resume", "delete"),
+            *("export", "import"),
+        ),
         "token": ("create", "list", "revoke"),
         "source": ("add", "list", "show", "test", "rotate", "pool", "hosts", "remove"),
         "policy": ("show", "set", "clear", "check"),
