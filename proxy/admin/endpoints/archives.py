@@ -10,7 +10,7 @@ from pydantic import Field, StrictBool
 from proxy.admin.call import Admitted
 from proxy.admin.endpoint import Endpoint
 from proxy.admin.endpoints.documents import Document
-from proxy.admin.endpoints.sources import Password, PrivateKey
+from proxy.admin.endpoints.source_shapes import Password, PrivateKey
 from proxy.admin.endpoints.workspaces import Name
 from proxy.admin.shapes import Answer, Body, WorkspaceName
 from proxy.content.archive import Archive, export_workspace
