@@ -1,16 +1,19 @@
-"""What every test may ask for: real servers, and the three rules of the whole run.
+"""What every test may ask for: real servers, and the four rules of the whole run.
 
 1. ``ACCODE_PROXY_PURE=1`` runs our modules as plain Python even where compiled ones exist
    (``tests/servers/plain_python.py``).
 2. With ``CI`` set, a skipped test is a failure: a check that did not run proves nothing.
 3. Hypothesis fails a test for what it found, never for the time that a busy machine took; with
    ``CI`` set it looks at the same examples in every run.
+4. What tests start hears Ctrl-C, also where the run was started in a shell's background: there
+   SIGINT is ignored (POSIX, "Asynchronous Lists"), and children would inherit that.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,6 +63,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for line in _skipped:
             terminalreporter.write_line(line)
 
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # --- examples ------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from proxy.admin.app import ENDPOINTS
 from proxy.admin.endpoint import Endpoint
 from proxy.store import ApiRole
 from tests.admin.process import AdminProcess, run
-from tests.admin.test_roles import BODIES, QUERIES, in_order, may
+from tests.admin.test_roles import BODIES, OPEN, QUERIES, in_order, may
 from tests.canary.forms import Canary
 from tests.servers.certificates import Certificates
 from tests.servers.proxy import ProxyServer
@@ -30,6 +31,17 @@ PASSWORD = "canary of the source / p&ss'w\"rd % 7f3a"
 ROTATED = "canary that was rotated in \\ 8c21"
 REFUSED = "canary that was never stored + 5d90"
 STREAM = "streamSessions"
+# There is no such session or run, no data source to have rows of, and no first version of a
+# document that was deleted.
+NOT_THERE = {"killSession", "getRun", "cancelRun", "runWorkflow", "listWorkflowRuns", "exportCsv"}
+NOT_THERE |= {"importCsv", "getDashboardData"}
+# Keys are no people: test_support_whole.py looks for their secrets.
+PEOPLE = {
+    *("getStaff", "changeStaffRole", "disableStaff", "resetStaff", "changeOwnPassword", "logOut"),
+    *("listOwnSessions", "revokeOwnSession", "renewRecoveryCodes", "createSupportToken"),
+    *("askForAccess", "listOwnGrants", "endOwnGrant", "approveGrant", "denyGrant", "endGrant"),
+}
+_NAMES = re.compile(r"{(\w+)}")
 PLACES = {"desk": "orders", "other": "ledger"}
 
 
@@ -78,6 +90,8 @@ class Town:
             "token_id": token_id,
             "key_id": key_id,
             "session_id": session,
+            "workflow": "new",
+            "dashboard": "new",
         }
 
     def _known(self, name: str, text: str) -> str:
@@ -172,7 +186,8 @@ def wrong(town: Town, endpoint: Endpoint) -> Iterator[tuple[str | None, dict[str
 
 
 def path_of(town: Town, endpoint: Endpoint, name: str = "desk", **ids: str) -> str:
-    given = town.ids["desk"] | {"workspace": name}
+    given = dict.fromkeys(_NAMES.findall(endpoint.path), "unknown")
+    given |= town.ids["desk"] | {"workspace": name}
     if endpoint.operation_id == "revokeKey":
         given["key_id"] = town.platform
     return endpoint.path.format(**given | ids)
@@ -195,7 +210,7 @@ def test_no_secret_is_in_any_answer_log_or_record(town: Town):
         secrets = (town.keys[ApiRole.OPERATOR], town.canaries[-1].secret.decode())
         for secret in secrets if "{" in endpoint.path else ():
             # A token or key where a name belongs.
-            ids = dict.fromkeys(town.ids["desk"], secret) | {"workspace": secret}
+            ids = dict.fromkeys(_NAMES.findall(endpoint.path), secret)
             town.call(endpoint.method, endpoint.path.format(**ids), town.keys[ApiRole.OWNER])
         for key in (town.keys[ApiRole.OWNER], town.keys[ApiRole.WORKSPACE_ADMIN]):
             called.add(name)
@@ -211,9 +226,9 @@ def test_no_secret_is_in_any_answer_log_or_record(town: Town):
             if answer.status_code < 300:
                 answered.add(name)
             remember(town, name, answer)
-    assert called == {endpoint.operation_id for endpoint in ENDPOINTS}
-    # A session that is not there is not ended; all else has been done once.
-    assert called - answered == {"killSession"}
+    assert called == {endpoint.operation_id for endpoint in ENDPOINTS} - OPEN
+    # All else has been done once.
+    assert called - answered <= NOT_THERE | PEOPLE
     records = b"".join(town.admin.files(town.proxy.folder).values())
     assert b"deleteWorkspace" in records
     assert len(town.admin.captured) > 300

@@ -42,9 +42,9 @@ def test_every_command_of_the_design_is_there():
         ),
         "token": ("create", "list", "revoke"),
         "source": ("add", "list", "show", "test", "rotate", "pool", "hosts", "remove"),
-        "policy": ("show", "set", "clear", "check"),
+        "policy": ("show", "set", "clear", "check", "try"),
         "session": ("list", "kill"),
-        "audit": ("tail", "search", "verify"),
+        "audit": ("tail", "search", "verify", "export"),
         "key": ("status", "create", "rotate"),
         "workflow": (
             *("save", "list", "show", "history", "delete", "export", "import", "schema"),
@@ -56,6 +56,7 @@ def test_every_command_of_the_design_is_there():
     expected = {f"{group} {verb}" for group, verbs in groups.items() for verb in verbs}
     expected |= {"admin serve", "admin openapi"}
     expected |= {f"admin key {verb}" for verb in ("create", "list", "revoke")}
+    expected |= {f"admin staff {verb}" for verb in ("create", "list", "reset", "disable")}
     expected |= {"init", "serve", "check-config", "completion", "runner"}
     assert {" ".join(path) for path in LEAVES} == expected
 

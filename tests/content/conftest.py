@@ -35,6 +35,9 @@ def town(
             "port": 0,
             "tls_certificate": str(certificates.certificate("server")),
             "tls_key": str(certificates.key("server")),
+            # Tests look again and again until something has happened.
+            "calls_per_key": 1_000_000,
+            "calls_per_address": 1_000_000,
         },
     )
     proxy.start()

@@ -37,7 +37,8 @@ def needs_mariadb() -> None:
 def temporary() -> Iterator[Path]:
     """Where this demo keeps what it makes, and no other; a short path, for its sockets."""
     folder = Path(tempfile.mkdtemp(prefix="accode-"))
-    folder.chmod(0o755)
+    # MariaDB has an account of its own, and its own temporary files.
+    folder.chmod(0o1777)
     yield folder
     shutil.rmtree(folder)
 
