@@ -29,6 +29,9 @@ from vault import WrappedRootKey
 START_SECONDS = 10.0
 """How long ``start`` waits: a few attempts to connect."""
 
+FOLLOW_AGAIN_SECONDS = 0.5
+"""After a failure of the feed that it does not know how to mend itself."""
+
 WORKSPACE_LIMIT = 4_096
 """Workspaces cached. With ten tokens each an entry takes about 10 KB: 40 MB when full."""
 TOKEN_LIMIT = 65_536
@@ -219,7 +222,16 @@ class Directory:
     # --- tasks -------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        async for change in self._feed:
+        while True:
+            try:
+                change = await anext(self._feed)
+            except Exception as error:  # noqa: BLE001
+                # A bug in the feed must not be the last that is heard of the store: that would
+                # refuse every login from then on, and silently.
+                self._report("the store's changes could not be followed for a moment", error)
+                await self._feed.aclose()
+                await asyncio.sleep(FOLLOW_AGAIN_SECONDS)
+                continue
             self._invalidate(change)
             for callback in tuple(self._callbacks):
                 self._call(callback, change)
@@ -244,10 +256,14 @@ class Directory:
             callback(change)
         except Exception as error:  # noqa: BLE001
             # A bug in one listener must not end the feed, or every later revocation would
-            # go unseen by the others; it is reported as asyncio reports its callbacks'.
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a listener to the store's changes failed", "exception": error}
-            )
+            # go unseen by the others.
+            self._report("a listener to the store's changes failed", error)
+
+    @staticmethod
+    def _report(message: str, error: Exception) -> None:
+        """As asyncio reports its callbacks'."""
+        context = {"message": message, "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
 
     async def _write_uses(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from protocols.verifiers import TokenVerifiers
 from proxy.directory import Directory, WorkspaceEntry, fake_verifiers
 from proxy.store import (
     Change,
+    ChangeFeed,
     ChangeKind,
     SealedCredential,
     Source,
@@ -301,6 +302,53 @@ async def test_a_listener_that_fails_stops_neither_the_others_nor_the_feed(
     await later.catch_up(elsewhere, vault)
     assert len(reported) == later.count(ChangeKind.WORKSPACE) == 2
     assert directory.is_current
+
+
+class FailingFeed:
+    """A feed with a bug: each of ``failures`` is raised once, before it goes on."""
+
+    def __init__(self, feed: ChangeFeed, failures: list[Exception]) -> None:
+        self._feed = feed
+        self._failures = failures
+
+    @property
+    def confirmed_at(self) -> float:
+        return self._feed.confirmed_at
+
+    def __aiter__(self) -> AsyncIterator[Change]:
+        return self
+
+    async def __anext__(self) -> Change:
+        if self._failures:
+            raise self._failures.pop()
+        return await anext(self._feed)
+
+    async def aclose(self) -> None:
+        await self._feed.aclose()
+
+
+class StoreWithBug(Store):
+    failures: list[Exception]
+
+    def watch(self) -> ChangeFeed:
+        return FailingFeed(super().watch(), self.failures)
+
+
+async def test_a_bug_in_the_feed_is_reported_and_is_not_its_end(url: str, vault: Vault):
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    store = await StoreWithBug.open(url, timeout=40.0)
+    assert isinstance(store, StoreWithBug)
+    try:
+        store.failures = [ValueError("a bug")]
+        async with started(store, start_seconds=40.0) as directory:
+            store.failures.append(ValueError("once more"))
+            listener = Listener(directory)
+            await listener.catch_up(store, vault)
+            await eventually(lambda: directory.is_current)
+        assert {str(context["exception"]) for context in reported} == {"a bug", "once more"}
+    finally:
+        await store.close()
 
 
 # --- staying current ---------------------------------------------------------------------

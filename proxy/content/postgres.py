@@ -28,6 +28,9 @@ _AGAIN: Final = frozenset({"40001", "40P01", "55P03"})
 # Nobody was logged in yet: whatever comes of it, nothing was changed.
 _LOGIN_AGAIN: Final = frozenset({"53300", "57P03", "57P01", "08001", "08004", "08006", "58000"})
 _CLOSE_SECONDS: Final = 2.0
+# What asyncpg raises of its own; the second of a connection that has told a fatal error, until
+# it is closed.
+_DRIVER_ERRORS: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class PostgresSession:
@@ -58,7 +61,7 @@ class PostgresSession:
                 had_no_effect=True,
                 is_transient=error.sqlstate in _LOGIN_AGAIN,
             ) from None
-        except (TimeoutError, OSError, asyncpg.InterfaceError, ssl.SSLError):
+        except (TimeoutError, OSError, *_DRIVER_ERRORS, ssl.SSLError):
             raise StepFailed(
                 "the proxy cannot be reached", "login", had_no_effect=True, is_transient=True
             ) from None
@@ -112,7 +115,7 @@ class PostgresSession:
 
     async def close(self) -> None:
         """See ``Session``."""
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with suppress(OSError, asyncpg.PostgresError, *_DRIVER_ERRORS, TimeoutError):
             await self._connection.close(timeout=_CLOSE_SECONDS)
 
 
@@ -133,7 +136,7 @@ class translated:  # noqa: N801 - reads as a verb: "with translated():"
                 had_no_effect=not is_lost,
                 is_transient=code in _AGAIN or is_lost,
             ) from None
-        if isinstance(error, (asyncpg.InterfaceError, OSError)):
+        if isinstance(error, (*_DRIVER_ERRORS, OSError)):
             if isinstance(error, asyncpg.DataError):
                 raise StepFailed(
                     "a value cannot be sent as its parameter's type", "22000", had_no_effect=True

@@ -22,10 +22,17 @@ from proxy.store.location import PostgresqlLocation, SqliteLocation
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
-_DRIVER_ERRORS = (
-    SQLAlchemyError,
+ASYNCPG_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    # What it says of a connection that has told a fatal error and is not closed yet.
+    asyncpg.InternalClientError,
+)
+"""All that asyncpg raises of its own: they have no base in common."""
+
+_DRIVER_ERRORS = (
+    SQLAlchemyError,
+    *ASYNCPG_ERRORS,
     sqlite3.Error,
     OSError,
     TimeoutError,

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import aiosqlite
 import asyncpg
 
-from proxy.store.database import open_postgresql, sqlite_pragmas
+from proxy.store.database import ASYNCPG_ERRORS, open_postgresql, sqlite_pragmas
 from proxy.store.location import PostgresqlLocation, SqliteLocation
 from proxy.store.records import Change, ChangeKind
 
@@ -255,7 +255,7 @@ class PostgresqlFeed:
                     await self._ask(loop)
                 else:
                     await self._hear(self._next_question)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            except (*ASYNCPG_ERRORS, OSError, TimeoutError):
                 self._lose()
 
     async def aclose(self) -> None:
@@ -268,10 +268,11 @@ class PostgresqlFeed:
         self._failures += 1
         connection = await open_postgresql(self._location, PROBE_TIMEOUT_SECONDS)
         self._connection = connection
+        # It may be lost, and no longer be ours, while one of the next questions waits.
         connection.add_termination_listener(self._on_lost)
         await connection.add_listener(CHANNEL, self._on_notification)
         started = loop.time()
-        self._heard = await self._newest()
+        self._heard = await self._newest(connection)
         self._missing = 0
         self._failures = 0
         self._asked_at = started
@@ -288,7 +289,8 @@ class PostgresqlFeed:
 
     async def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         started = loop.time()
-        newest = await self._newest()
+        assert self._connection is not None
+        newest = await self._newest(self._connection)
         if newest <= self._heard:
             self._missing = 0
             self._asked_at = started
@@ -303,10 +305,9 @@ class PostgresqlFeed:
             self._next_question = started
             self._pending.append(EVERYTHING)
 
-    async def _newest(self) -> int:
-        assert self._connection is not None
+    async def _newest(self, connection: asyncpg.Connection) -> int:
         return int(
-            await self._connection.fetchval(
+            await connection.fetchval(
                 "SELECT coalesce(max(seq), 0) FROM changes", timeout=PROBE_TIMEOUT_SECONDS
             )
         )

@@ -88,8 +88,7 @@ def test_running_sessions_go_on_and_new_ones_are_refused_until_it_is_back(
             told = office.refusal()
             assert (told.code, told.text) == (office.code(Reason.STORE_UNAVAILABLE), SENTENCE)
             assert session.value("SELECT 'goes on'") == "goes on"
-        # A question that met the outage may take the store's whole time-out (40 s in tests).
-        wait_until(lambda: office.proxy.is_ready, within=100, what="the proxy to see it again")
+        wait_until(lambda: office.proxy.is_ready, what="the proxy to see it again")
         assert session.value("SELECT 'still'") == "still"
         with office.session() as later:
             assert later.value("SELECT 'new'") == "new"

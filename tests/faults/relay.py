@@ -52,6 +52,11 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class LoseEnd:
+    """Bytes go on, but not that they end: the connection looks open to who reads."""
+
+
+@dataclass(frozen=True, slots=True)
 class Flip:
     """The lowest bit of one byte is turned over: of a connection's byte ``after``, counted
     from 0 at the first that passes once this is set.
@@ -60,8 +65,8 @@ class Flip:
     after: int
 
 
-Fault = Pass | Delay | Drip | Hold | Flip
-PASS, HOLD, DRIP = Pass(), Hold(), Drip()
+Fault = Pass | Delay | Drip | Hold | LoseEnd | Flip
+PASS, HOLD, DRIP, LOSE_END = Pass(), Hold(), Drip(), LoseEnd()
 
 
 class _Connection:
@@ -232,7 +237,8 @@ class Relay:
                 for at in range(0, len(data), step):
                     await loop.sock_sendall(target, data[at : at + step])
                 self.passed[way] += len(data)
-            await self._let_through(way)
+            while isinstance(await self._let_through(way), LoseEnd):
+                await self._changed.wait()
             target.shutdown(socket.SHUT_WR)
         except OSError:
             # As a network does: what one side did is told to the other.

@@ -21,6 +21,7 @@ from proxy.store.feed import (
 )
 from proxy.store.location import PostgresqlLocation
 from proxy.store.queries import changes
+from tests.faults.relay import LOSE_END, Relay, Way
 from tests.servers.postgres import PostgresServer
 from tests.servers.waiting import eventually
 from tests.store.stores import a_token, a_workspace, new_postgresql_url, opened, run_sql
@@ -210,6 +211,36 @@ async def test_a_frozen_postgresql_is_not_confirmed_and_followed_again(
             own_postgres.thaw()
         async with asyncio.timeout(40):
             assert await reader == EVERYTHING
+
+
+async def test_a_server_that_says_goodbye_and_stays_connected_is_followed_again(
+    postgres: PostgresServer, vault: Vault
+):
+    # asyncpg takes a fatal error for the first half of a lost connection, and until it has heard
+    # of the second answers every query with an InternalClientError.
+    url = new_postgresql_url(postgres)
+    async with opened(url) as store:
+        workspace = await a_workspace(store, vault)
+        with Relay(postgres.port) as relay:
+            through = url.replace(f":{postgres.port}/", f":{relay.port}/")
+            # In the clear: TLS says goodbye in words of its own, which are bytes as others.
+            async with opened(f"{through}?sslmode=disable") as lost, watching(lost) as feed:
+                relay.fail(LOSE_END, Way.DOWN)
+                await _end_listeners(url)
+                assert await coming(feed) == EVERYTHING
+                await store.suspend_workspace(workspace)
+                assert await told(feed) == Change(ChangeKind.WORKSPACE, workspace.id, workspace.id)
+                relay.heal()
+
+
+async def _end_listeners(url: str) -> None:
+    """End the sessions that ask a database whether all its changes were heard."""
+    await run_sql(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND query LIKE '%max(seq)%'",
+    )
 
 
 async def test_changes_that_are_not_notified_are_noticed(postgres: PostgresServer, vault: Vault):
