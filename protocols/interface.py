@@ -236,12 +236,14 @@ class Sharing(Protocol):
         texts: object,
         remains: Remains,
         on_pin: Callable[[str], None],
+        on_reset: Callable[[], None],
         meter: ResultMeter | None = None,
     ) -> Scanner:
         """As ``WireProtocol.scanner``, of a session that is given connections by ``attach``.
 
-        ``upstream`` is what its client is welcomed with. ``on_pin`` is called once, with the
-        cause, where it does not give its connection back any more.
+        ``upstream`` is what its client is welcomed with. ``on_pin`` is called with the cause
+        where it does not give its connection back any more, and ``on_reset`` where its client
+        has then had it reset: it will, to be reset for others.
         """
         ...
 

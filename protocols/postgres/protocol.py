@@ -87,12 +87,13 @@ class PostgresSharing:
         texts: object,
         remains: Remains,
         on_pin: Callable[[str], None],
+        on_reset: Callable[[], None],
         meter: ResultMeter | None = None,
     ) -> Scanner:
         """See ``Sharing.scanner``."""
         assert isinstance(texts, Texts), "texts() makes them"
         told = texts.one_of(upstream.detail.parameters)
-        scanner = SharedScanner(sink, limits, texts, remains, told, on_pin)
+        scanner = SharedScanner(sink, limits, texts, remains, told, on_pin, on_reset)
         return scanner if meter is None else BoundedScanner(scanner, meter)
 
 

@@ -13,6 +13,9 @@ cdef class SharedClientScan(ClientScan):
     cdef Texts _texts
     cdef ServerStatements _server
     cdef public str pinned_by
+    cdef object _on_reset
+    cdef Expected _discarding
+    cdef Py_ssize_t _pins, _pins_before
     cdef bint _is_fresh, _is_unnamed_confirmed
     cdef Prepared _unnamed
     cdef Py_ssize_t _unnamed_segment
@@ -20,9 +23,11 @@ cdef class SharedClientScan(ClientScan):
     cpdef attach(self, ServerStatements server)
     cpdef detach(self)
     cpdef pin(self, str cause)
+    cpdef unpin(self, Expected entry)
     cpdef confirm_unnamed(self, prepared)
     cpdef lose_unnamed(self)
     cdef _take_client(self, int code, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
+    @cython.locals(is_discarding=bint)
     cdef _take_query(self, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
     @cython.locals(name_end=Py_ssize_t, length=Py_ssize_t, is_whole=bint, is_there=bint, ledger=Ledger,
                    entry=Expected, prepared=Prepared, text=Text)

@@ -9,12 +9,14 @@ server answers it in its place, also in a pipeline, after an error and in a fail
 transaction, and ``shared_server`` gives the client the answer that it waits for.
 
 What a statement leaves behind in its session is told by ``remains``; then the connection is
-the client's to its end.
+the client's to its end, or until it has it reset by DISCARD ALL.
 
 Plain Python; compiled with the types in ``shared_client.pxd``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import cython
 
@@ -23,7 +25,7 @@ from protocols.interface import ScanLimits
 from protocols.postgres import expected
 from protocols.postgres.commands import NAME_LIMIT
 from protocols.postgres.in_place import no_such_statement, statement_exists
-from protocols.postgres.ledger import Ledger
+from protocols.postgres.ledger import Expected, Ledger
 from protocols.postgres.pooled import NOWHERE, PREFIX, ServerStatements, Text, Texts
 from protocols.postgres.prepared import NAME_LENGTH, Prepared, PreparedStatements
 from protocols.postgres.scan_client import ClientScan
@@ -63,7 +65,7 @@ def _message(code: bytes, body: bytes) -> bytes:
 class SharedClientScan(ClientScan):
     """As ``ClientScan``, for a session that shares its server connections.
 
-    ``pinned_by``: why the connection is the client's to its end; "" while it is not.
+    ``pinned_by``: why the connection is the client's own; "" while it is not.
     """
 
     def __init__(
@@ -74,12 +76,19 @@ class SharedClientScan(ClientScan):
         statements: PreparedStatements,
         texts: Texts,
         remains: Remains,
+        on_reset: Callable[[], None],
     ) -> None:
         ClientScan.__init__(self, sink, limits, ledger, statements)
         self._texts = texts
         self._remains = remains
         self._server: ServerStatements = NOWHERE.statements
         self.pinned_by = ""
+        self._on_reset = on_reset
+        # How often something was sent that leaves something behind; and the newest text that may
+        # be a DISCARD ALL, with how often it was then.
+        self._pins = 0
+        self._discarding: Expected | None = None
+        self._pins_before = 0
         # Whether nothing was sent on this connection yet; the unnamed statement that was
         # parsed there last, in which segment, and whether the server has said so.
         self._is_fresh = True
@@ -98,9 +107,18 @@ class SharedClientScan(ClientScan):
         self._server = NOWHERE.statements
 
     def pin(self, cause: str) -> None:
-        """The connection is this client's to its end."""
+        """The connection is this client's own."""
         if not self.pinned_by:
             self.pinned_by = cause
+
+    def unpin(self, entry: Expected) -> None:
+        """The server has answered this text with DISCARD ALL: nothing is left of what was sent
+        before it. What was sent behind it, in a pipeline, may have left something.
+        """
+        if entry is self._discarding and self._pins == self._pins_before and self.pinned_by:
+            self.pinned_by = ""
+            # More than that command takes away is the pool's own reset's to take.
+            self._on_reset()
 
     def confirm_unnamed(self, prepared: object) -> None:
         """The server has parsed this one as the unnamed statement."""
@@ -123,11 +141,13 @@ class SharedClientScan(ClientScan):
             return ClientScan._take_query(self, data, at, total, now)
         before = b""
         name: bytes | None = None
+        is_discarding = False
         if total <= 5 + self._text_limit:
             found = self._remains(data[at + 5 : at + total - 1])
             if found is not None:
                 name = found.deallocates
                 before = self._heed(found.cause, found.is_deallocating)
+                is_discarding = found.is_deallocating and not found.cause and name is None
         else:
             before = self._heed("unseen", True)
         if name is not None and self._is_shared(name):
@@ -135,7 +155,11 @@ class SharedClientScan(ClientScan):
             before += self._make_gone()
             replacement = ClientScan._take_query(self, data, at, total, now)
             return before + (replacement or _message(b"Q", _DEALLOCATE_GONE))
-        return self._behind(before, ClientScan._take_query(self, data, at, total, now), data, at)
+        replacement = ClientScan._take_query(self, data, at, total, now)
+        if is_discarding:
+            self._discarding = self._ledger.newest()
+            self._pins_before = self._pins
+        return self._behind(before, replacement, data, at)
 
     def _take_parse(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
         ledger = self._ledger
@@ -324,6 +348,7 @@ class SharedClientScan(ClientScan):
         """What a statement leaves behind in its session; what is to be sent before it."""
         before = b""
         if cause:
+            self._pins += 1
             if cause == "sequence" and self._is_fresh and not self.pinned_by:
                 # What a sequence gave to somebody else: the server says that there is none.
                 self._ledger.push(_OUR_QUERY, b"", b"", None, None, None, 0)

@@ -31,7 +31,8 @@ _FIRST_LIMIT = 16 * 1024
 class SharedScanner(PostgresScanner):
     """Both directions of one session, from its welcome to its end, over many connections.
 
-    ``told`` are the settings that its client knows. ``on_pin`` is called once, with the cause.
+    ``told`` are the settings that its client knows. ``on_pin`` is called with the cause when the
+    connection would have gone but for that, ``on_reset`` when its client's reset takes that back.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class SharedScanner(PostgresScanner):
         remains: Remains,
         told: tuple[tuple[bytes, bytes], ...],
         on_pin: Callable[[str], None],
+        on_reset: Callable[[], None],
     ) -> None:
         PostgresScanner.__init__(self, sink, limits)
         shared_client = SharedClientScan(
-            sink, limits, self._ledger, self._statements, texts, remains
+            sink, limits, self._ledger, self._statements, texts, remains, on_reset
         )
         self._client = self._shared_client = shared_client
         self._server = self._shared_server = SharedServerScan(
@@ -115,6 +117,7 @@ class SharedScanner(PostgresScanner):
         if self._shared_server.has_changed():
             client.pin("parameter")
         if not client.pinned_by:
+            self._is_told_of_pin = False
             return True
         if not self._is_told_of_pin:
             self._is_told_of_pin = True

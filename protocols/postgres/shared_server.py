@@ -136,6 +136,8 @@ class SharedServerScan(ServerScan):
         ServerScan._follow_deallocate(self, tag, statement, now)
         if tag == b"DISCARD ALL" or tag == b"DEALLOCATE ALL":
             self._memory.statements.forget_doubtful()
+        if tag == b"DISCARD ALL" and self._ledger.head == _QUERY:
+            self._of_client.unpin(self._ledger.first())
 
     def _follow(self, data: bytes, at: int, total: int) -> None:
         ServerScan._follow(self, data, at, total)

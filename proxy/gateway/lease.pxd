@@ -7,7 +7,7 @@ cdef class Loan:
     cdef public object key, memory, transport
     cdef public SourceSide side
     cdef public long long generation
-    cdef public bint was_stopped
+    cdef public bint is_unclean
     cdef PlainTransport _plain
     cdef object _poll
 

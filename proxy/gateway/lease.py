@@ -49,7 +49,8 @@ class Loan:
     """A connection that sessions have for a transaction each, while it is in the relays' hands.
 
     ``key`` is its pool's, ``generation`` the pool's when it was opened, ``memory`` the
-    protocol's. ``was_stopped``: a request to stop a statement has gone there since its reset.
+    protocol's. ``is_unclean``: since its reset a request to stop a statement has gone there, or
+    its client had it for itself.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Loan:
         self.generation = generation
         self.memory = memory
         self.side = side
-        self.was_stopped = False
+        self.is_unclean = False
         self.transport = transport
         # The same, where it is in plaintext.
         self._plain = plain_of(transport)

@@ -169,9 +169,15 @@ class Serving:
             sharing, remains = protocol.sharing, remains_for(source.engine)
             assert sharing is not None, "the store allows no other"
             assert remains is not None, "the store allows no other"
-            pinned = rooms.metrics.pool_pins.add
             return sharing.scanner(
-                upstream, recorder, rooms.scan_limits, hold.texts, remains, pinned, admitted.meter
+                upstream,
+                recorder,
+                rooms.scan_limits,
+                hold.texts,
+                remains,
+                rooms.metrics.pool_pins.add,
+                hold.was_reset,
+                admitted.meter,
             )
         return protocol.scanner(
             self._arrival,

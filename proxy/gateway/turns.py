@@ -236,9 +236,10 @@ class SessionTurns(Turns):
         assert loan is not None, "only what is lent is given back"
         loan.side.relay = None
         if (
-            # A request to stop what ran here may come late: not to whoever is next.
+            # A request to stop what ran here may come late: not to whoever is next. And what a
+            # client's own reset has left, ours has not.
             connection.stops
-            or loan.was_stopped
+            or loan.is_unclean
             # And what a change has left of it, the store knows.
             or loan.generation != self._shared.generation
         ):
@@ -249,6 +250,13 @@ class SessionTurns(Turns):
         else:
             connection.move(_IDLE, self._metrics)
             pool.put(loan.key, connection, connection.expires, now)
+
+    def was_reset(self) -> None:
+        """From the scanner: the client had the connection for itself, and has had it reset."""
+        connection = self._connection
+        assert connection is not None, "only what a session has is reset"
+        assert connection.loan is not None, "only what is lent is had for a transaction"
+        connection.loan.is_unclean = True
 
     # -- waiting -----------------------------------------------------------------------
 
@@ -382,7 +390,7 @@ class SessionTurns(Turns):
         async def stop() -> None:
             connection = self._connection
             if connection is not None and connection.loan is not None:
-                connection.loan.was_stopped = True
+                connection.loan.is_unclean = True
                 await stop_on(connection, make(connection.opened))
 
         return stop

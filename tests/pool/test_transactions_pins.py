@@ -165,6 +165,40 @@ def test_what_leaves_nothing_behind_keeps_no_connection(one: PooledSource, state
     assert pins(one) == before
 
 
+def test_a_client_that_discards_all_gives_its_connection_back(one: PooledSource):
+    before = pins(one)["setting"]
+    with raw(one) as first, raw(one) as second:
+        clean = value(second, "SHOW work_mem")
+        first.send(query("SET work_mem = '4711kB'"))
+        first.until(b"Z")
+        first.send(query("SET SESSION AUTHORIZATION DEFAULT"))
+        first.until(b"Z")
+        second.send(query("SHOW work_mem"))
+        assert value(first, "SHOW work_mem") == "4711kB"
+        first.send(query("DISCARD ALL"))
+        first.until(b"Z")
+        assert first_column(second.until(b"Z")) == [clean]
+        assert value(first, "SHOW work_mem") == clean
+        # Both in turn, and pinned anew.
+        assert value(second, "SHOW work_mem") == clean
+        first.send(query("SET work_mem = '4712kB'"))
+        first.until(b"Z")
+        assert value(first, "SHOW work_mem") == "4712kB"
+    assert pins(one)["setting"] == before + 2
+
+
+def test_a_driver_that_resets_before_its_next_statement_shares_again(one: PooledSource):
+    # As Npgsql does with a connection from its pool: DISCARD ALL goes out in front of whatever
+    # comes next, in one packet.
+    with raw(one) as first, raw(one) as second:
+        first.send(query("SET work_mem = '4711kB'"))
+        first.until(b"Z")
+        first.send(query("DISCARD ALL") + query("SHOW work_mem"))
+        first.until(b"Z")
+        assert first_column(first.until(b"Z")) == ["4MB"]
+        assert value(second, "SHOW work_mem") == "4MB"
+
+
 def test_a_statement_in_the_extended_protocol_is_looked_at_too(one: PooledSource):
     with one.session() as first, raw(one) as second:
         clean = value(second, "SHOW work_mem")

@@ -125,6 +125,11 @@ class Model:
         self.statements.pop(b"", None)
         self.portal = None
         word, _, name = text.partition(b" ")
+        if text in self.refused:
+            return self._fail("55P03", "not now", is_simple=True) + message(b"Z", b"I")
+        if word == b"DISCARD":
+            self.statements.clear()
+            return message(b"C", b"DISCARD ALL\0") + message(b"Z", b"I")
         if word == b"DEALLOCATE":
             if name == b"ALL":
                 self.statements.clear()
@@ -148,6 +153,8 @@ def remains(text: bytes) -> Remainder | None:
     if text.startswith(b"DEALLOCATE"):
         name = text.partition(b" ")[2]
         return Remainder(is_deallocating=True, deallocates=None if name == b"ALL" else name)
+    if text == b"DISCARD ALL":
+        return Remainder(is_deallocating=True)
     return Remainder("setting") if text.startswith(b"SET") else None
 
 
@@ -157,11 +164,18 @@ class Client:
     def __init__(self, texts: Texts, **limits: int) -> None:
         self.sink = AllowAll()
         self.pins: list[str] = []
+        self.resets = 0
         self.scanner = SharedScanner(
-            self.sink, ScanLimits(**limits), texts, remains, (), self.pins.append
+            self.sink, ScanLimits(**limits), texts, remains, (), self.pins.append, self._was_reset
         )
         self.own = Model()
         self.at: Connection | None = None
+
+    def _was_reset(self) -> None:
+        self.resets += 1
+
+    def is_at(self, connection: Connection | None) -> bool:
+        return self.at is connection
 
     def send(self, data: bytes, connection: Connection) -> bytes:
         if self.at is None:
@@ -296,6 +310,45 @@ def test_a_pinned_client_keeps_its_connection_and_what_others_prepared_is_closed
     assert second.at is connection
     assert second.pins == ["setting"]
     assert connection.model.statements == {}
+
+
+def test_a_pinned_client_that_discards_all_shares_again():
+    connection = Connection()
+    client = Client(Texts())
+    client.send(parse("s", "one") + SYNC, connection)
+    client.send(query("SET x"), connection)
+    assert client.is_at(connection)
+    client.send(query("DISCARD ALL"), connection)
+    assert client.is_at(None)
+    assert client.resets == 1
+    # Its statements are gone, as on a server of its own.
+    client.own.answer(parse("s", "one") + SYNC + query("DISCARD ALL"))
+    data = bind("s") + execute() + SYNC
+    assert client.send(data, connection) == client.own.answer(data)
+    client.send(query("SET y"), connection)
+    assert client.pins == ["setting", "setting"]
+
+
+def test_what_is_sent_behind_a_discard_in_a_pipeline_stays_its_clients():
+    connection = Connection()
+    client = Client(Texts())
+    client.send(query("SET x") + query("DISCARD ALL") + query("SET y"), connection)
+    assert client.is_at(connection)
+    assert (client.resets, client.pins) == (0, ["setting"])
+    client.send(query("SET z") + query("DISCARD ALL") + query("text"), connection)
+    assert client.is_at(None)
+    assert client.resets == 1
+
+
+def test_a_discard_that_fails_or_is_another_one_frees_nobody():
+    connection = Connection()
+    client = Client(Texts())
+    client.send(query("SET x"), connection)
+    connection.model.refused = {b"DISCARD ALL"}
+    client.send(query("DISCARD ALL"), connection)
+    client.send(query("DEALLOCATE ALL"), connection)
+    assert client.is_at(connection)
+    assert client.resets == 0
 
 
 def test_a_statement_too_long_to_keep_runs_where_it_was_prepared():
