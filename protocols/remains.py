@@ -15,12 +15,16 @@ class Remainder:
     """``cause``: why the session is the client's own from now on; "" where it is not.
 
     ``is_deallocating``: it may remove prepared statements; ``deallocates`` is the one it
-    names, where it is that and nothing else.
+    names, where it is that and nothing else. ``sets``: where the cause is a setting that the same
+    words set again on any connection, its name and value as they stand there. ``resets_all``: all
+    settings are what they were at the login, if it succeeds and no transaction is open then.
     """
 
     cause: str = ""
     is_deallocating: bool = False
     deallocates: bytes | None = None
+    sets: tuple[bytes, bytes] | None = None
+    resets_all: bool = False
 
 
 Remains = Callable[[bytes], Remainder | None]

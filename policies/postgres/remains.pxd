@@ -6,6 +6,7 @@ cdef int _OTHER, _WORD, _DOT, _CLOSED, _FIELD
 cdef class _Reader:
     cdef bytes text, deallocates, first
     cdef str cause
+    cdef bint resets_all, has_transaction
     cdef bint is_deallocating, is_quoted, is_temporary, is_with_hold, is_looked_at, is_behind_paren
     cdef list words, third
     cdef Py_ssize_t name, name_end, schema, schema_end, context, context_end

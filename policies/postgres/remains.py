@@ -17,6 +17,7 @@ Plain Python; compiled with the types in ``remains.pxd``.
 from __future__ import annotations
 
 from policies.postgres.functions import HARMLESS, LARGE_OBJECTS
+from policies.postgres.plain_set import plain_set
 from protocols.remains import Remainder
 
 _UNKNOWN = Remainder("unknown")
@@ -31,7 +32,11 @@ _COMMANDS = frozenset(
     """.split()
 )
 # Those of which more than the first word is to be known.
-_LOOKED_AT = frozenset(b"set prepare execute explain deallocate discard create".split())
+_LOOKED_AT = frozenset(b"set reset prepare execute explain deallocate discard create".split())
+# Behind these a text that succeeds may have undone what it did before.
+_OF_TRANSACTIONS = frozenset(
+    b"begin start commit end rollback abort savepoint release prepare".split()
+)
 _CAUSES = {
     b"listen": "listen",
     b"execute": "prepared",
@@ -118,6 +123,8 @@ class _Reader:
         self.is_deallocating = False
         self.deallocates: bytes | None = None
         self.statements = 0
+        self.resets_all = False
+        self.has_transaction = False
         self._renew()
 
     def _renew(self) -> None:
@@ -269,7 +276,11 @@ class _Reader:
             first == b"create" and _has_in_a_row(words, (b"on", b"commit", b"drop"))
         ):
             self.blame("temporary")
+        if first in _OF_TRANSACTIONS:
+            self.has_transaction = True
         if first in _COMMANDS:
+            if first == b"reset" and words[1:] == [b"all"]:
+                self.resets_all = True
             if first == b"declare" and self.is_with_hold:
                 self.blame("cursor")
             elif first == b"create" and _has_in_a_row(words, (b"as", b"execute")):
@@ -297,12 +308,16 @@ class _Reader:
 
     def result(self) -> Remainder | None:
         """After the last statement's end."""
-        if not self.cause and not self.is_deallocating:
+        resets_all = self.resets_all and not self.has_transaction
+        if not self.cause and not self.is_deallocating and not resets_all:
             return None
+        is_alone = self.statements == 1
         return Remainder(
             self.cause,
             self.is_deallocating,
-            self.deallocates if self.statements == 1 else None,
+            self.deallocates if is_alone else None,
+            plain_set(self.text) if is_alone and self.cause == "setting" else None,
+            resets_all and not self.cause,
         )
 
 

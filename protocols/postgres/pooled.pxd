@@ -30,5 +30,5 @@ cdef class ServerStatements:
     cpdef lose_close(self, Text text, entry)
 
 cdef class ServerMemory:
-    cdef public object parameters
+    cdef public object parameters, settings
     cdef public ServerStatements statements

@@ -16,6 +16,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from protocols.postgres.session_settings import Settings
+
 if TYPE_CHECKING:
     from protocols.postgres.ledger import Expected
 
@@ -25,8 +27,6 @@ STATEMENTS: Final = 200
 
 _DOUBTFUL: Final = -1
 _KNOWN_SETTINGS: Final = 1_000
-
-Settings = tuple[tuple[bytes, bytes], ...]
 
 
 class Text:
@@ -160,11 +160,12 @@ class ServerStatements:
 
 class ServerMemory:
     """What one connection holds between two clients: statements, and the settings it reports
-    as they are after its login.
+    as they are after its login. ``settings`` are those that its last client had set.
     """
 
     def __init__(self, parameters: Settings, limit: int = STATEMENTS) -> None:
         self.parameters = parameters
+        self.settings: Settings = ()
         self.statements = ServerStatements(limit)
 
 

@@ -16,7 +16,7 @@ cdef class Prepared:
     cdef public Statement pending
     cdef public bint has_values_shown
     cdef public tuple types
-    cdef public object body, shared
+    cdef public object body, shared, sets
 
 cdef class PreparedStatements:
     cdef dict _statements, _portals, _coming_statements, _coming_portals, _values

@@ -38,7 +38,8 @@ class Prepared:
     keeps its text: its name, portals, unanswered Executes. ``has_values_shown``: the log
     may have the values bound to it, of ``types``; never where its text is redacted or cut.
     ``body`` is the rest of its Parse behind the name, where it can be sent again, and
-    ``shared`` what the server has under another name than its client's (``pooled``).
+    ``shared`` what the server has under another name than its client's (``pooled``). ``sets`` is
+    the setting that it sets, where that is carried to other connections (``session_settings``).
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Prepared:
         self.types: tuple[int, ...] = ()
         self.body: bytes | None = None
         self.shared: Text | None = None
+        self.sets: tuple[bytes, bytes] | None = None
 
 
 class PreparedStatements:

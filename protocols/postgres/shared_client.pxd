@@ -1,7 +1,7 @@
 # The types with which shared_client.py is compiled; it runs without them too.
 cimport cython
 from protocols.postgres.ledger cimport Expected, Ledger
-from protocols.postgres.pooled cimport ServerStatements, Text, Texts
+from protocols.postgres.pooled cimport ServerMemory, ServerStatements, Text, Texts
 from protocols.postgres.prepared cimport Prepared
 from protocols.postgres.scan_client cimport ClientScan
 
@@ -13,19 +13,26 @@ cdef class SharedClientScan(ClientScan):
     cdef Texts _texts
     cdef ServerStatements _server
     cdef public str pinned_by
+    cdef public tuple settings
+    cdef ServerMemory _memory
+    cdef Expected _setting
+    cdef tuple _change
     cdef object _on_reset
     cdef Expected _discarding
     cdef Py_ssize_t _pins, _pins_before
-    cdef bint _is_fresh, _is_unnamed_confirmed
+    cdef bint _is_alone, _is_fresh, _is_unnamed_confirmed
     cdef Prepared _unnamed
     cdef Py_ssize_t _unnamed_segment
 
-    cpdef attach(self, ServerStatements server)
+    cpdef attach(self, ServerMemory memory)
     cpdef detach(self)
     cpdef pin(self, str cause)
+    cpdef changed_by(self, Expected entry)
+    cpdef settle(self, list changes, bint is_idle)
     cpdef unpin(self, Expected entry)
     cpdef confirm_unnamed(self, prepared)
     cpdef lose_unnamed(self)
+    cdef bytes _lead(self)
     cdef _take_client(self, int code, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
     @cython.locals(is_discarding=bint)
     cdef _take_query(self, bytes data, Py_ssize_t at, Py_ssize_t total, double now)
@@ -50,4 +57,5 @@ cdef class SharedClientScan(ClientScan):
     @cython.locals(text=Text)
     cdef bytes _make_room(self)
     cdef bytes _close(self, Text text)
+    cdef _change_by(self, found)
     cdef bytes _heed(self, str cause, bint is_deallocating)

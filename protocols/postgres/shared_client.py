@@ -26,10 +26,18 @@ from protocols.postgres import expected
 from protocols.postgres.commands import NAME_LIMIT
 from protocols.postgres.in_place import no_such_statement, statement_exists
 from protocols.postgres.ledger import Expected, Ledger
-from protocols.postgres.pooled import NOWHERE, PREFIX, ServerStatements, Text, Texts
+from protocols.postgres.pooled import (
+    NOWHERE,
+    PREFIX,
+    ServerMemory,
+    ServerStatements,
+    Text,
+    Texts,
+)
 from protocols.postgres.prepared import NAME_LENGTH, Prepared, PreparedStatements
 from protocols.postgres.scan_client import ClientScan
-from protocols.remains import Remains
+from protocols.postgres.session_settings import MOST, RESET_ALL, Settings, after, leading
+from protocols.remains import Remainder, Remains
 from protocols.statements import StatementSink
 
 if cython.compiled:
@@ -65,7 +73,8 @@ def _message(code: bytes, body: bytes) -> bytes:
 class SharedClientScan(ClientScan):
     """As ``ClientScan``, for a session that shares its server connections.
 
-    ``pinned_by``: why the connection is the client's own; "" while it is not.
+    ``pinned_by``: why the connection is the client's own; "" while it is not. ``settings`` are
+    what it has set, and has on any connection.
     """
 
     def __init__(
@@ -81,8 +90,14 @@ class SharedClientScan(ClientScan):
         ClientScan.__init__(self, sink, limits, ledger, statements)
         self._texts = texts
         self._remains = remains
+        self._memory: ServerMemory = NOWHERE
         self._server: ServerStatements = NOWHERE.statements
         self.pinned_by = ""
+        self.settings: Settings = ()
+        # The newest text that changes them, and how; whether nothing is open before a message.
+        self._setting: Expected | None = None
+        self._change = RESET_ALL
+        self._is_alone = True
         self._on_reset = on_reset
         # How often something was sent that leaves something behind; and the newest text that may
         # be a DISCARD ALL, with how often it was then.
@@ -96,14 +111,16 @@ class SharedClientScan(ClientScan):
         self._unnamed_segment = 0
         self._is_unnamed_confirmed = False
 
-    def attach(self, server: ServerStatements) -> None:
+    def attach(self, memory: ServerMemory) -> None:
         """This connection from now on."""
-        self._server = server
+        self._memory = memory
+        self._server = memory.statements
         self._is_fresh = True
         self._unnamed = None
 
     def detach(self) -> None:
         """None from now on."""
+        self._memory = NOWHERE
         self._server = NOWHERE.statements
 
     def pin(self, cause: str) -> None:
@@ -120,6 +137,18 @@ class SharedClientScan(ClientScan):
             # More than that command takes away is the pool's own reset's to take.
             self._on_reset()
 
+    def changed_by(self, entry: Expected) -> tuple[bytes, bytes] | None:
+        """The change of settings that this text makes, if it is one that is carried on."""
+        return self._change if entry is self._setting else None
+
+    def settle(self, changes: list[tuple[bytes, bytes]], is_idle: bool) -> None:
+        """Changes were made, and are undone no more where the server is idle."""
+        settings = after(self.settings, changes)
+        if not is_idle or len(settings) > MOST:
+            self.pin("setting")
+        if not self.pinned_by:
+            self.settings = self._memory.settings = settings
+
     def confirm_unnamed(self, prepared: object) -> None:
         """The server has parsed this one as the unnamed statement."""
         if self._unnamed is prepared:
@@ -132,9 +161,22 @@ class SharedClientScan(ClientScan):
     # -- what is sent ------------------------------------------------------------------
 
     def _take_client(self, code: int, data: bytes, at: int, total: int, now: float) -> bytes | None:
+        before = b""
+        self._is_alone = self._ledger.count == 0
+        if self._is_fresh and self._memory.settings is not self.settings:
+            before = self._lead()
         sent = ClientScan._take_client(self, code, data, at, total, now)
         self._is_fresh = False
-        return sent
+        return self._behind(before, sent, data, at)
+
+    def _lead(self) -> bytes:
+        """What makes the settings of this connection those of this session."""
+        text = leading(self._memory.settings, self.settings)
+        self._memory.settings = self.settings
+        if not text:
+            return b""
+        self._ledger.push(_OUR_QUERY, b"", b"", None, None, None, 0)
+        return _message(b"Q", text + b"\0")
 
     def _take_query(self, data: bytes, at: int, total: int, now: float) -> bytes | None:
         if self._ledger.is_skipping:
@@ -142,11 +184,13 @@ class SharedClientScan(ClientScan):
         before = b""
         name: bytes | None = None
         is_discarding = False
+        change: tuple[bytes, bytes] | None = None
         if total <= 5 + self._text_limit:
             found = self._remains(data[at + 5 : at + total - 1])
             if found is not None:
                 name = found.deallocates
-                before = self._heed(found.cause, found.is_deallocating)
+                change = self._change_by(found)
+                before = self._heed("" if change else found.cause, found.is_deallocating)
                 is_discarding = found.is_deallocating and not found.cause and name is None
         else:
             before = self._heed("unseen", True)
@@ -156,6 +200,9 @@ class SharedClientScan(ClientScan):
             replacement = ClientScan._take_query(self, data, at, total, now)
             return before + (replacement or _message(b"Q", _DEALLOCATE_GONE))
         replacement = ClientScan._take_query(self, data, at, total, now)
+        if change is not None:
+            self._setting = self._ledger.newest()
+            self._change = change
         if is_discarding:
             self._discarding = self._ledger.newest()
             self._pins_before = self._pins
@@ -170,12 +217,15 @@ class SharedClientScan(ClientScan):
         body: bytes | None = None
         before = b""
         name: bytes | None = None
+        sets: tuple[bytes, bytes] | None = None
         if is_whole:
             body = data[name_end + 1 : at + total]
             found = self._remains(body[: body.find(b"\0")])
             if found is not None:
                 name = found.deallocates
-                before = self._heed(found.cause, found.is_deallocating)
+                if data[at + 5] == 0:
+                    sets = found.sets
+                before = self._heed("" if sets else found.cause, found.is_deallocating)
         else:
             before = self._heed("unseen", True)
         if name is not None and self._is_shared(name):
@@ -198,6 +248,7 @@ class SharedClientScan(ClientScan):
             self._unnamed_segment = ledger.segment
             self._is_unnamed_confirmed = False
             prepared.body = body
+            prepared.sets = sets
             if replacement is None and name is not None and body is not None:
                 return before + _message(b"P", b"\0" + body)
             return self._behind(before, replacement, data, at)
@@ -343,6 +394,14 @@ class SharedClientScan(ClientScan):
         return _message(b"C", b"S" + text.name + b"\0")
 
     # -- what remains ------------------------------------------------------------------
+
+    def _change_by(self, found: Remainder) -> tuple[bytes, bytes] | None:
+        """How a text changes the session's settings, where it can be told from its answer."""
+        if not self._is_alone:
+            return None
+        if found.sets is not None:
+            return found.sets
+        return RESET_ALL if found.resets_all else None
 
     def _heed(self, cause: str, is_deallocating: bool) -> bytes:
         """What a statement leaves behind in its session; what is to be sent before it."""

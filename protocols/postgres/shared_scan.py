@@ -71,7 +71,7 @@ class SharedScanner(PostgresScanner):
         """Its client is told of the settings in which this connection differs."""
         assert isinstance(memory, ServerMemory)
         of_server: ServerMemory = memory
-        self._shared_client.attach(of_server.statements)
+        self._shared_client.attach(of_server)
         self._shared_server.attach(of_server)
         if of_server.parameters is self._told or of_server.parameters == self._told:
             return b""
@@ -79,7 +79,8 @@ class SharedScanner(PostgresScanner):
         self._told = of_server.parameters
         news = b""
         for name, value in of_server.parameters:
-            if known.get(name) != value:
+            # What the session has set itself is led there, and then told by the server.
+            if known.get(name) != value and name not in self._shared_server.reported:
                 news += ParameterStatus(name, value).encode()
         return news
 

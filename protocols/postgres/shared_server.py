@@ -19,9 +19,11 @@ from protocols.postgres.pooled import NOWHERE, ServerMemory, Text
 from protocols.postgres.prepared import PreparedStatements
 from protocols.postgres.records import Records
 from protocols.postgres.scan_server import ServerScan
+from protocols.postgres.session_settings import RESET_ALL
 from protocols.postgres.shared_client import SharedClientScan
 from protocols.statements import Statement
 
+_IDLE = expected.IDLE
 _QUERY = expected.QUERY
 _PARSE = expected.PARSE
 _BIND = expected.BIND
@@ -54,15 +56,20 @@ class SharedServerScan(ServerScan):
         ServerScan.__init__(self, records, limits, ledger, statements, status)
         self._of_client = client
         self._memory: ServerMemory = NOWHERE
-        # Settings that are not what they were after the login.
-        self._changed: set[bytes] = set()
+        # Settings that are reported otherwise than expected: as after the login, or as
+        # ``reported`` since the session has set them. By name, the newest value.
+        self._changed: dict[bytes, bytes] = {}
+        self.reported: dict[bytes, bytes] = {}
+        # Changes of settings since the server was last idle, and whether there are any.
+        self._made: list[tuple[bytes, bytes]] = []
+        self._has_made = False
 
     def attach(self, memory: ServerMemory) -> None:
         """This connection from now on."""
         self._memory = memory
 
     def has_changed(self) -> bool:
-        """Whether the server has reported a setting that differs from the login's."""
+        """Whether the server has reported a setting that nobody is known to have set."""
         return bool(self._changed)
 
     def _take_server(self, code: int, data: bytes, at: int, total: int, now: float) -> bytes | None:
@@ -90,11 +97,65 @@ class SharedServerScan(ServerScan):
                 ledger.take()
                 return b""
             if code == 0x45:
-                raise PeerViolation("the data source did not discard what it knows of sequences")
-        elif code == 0x5A and ledger.head == _QUERY:
-            # A Query drops the unnamed statement (exec_simple_query).
-            self.forget(b"", now)
+                raise PeerViolation("the data source did not take a setting, or a DISCARD, again")
+        elif code == 0x43:
+            # SET, RESET and ROLLBACK, each with its length.
+            if total == 9 or total == 11 or total == 14:
+                self._note_setting(data, at, total)
+        elif code == 0x5A:
+            if ledger.head == _QUERY:
+                # A Query drops the unnamed statement (exec_simple_query).
+                self.forget(b"", now)
+            if self._has_made:
+                self._settle(is_idle=total == 6 and data[at + 5] == _IDLE)
+        elif code == 0x45 and self._has_made:
+            # What was done since the last Sync is undone, unless the client has committed it.
+            self._of_client.pin("setting")
+            self._forget_made()
         return ServerScan._take_server(self, code, data, at, total, now)
+
+    def _note_setting(self, data: bytes, at: int, total: int) -> None:
+        """SET or RESET has succeeded: a change that is carried on, or nobody knows which."""
+        tag = data[at + 5 : at + total - 1]
+        ledger = self._ledger
+        if tag == b"ROLLBACK" and self._has_made:
+            # In one pipeline with what it may have undone.
+            self._of_client.pin("setting")
+            self._forget_made()
+        if tag != b"SET" and tag != b"RESET":
+            return
+        if ledger.head == _MAYBE:
+            ledger.skip_maybes()
+        change: tuple[bytes, bytes] | None = None
+        if ledger.head == _QUERY:
+            change = self._of_client.changed_by(ledger.first())
+        elif ledger.head == _EXECUTE:
+            prepared = self._statements.in_portal(ledger.first().name)
+            if prepared is not None:
+                change = prepared.sets
+        if change is not None:
+            self._made.append(change)
+            self._has_made = True
+        elif tag == b"RESET" and (self._has_made or self._of_client.settings):
+            # Of those that the session has set, or of one.
+            self._of_client.pin("setting")
+
+    def _settle(self, *, is_idle: bool) -> None:
+        self._of_client.settle(self._made, is_idle)
+        self._forget_made()
+        if self._of_client.pinned_by:
+            return
+        after_login = dict(self._memory.parameters)
+        for name, value in list(self._changed.items()):
+            if name:
+                del self._changed[name]
+                self.reported.pop(name, None)
+                if after_login.get(name) != value:
+                    self.reported[name] = value
+
+    def _forget_made(self) -> None:
+        self._made = []
+        self._has_made = False
 
     def _confirm(self, entry: Expected) -> None:
         prepared = entry.prepared
@@ -136,16 +197,23 @@ class SharedServerScan(ServerScan):
         ServerScan._follow_deallocate(self, tag, statement, now)
         if tag == b"DISCARD ALL" or tag == b"DEALLOCATE ALL":
             self._memory.statements.forget_doubtful()
-        if tag == b"DISCARD ALL" and self._ledger.head == _QUERY:
-            self._of_client.unpin(self._ledger.first())
+        if tag == b"DISCARD ALL":
+            # It ends at once, outside of any transaction.
+            self._made.append(RESET_ALL)
+            self._has_made = True
+            if self._ledger.head == _QUERY:
+                self._of_client.unpin(self._ledger.first())
 
     def _follow(self, data: bytes, at: int, total: int) -> None:
         ServerScan._follow(self, data, at, total)
         if total > _LOOK_LIMIT:
-            self._changed.add(b"")
+            self._changed[b""] = b""
             return
         name, _, value = data[at + 5 : at + total - 1].partition(b"\0")
-        if dict(self._memory.parameters).get(name) == value:
-            self._changed.discard(name)
+        expected = self.reported.get(name)
+        if expected is None:
+            expected = dict(self._memory.parameters).get(name)
+        if expected == value:
+            self._changed.pop(name, None)
         else:
-            self._changed.add(name)
+            self._changed[name] = value

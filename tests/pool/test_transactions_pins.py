@@ -39,7 +39,6 @@ def one(pool_proxy: ProxyServer, postgres: PostgresServer) -> PooledSource:
 
 # What a client does, a question whose answer shows it, and the cause under which it is counted.
 LEFT = {
-    "a setting": (["SET work_mem = '4711kB'"], "SHOW work_mem", "setting"),
     "a setting in a transaction": (
         ["BEGIN", "SET work_mem = '4711kB'", "COMMIT"], "SHOW work_mem", "setting",
     ),
@@ -47,7 +46,7 @@ LEFT = {
         ["SELECT set_config('work_mem', '4711kB', false)"], "SHOW work_mem", "setting",
     ),
     "a setting that is reported": (
-        ["SET TimeZone = 'Asia/Kathmandu'"], "SHOW TimeZone", "setting",
+        ["BEGIN; SET TimeZone = 'Asia/Kathmandu'; COMMIT"], "SHOW TimeZone", "setting",
     ),
     "a role": (["SET ROLE pin_other"], "SELECT current_user", "setting"),
     "a read-only default": (
@@ -169,7 +168,7 @@ def test_a_client_that_discards_all_gives_its_connection_back(one: PooledSource)
     before = pins(one)["setting"]
     with raw(one) as first, raw(one) as second:
         clean = value(second, "SHOW work_mem")
-        first.send(query("SET work_mem = '4711kB'"))
+        first.send(query("BEGIN; SET work_mem = '4711kB'; COMMIT"))
         first.until(b"Z")
         first.send(query("SET SESSION AUTHORIZATION DEFAULT"))
         first.until(b"Z")
@@ -181,7 +180,7 @@ def test_a_client_that_discards_all_gives_its_connection_back(one: PooledSource)
         assert value(first, "SHOW work_mem") == clean
         # Both in turn, and pinned anew.
         assert value(second, "SHOW work_mem") == clean
-        first.send(query("SET work_mem = '4712kB'"))
+        first.send(query("BEGIN; SET work_mem = '4712kB'; COMMIT"))
         first.until(b"Z")
         assert value(first, "SHOW work_mem") == "4712kB"
     assert pins(one)["setting"] == before + 2
@@ -191,7 +190,7 @@ def test_a_driver_that_resets_before_its_next_statement_shares_again(one: Pooled
     # As Npgsql does with a connection from its pool: DISCARD ALL goes out in front of whatever
     # comes next, in one packet.
     with raw(one) as first, raw(one) as second:
-        first.send(query("SET work_mem = '4711kB'"))
+        first.send(query("BEGIN; SET work_mem = '4711kB'; COMMIT"))
         first.until(b"Z")
         first.send(query("DISCARD ALL") + query("SHOW work_mem"))
         first.until(b"Z")
