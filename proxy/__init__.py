@@ -10,6 +10,7 @@ The map of this package:
 ``audit/``      events, hash chain, files, verification
 ``cli``, ``commands/``  the command line, one file per group of verbs
 ``control``     the unix socket between the command line and the running proxy
+``standing``    tasks that stand to the process's end, whatever happens in them
 ``logs``        the structured log
 ``metrics/``    counters, and how Prometheus reads them
 ``health``      the port of /metrics, /healthz and /readyz

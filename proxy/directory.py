@@ -17,6 +17,7 @@ from datetime import datetime
 from time import monotonic
 
 from protocols.verifiers import TokenVerifier, TokenVerifiers
+from proxy.standing import stand, tell
 from proxy.store import validate
 from proxy.store.cache import KeyedCache
 from proxy.store.errors import StoreError, StoreUnavailable
@@ -28,9 +29,6 @@ from vault import WrappedRootKey
 
 START_SECONDS = 10.0
 """How long ``start`` waits: a few attempts to connect."""
-
-FOLLOW_AGAIN_SECONDS = 0.5
-"""After a failure of the feed that it does not know how to mend itself."""
 
 WORKSPACE_LIMIT = 4_096
 """Workspaces cached. With ten tokens each an entry takes about 10 KB: 40 MB when full."""
@@ -137,8 +135,14 @@ class Directory:
         Raises StoreUnavailable where that takes longer than ``start_seconds``.
         """
         self._tasks = [
-            asyncio.create_task(self._follow(), name="directory: follow the change feed"),
-            asyncio.create_task(self._write_uses(), name="directory: write last uses"),
+            asyncio.create_task(
+                stand(self._follow, "the store's changes could not be followed for a moment"),
+                name="directory: follow the change feed",
+            ),
+            asyncio.create_task(
+                stand(self._write_uses, "the last uses of tokens could not be written"),
+                name="directory: write last uses",
+            ),
         ]
         try:
             async with asyncio.timeout(self._start_seconds):
@@ -222,20 +226,17 @@ class Directory:
     # --- tasks -------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        while True:
-            try:
-                change = await anext(self._feed)
-            except Exception as error:  # noqa: BLE001
-                # A bug in the feed must not be the last that is heard of the store: that would
-                # refuse every login from then on, and silently.
-                self._report("the store's changes could not be followed for a moment", error)
-                await self._feed.aclose()
-                await asyncio.sleep(FOLLOW_AGAIN_SECONDS)
-                continue
-            self._invalidate(change)
-            for callback in tuple(self._callbacks):
-                self._call(callback, change)
-            self._has_followed.set()
+        """Until the feed fails, which must not be the last that is heard of the store: every
+        login would be refused from then on.
+        """
+        try:
+            async for change in self._feed:
+                self._invalidate(change)
+                for callback in tuple(self._callbacks):
+                    self._call(callback, change)
+                self._has_followed.set()
+        finally:
+            await self._feed.aclose()
 
     def _invalidate(self, change: Change) -> None:
         if change.kind is ChangeKind.EVERYTHING:
@@ -257,19 +258,12 @@ class Directory:
         except Exception as error:  # noqa: BLE001
             # A bug in one listener must not end the feed, or every later revocation would
             # go unseen by the others.
-            self._report("a listener to the store's changes failed", error)
-
-    @staticmethod
-    def _report(message: str, error: Exception) -> None:
-        """As asyncio reports its callbacks'."""
-        context = {"message": message, "exception": error}
-        asyncio.get_running_loop().call_exception_handler(context)
+            tell("a listener to the store's changes failed", error)
 
     async def _write_uses(self) -> None:
-        while True:
-            await asyncio.sleep(self._use_interval)
-            with suppress(StoreError):
-                await self._flush_uses()
+        await asyncio.sleep(self._use_interval)
+        with suppress(StoreError):
+            await self._flush_uses()
 
     async def _flush_uses(self) -> None:
         """Write what waits; what could not be written waits on."""

@@ -15,6 +15,7 @@ from typing import Final
 from proxy.gateway.rooms import Door
 from proxy.gateway.tls import ServerTls
 from proxy.metrics import Metrics
+from proxy.standing import stand
 from proxy.store import Change, ChangeKind, StoreError
 
 AT_LEAST_SECONDS: Final = 30.0
@@ -55,7 +56,8 @@ class WeakTlsWatch:
 
     def start(self) -> None:
         """Ask for the first time, and go on."""
-        self._task = asyncio.create_task(self._follow(), name="weak TLS: follow its ends")
+        following = stand(self._follow, "the ends of weak TLS could not be followed")
+        self._task = asyncio.create_task(following, name="weak TLS: follow its ends")
 
     async def stop(self) -> None:
         """Ask no more."""
@@ -69,11 +71,10 @@ class WeakTlsWatch:
             self._has_changed.set()
 
     async def _follow(self) -> None:
-        while True:
-            self._has_changed.clear()
-            with suppress(StoreError):
-                self._tell(await self._ask())
-            await asyncio.sleep(self._at_least)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._at_most):
-                    await self._has_changed.wait()
+        self._has_changed.clear()
+        with suppress(StoreError):
+            self._tell(await self._ask())
+        await asyncio.sleep(self._at_least)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._at_most):
+                await self._has_changed.wait()

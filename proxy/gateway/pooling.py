@@ -30,6 +30,7 @@ from proxy.gateway.turns import FULL
 from proxy.gateway.upstream import Opened, Upstreams
 from proxy.metrics import Metrics, PoolClose, PoolState
 from proxy.patience import Patience
+from proxy.standing import stand
 from proxy.store.records import Change, ChangeKind, Source
 
 log = structlog.get_logger("pool")
@@ -75,7 +76,8 @@ class Pools:
 
     def start(self) -> None:
         """Begin the sweep."""
-        self._sweeper = asyncio.create_task(self._sweep(), name="pools: sweep")
+        sweeping = stand(self._sweep, "the pools could not be swept")
+        self._sweeper = asyncio.create_task(sweeping, name="pools: sweep")
 
     async def stop(self) -> None:
         """Close what is idle, give up what is being reset, and keep nothing more."""
@@ -88,13 +90,12 @@ class Pools:
             pool.clear(PoolClose.SHUTDOWN)
 
     async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            now = monotonic()
-            for place, pool in list(self._pools.items()):
-                pool.sweep(now)
-                if pool.is_unused and not self._is_needed(place):
-                    del self._pools[place]
+        await asyncio.sleep(SWEEP_SECONDS)
+        now = monotonic()
+        for place, pool in list(self._pools.items()):
+            pool.sweep(now)
+            if pool.is_unused and not self._is_needed(place):
+                del self._pools[place]
 
     def changed(self, change: Change) -> None:
         """A change has happened; what it may concern is closed, and what is in use will be.
