@@ -17,7 +17,7 @@ The map of this package:
 ``writer``    the one thread that touches the chain's files
 ``files``     the folder: names, the lock, the chain's end, torn ends
 ``recovery``  what a dead process left, as records
-``verify``    names the first bad record and what is wrong with it
+``verify``    names the first bad record and what is wrong with it; ``report``: in what words
 ``read``      search and tail, across rotated files and all chains
 ``chains``    the chains of more workers, in folders of their own
 ``crosscheck``  all chains, and what each says that it saw of the others
