@@ -228,7 +228,7 @@ def opened(folder: Path, certificates: Certificates, postgres: PostgresServer) -
     proxy.add_source(office.name, SHARED, postgres, pooling=PoolSettings("transaction"))
     limited = proxy.add_source(office.name, LIMITED, postgres)
     policy = Policy(version=1, limits=Limits(statements_per_minute=100_000, result_rows=100_000))
-    office.change(lambda store, _: store.set_source_policy(limited, policy))
+    office.change(lambda store, _: store.policies.set_of_source(limited, policy))
     proxy.add_source(office.name, UNREACHABLE, postgres, port=free_port())
     yield office
     proxy.remove()
