@@ -26,7 +26,7 @@ from proxy.app import App, running
 from proxy.config import load_config
 from proxy.gateway.channel import SocketChannel
 from proxy.gateway.lease import Connection, Loan
-from proxy.gateway.live import LiveSession
+from proxy.gateway.live_session import LiveSession
 from proxy.gateway.loop import SessionLoop
 from proxy.gateway.pool import Ticket
 from proxy.gateway.relay import Relay
