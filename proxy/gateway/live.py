@@ -260,17 +260,19 @@ class LiveSessions:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            now = monotonic()
-            wall = self._clock()
-            for session in self:
-                try:
-                    self._look_at(session, now, wall)
-                except Exception as error:  # noqa: BLE001
-                    # A bug of ours ends the session it shows in, not the sweep of all others.
-                    asyncio.get_running_loop().call_exception_handler(
-                        {"message": "a session could not be looked at", "exception": error}
-                    )
-                    self.cut(session, _FAILED)
+            self._look_at_all(monotonic(), self._clock())
+
+    def _look_at_all(self, now: float, wall: datetime) -> None:
+        # Not in the sweep itself: what waits there would hold the last session looked at.
+        for session in self:
+            try:
+                self._look_at(session, now, wall)
+            except Exception as error:  # noqa: BLE001
+                # A bug of ours ends the session it shows in, not the sweep of all others.
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "a session could not be looked at", "exception": error}
+                )
+                self.cut(session, _FAILED)
 
     def _look_at(self, session: LiveSession, now: float, wall: datetime) -> None:
         session.relay.notice_resets()
