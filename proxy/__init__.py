@@ -3,6 +3,8 @@
 The map of this package:
 
 ``app``         the composition root: the one place that wires the rest together
+``serve``       a proxy of one process, from its start to the signal that ends it
+``doors``       what a listener speaks, and with which certificate
 ``config/``     the operator's settings, checked
 ``gateway/``    the data path: listener, login, session, relay, cancel, live sessions
 ``store/``      the control-plane database: schema, migrations, queries

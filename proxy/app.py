@@ -1,16 +1,13 @@
 """The composition root: every part is made here, once, and given what it needs.
 
-``running`` is a whole proxy as a context manager, or one worker's part of it; ``serve`` is
-that until a signal says stop. The order of making is the order of need; the end is the
-reverse.
+``running`` is a whole proxy as a context manager, or one worker's part of it. The order of
+making is the order of need; the end is the reverse. Hears no signals: that is ``serve``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -19,12 +16,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from protocols.errors import Reason, Refusal
 from protocols.interface import WireProtocol
-from protocols.mysql.protocol import DEFAULT_SERVER_VERSION, MySQL
-from protocols.postgres import PROTOCOL as POSTGRES
 from proxy import parts
 from proxy.administration.probing import probe_handlers
 from proxy.administration.trail import control_handlers
@@ -33,6 +26,7 @@ from proxy.audit.log import AuditLog
 from proxy.config import Config, ListenerConfig
 from proxy.control import ControlError, Handler, serve_control
 from proxy.directory import Directory
+from proxy.doors import PROTOCOLS, door_of
 from proxy.expiries import WeakTlsWatch, tell_certificates
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.cancel import Cancels
@@ -48,41 +42,15 @@ from proxy.gateway.quotas import Quotas
 from proxy.gateway.revoke import Revoker
 from proxy.gateway.rooms import Door, Rooms
 from proxy.gateway.sharing import SharingPools
-from proxy.gateway.tls import NoTls, ServerTls
 from proxy.gateway.upstream import Upstreams
-from proxy.gateway.zstd import Zstd
 from proxy.heartbeat import Heartbeat
 from proxy.metrics import Metrics, new_registry
 from proxy.metrics.exposition import program_version
-from proxy.notify import NOBODY, Notifier
 from proxy.patience import Patience
 from proxy.probed import ProbeResult
 from proxy.store import Store
 from proxy.store.records import Source, Workspace
-from vault import Vault, harden_process
-
-log = structlog.get_logger("proxy")
-
-
-def _postgres(config: ListenerConfig, crypto: ThreadedCrypto) -> WireProtocol:
-    return POSTGRES
-
-
-def _mysql(config: ListenerConfig, crypto: ThreadedCrypto) -> WireProtocol:
-    return MySQL(
-        crypto,
-        server_version=config.server_version or DEFAULT_SERVER_VERSION,
-        local_infile=config.local_infile,
-        compression=config.compression,
-        zstd=Zstd(),
-    )
-
-
-PROTOCOLS: dict[str, Callable[[ListenerConfig, ThreadedCrypto], WireProtocol]] = {
-    "postgres": _postgres,
-    "mysql": _mysql,
-}
-"""The protocols a listener can be told to speak."""
+from vault import Vault
 
 # How long the end waits for peers that are slow to take their last bytes.
 SETTLE_SECONDS = 1.0
@@ -180,7 +148,7 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         metrics = Metrics()
         vault = parts.open_vault(config)
         crypto = ThreadedCrypto()
-        doors = [_door(listener, crypto) for listener in config.listeners]
+        doors = [door_of(listener, crypto) for listener in config.listeners]
         slots = post.slots
         if slots is None:
             slots = [parts.bind_listeners(config, stack)]
@@ -250,7 +218,7 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         stack.push_async_callback(upstreams.hosts.stop)
         directory.on_change(upstreams.hosts.changed)
         app.cancels = Cancels(live, metrics, post.neighbours)
-        app.protocols = {door.protocol.name: door.protocol for door in doors}
+        app.protocols = {one.protocol.name: one.protocol for one in doors}
         workers = 1 if post.slots is None else len(post.slots)
         pools = SharingPools(upstreams, authenticator, metrics, os.urandom, workers)
         pools.start()
@@ -308,49 +276,6 @@ def _listeners(
     ]
 
 
-async def serve(
-    config: Config,
-    *,
-    notifier: Notifier = NOBODY,
-    started: Callable[[App], None] | None = None,
-) -> None:
-    """Run until SIGTERM or SIGINT, then drain; a second signal ends at once."""
-    harden_process()
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    hurry = asyncio.Event()
-
-    def asked() -> None:
-        if stop.is_set():
-            hurry.set()
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked)
-    # Left to itself it would end the process, and to a service manager as if it were meant.
-    loop.add_signal_handler(signal.SIGHUP, log.warning, "only several workers reload on SIGHUP")
-    async with running(config) as app:
-        settle_garbage()
-        for settings, listener in zip(config.listeners, app.listeners, strict=True):
-            log.info(
-                "listening", protocol=settings.protocol, host=settings.host, port=listener.port
-            )
-        if started is not None:
-            started(app)
-        notifier.ready()
-        await stop.wait()
-        notifier.stopping()
-        log.info("draining", sessions=len(app.live))
-        draining = asyncio.create_task(app.drain(), name="drain")
-        hurrying = asyncio.create_task(hurry.wait(), name="wait for a second signal")
-        await asyncio.wait((draining, hurrying), return_when=asyncio.FIRST_COMPLETED)
-        for task in (draining, hurrying):
-            task.cancel()
-        await asyncio.gather(draining, hurrying, return_exceptions=True)
-    notifier.close()
-    log.info("stopped")
-
-
 async def probe_source(
     config: Config,
     store: Store,
@@ -378,26 +303,6 @@ async def _probe(upstreams: Upstreams, workspace: Workspace, source: Source) -> 
     if protocol is None:
         return ProbeResult(False, f"no protocol of this proxy speaks {source.engine}")
     return await probe(protocol, upstreams, workspace, source)
-
-
-def settle_garbage() -> None:
-    """Leave what was made at the start out of every garbage collection.
-
-    Statements and sessions make no cycles (``tests/faults/test_leaks.py``); collecting at Python's
-    default of every 700 objects walks the program's own for nothing, and a full one stalls every
-    session for milliseconds.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
-def _door(config: ListenerConfig, crypto: ThreadedCrypto) -> Door:
-    protocol = PROTOCOLS[config.protocol](config, crypto)
-    if config.tls_certificate is None or config.tls_key is None:
-        return Door(protocol, config, NoTls())
-    tls = ServerTls(config.tls_certificate, config.tls_key, config.tls_profile, protocol.alpn)
-    return Door(protocol, config, tls)
 
 
 async def _end_sessions(app: App) -> None:

@@ -62,11 +62,13 @@ async def set_policy(
     async def act() -> None:
         store, actor = place.store, place.actor
         if source is None:
-            await store.set_workspace_policy(
+            await store.policies.set_of_workspace(
                 workspace, policy, actor=actor, if_unchanged=if_unchanged
             )
         else:
-            await store.set_source_policy(source, policy, actor=actor, if_unchanged=if_unchanged)
+            await store.policies.set_of_source(
+                source, policy, actor=actor, if_unchanged=if_unchanged
+            )
 
     await audited(place.trail, event, act, place.warn)
     if source is None:

@@ -4,6 +4,7 @@ The map of this package:
 
 ``ocsf``      the words of OCSF 1.8.0, and an event
 ``events``    the proxy's events that are not statements, each as one function
+``findings``  what the log records of itself, for an operator to look at
 ``people``    the same of the staff
 ``context``   what is constant for one session
 ``encode``    events and statements as lines of JSON
@@ -14,10 +15,11 @@ The map of this package:
 ``settings``  its sizes and times; the clock
 ``opening``   what happens before the first record
 ``assembly``  the queue's turn into batches of chained lines; rotation
+``delivery``  a batch on its way to the disk, tried again until it is written
 ``writer``    the one thread that touches the chain's files
 ``files``     the folder: names, the lock, the chain's end, torn ends
 ``recovery``  what a dead process left, as records
-``verify``    names the first bad record and what is wrong with it
+``verify``    names the first bad record and what is wrong with it; ``report``: in what words
 ``read``      search and tail, across rotated files and all chains
 ``chains``    the chains of more workers, in folders of their own
 ``crosscheck``  all chains, and what each says that it saw of the others

@@ -14,7 +14,8 @@ from proxy.audit.chains import chain_folders, seat_of
 from proxy.audit.events import CHAINS_SEEN
 from proxy.audit.files import audit_files, lines_of
 from proxy.audit.read import checkpoint
-from proxy.audit.verify import Damage, Fault, Report, Seen, verify
+from proxy.audit.report import Damage, Fault, Report, Seen
+from proxy.audit.verify import verify
 
 _MARK = f'"message":"{CHAINS_SEEN}"'.encode()
 

@@ -6,7 +6,6 @@ a DSN or an upstream's own error text. A caller that holds one gives its id.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 
 from proxy.audit.context import SessionContext
@@ -312,29 +311,6 @@ def api_called(
         status_code=str(status_code),
         message="Admin call",
         correlation=request_id,
-    )
-
-
-def finding(
-    title: str,
-    description: str,
-    *,
-    severity: Severity = Severity.HIGH,
-    workspace_id: str = "",
-    correlation: str = "",
-    details: Mapping[str, object] | None = None,
-) -> Event:
-    """Something an operator should look at."""
-    return Event(
-        EventClass.DETECTION_FINDING,
-        CREATE,
-        workspace_id,
-        {"finding_info": {"uid": uuid.uuid4().hex, "title": title, "desc": description}},
-        dict(details or {}),
-        action=Action.UNKNOWN,
-        severity=severity,
-        message=title,
-        correlation=correlation,
     )
 
 

@@ -23,23 +23,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from proxy.audit.assembly import Assembly, Queued, QueuedEvent, queued_at
 from proxy.audit.batch import Batch
 from proxy.audit.context import SessionContext
+from proxy.audit.delivery import Delivery
 from proxy.audit.encode import checked_text, event_text
-from proxy.audit.events import finding
-from proxy.audit.files import AuditFolderError, FolderLock
+from proxy.audit.files import FolderLock
+from proxy.audit.findings import outage
 from proxy.audit.journal import Journal, JournalFullError
-from proxy.audit.ocsf import Event, Severity
-from proxy.audit.opening import new_journal, prepare
+from proxy.audit.ocsf import Event
+from proxy.audit.opening import begin
 from proxy.audit.pressure import RECORD_COST, Pressure
 from proxy.audit.recorder import SessionRecorder, unavailable
 from proxy.audit.settings import SYSTEM_CLOCK, AuditSettings, Clock
-from proxy.audit.writer import ChainFile, Disk, WriterThread
+from proxy.audit.writer import ChainFile, Disk
 from proxy.patience import Patience
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _UNWRITTEN = 4 * 1024 * 1024
 """Encoded bytes waiting for the writer before encoding pauses: what is not encoded yet
 can still be dropped at the bound, what is chained cannot."""
-_RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
 _CLOSE_SECONDS = 10.0
 _CLOSE_FAILED_SECONDS = 0.5
 _NEXT_SLICE = 0.001
@@ -78,17 +78,15 @@ class AuditLog(Pressure):
         self._journal = journal
         self._lock = lock
         self._fingerprint_key = fingerprint_key
-        self._writer = WriterThread(file, self._loop, self._completed)
+        self._delivery = Delivery(
+            file, self._loop, settings.stall_seconds, written=self._written, failed=self._fail
+        )
         self._pending: deque[Queued] = deque()
         self._patience = Patience(settings.durable_seconds)
         self._sessions = 0
-        self._in_flight: Batch | None = None
         self._is_dirty = False
         self._slice_timer: asyncio.Handle | None = None
-        self._retry_timer: asyncio.TimerHandle | None = None
-        self._stall_timer: asyncio.TimerHandle | None = None
         self._house_timer: asyncio.TimerHandle | None = None
-        self._retry_delay = _RETRY_FIRST
         self._failed_since = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -120,23 +118,10 @@ class AuditLog(Pressure):
         ``fingerprint_key`` is the vault's, for statements that may hold a secret.
         Raises AuditFolderError with one sentence for the operator.
         """
-        file = ChainFile(settings.folder, disk or Disk())
-        try:
-            lock, chain, batch = await asyncio.to_thread(prepare, settings, signing_key, clock)
-            try:
-                await asyncio.to_thread(file.write, batch)
-                journal = await asyncio.to_thread(new_journal, settings)
-            except OSError:
-                file.close()
-                lock.release()
-                raise
-        except OSError as error:
-            raise AuditFolderError(
-                f"the audit folder {settings.folder} cannot be used: "
-                f"{error.strerror or type(error).__name__}"
-            ) from error
-        assembly = Assembly(settings, clock, chain, batch.file, batch.size)
-        log = cls(settings, clock, assembly, journal, lock, file, fingerprint_key)
+        begun = await asyncio.to_thread(begin, settings, signing_key, clock, disk or Disk())
+        batch = begun.first
+        assembly = Assembly(settings, clock, begun.chain, batch.file, batch.size)
+        log = cls(settings, clock, assembly, begun.journal, begun.lock, begun.file, fingerprint_key)
         log.records, log.bytes = batch.records, batch.size
         log._arm_housekeeping()
         return log
@@ -158,11 +143,11 @@ class AuditLog(Pressure):
         self._is_closed = self.is_failed = True
         self.failure = "the audit log is closed"
         self._drop_pending()
-        for timer in (self._slice_timer, self._retry_timer, self._stall_timer, self._house_timer):
+        for timer in (self._slice_timer, self._house_timer):
             if timer is not None:
                 timer.cancel()
-        self._slice_timer = self._retry_timer = self._stall_timer = self._house_timer = None
-        await asyncio.to_thread(self._writer.stop, 1.0)
+        self._slice_timer = self._house_timer = None
+        await self._delivery.end()
         self._journal.close()
         self._lock.release()
 
@@ -232,15 +217,16 @@ class AuditLog(Pressure):
     @property
     def queue_depth(self) -> int:
         """Records queued and not yet written."""
-        in_flight = self._in_flight.records if self._in_flight else 0
-        return len(self._pending) + self._assembly.records + in_flight
+        batch = self._delivery.batch
+        return len(self._pending) + self._assembly.records + (batch.records if batch else 0)
 
     @property
     def lag(self) -> float:
         """Seconds since the oldest record that is not written yet was queued; 0 if none."""
         oldest = 0.0
-        if self._in_flight is not None and self._in_flight.records:
-            oldest = self._in_flight.oldest
+        batch = self._delivery.batch
+        if batch is not None and batch.records:
+            oldest = batch.oldest
         elif self._assembly.records:
             oldest = self._assembly.oldest
         elif self._pending:
@@ -271,7 +257,7 @@ class AuditLog(Pressure):
             self._house_timer.cancel()
             self._house_timer = None
         now = self._clock.monotonic()
-        if not self.is_failed and self._in_flight is None:
+        if not self.is_failed and self._delivery.batch is None:
             if now - self._assembly.last_checkpoint >= self._settings.checkpoint_seconds:
                 self._assembly.checkpoint()
             elif self._is_dirty and now - self.last_sync >= self._settings.sync_seconds:
@@ -332,41 +318,18 @@ class AuditLog(Pressure):
         self._rest_if_idle()
 
     def _dispatch(self) -> None:
-        """Give the oldest batch to the writer, if it is free and there is something to do."""
+        """Send the oldest batch off, if none is under way and there is something to do."""
         self.unwritten_bytes = self._assembly.unwritten
-        if self._in_flight is not None or not self._assembly.has_work():
+        if self._delivery.batch is not None or not self._assembly.has_work():
             return
         batch = self._assembly.take()
         if self._clock.monotonic() - self.last_sync >= self._settings.sync_seconds:
             batch.sync = True
-        self._submit(batch)
-
-    def _submit(self, batch: Batch) -> None:
-        self._retry_timer = None
-        self._in_flight = batch
         self._idle.clear()
-        self._stall_timer = self._loop.call_later(self._settings.stall_seconds, self._stalled)
-        self._writer.submit(batch)
+        self._delivery.start(batch)
 
-    def _stalled(self) -> None:
-        self._stall_timer = None
-        self._fail("the audit disk does not answer")
-
-    def _completed(self, batch: Batch, error: OSError | ValueError | None) -> None:
+    def _written(self, batch: Batch) -> None:
         """The writer is done with a batch. Called in the loop."""
-        if self._is_closed:
-            return
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
-            self._stall_timer = None
-        if error is not None:
-            reason = error.strerror if isinstance(error, OSError) else None
-            self._fail(f"the audit log cannot be written: {reason or type(error).__name__}")
-            self._retry_timer = self._loop.call_later(self._retry_delay, self._submit, batch)
-            self._retry_delay = min(self._retry_delay * 2, _RETRY_MOST)
-            return
-        self._in_flight = None
-        self._retry_delay = _RETRY_FIRST
         self._assembly.unwritten -= batch.size
         self.unwritten_bytes = self._assembly.unwritten
         self.records += batch.records
@@ -394,25 +357,17 @@ class AuditLog(Pressure):
             self._failed_since = self._clock.monotonic()
         self.is_failed = True
         self.failure = why
-        if self._in_flight is not None:
-            _refuse(self._in_flight.waiters, why)
+        if self._delivery.batch is not None:
+            _refuse(self._delivery.batch.waiters, why)
         for batch in self._assembly.batches:
             _refuse(batch.waiters, why)
         _refuse((i.waiter for i in self._pending if isinstance(i, QueuedEvent) and i.waiter), why)
 
     def _recovered(self) -> None:
-        """The disk is back: say for how long it was not, and what that cost."""
+        """The disk is back: record what that cost."""
         now = self._clock
-        event = finding(
-            "Audit log outage",
-            "The audit log could not be written for a time; no statement was let through then.",
-            severity=Severity.CRITICAL if self.lost_in_outage else Severity.HIGH,
-            details={
-                "outage_seconds": round(now.monotonic() - self._failed_since, 3),
-                "lost_records": self.lost_in_outage,
-                "failure": self.failure,
-            },
-        )
+        seconds = now.monotonic() - self._failed_since
+        event = outage(seconds, self.lost_in_outage, self.failure)
         self.is_failed = False
         self.failure = ""
         self.lost_in_outage = 0
@@ -421,9 +376,8 @@ class AuditLog(Pressure):
         self._pending.append(QueuedEvent(event_text(event, now.time()), now.monotonic()))
 
     def _rest_if_idle(self) -> None:
-        if self._pending or self._in_flight is not None or self._assembly.has_work():
-            return
-        self._idle.set()
+        if not (self._pending or self._delivery.batch is not None or self._assembly.has_work()):
+            self._idle.set()
 
     def _arm_housekeeping(self) -> None:
         if self._is_closing:

@@ -12,8 +12,9 @@ from pathlib import Path
 from proxy.audit.chain import Chain
 from proxy.audit.context import SessionContext
 from proxy.audit.encode import encode_recovered
-from proxy.audit.events import finding, session_closed
+from proxy.audit.events import session_closed
 from proxy.audit.files import recent_statements
+from proxy.audit.findings import unknown_session
 from proxy.audit.journal import JournalContents, JournaledStatement
 
 
@@ -49,11 +50,7 @@ def recover(folder: Path, left: JournalContents, chain: Chain, now: float) -> It
     for statement in missing(folder, left, contexts):
         context = contexts.get(statement.session)
         if context is None:
-            event = finding(
-                "Journaled statement of an unknown session",
-                "A statement in the journal names a session whose entry is not readable.",
-                details={"number": statement.number, "text_length": statement.text_length},
-            )
+            event = unknown_session(statement.number, statement.text_length)
             yield chain.event(event, statement.time)
             continue
         yield chain.link(

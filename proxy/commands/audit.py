@@ -15,7 +15,7 @@ from proxy.audit.crosscheck import verify_all
 from proxy.audit.read import Filters, Record
 from proxy.audit.read import search as search_records
 from proxy.audit.read import tail as tail_records
-from proxy.audit.verify import Report
+from proxy.audit.report import Report
 from proxy.commands.audit_export import export
 from proxy.commands.audit_filters import audit_folder, filtered
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere

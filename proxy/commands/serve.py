@@ -67,7 +67,7 @@ async def _supervise(file: Path, config: Config, text: str, notifier: Notifier) 
 
 async def _serve(config: Config, writer: logs.LineWriter, notifier: Notifier) -> None:
     from proxy.app import App
-    from proxy.app import serve as serve_app
+    from proxy.serve import serve as serve_app
 
     def started(app: App) -> None:
         app.metrics.read_log_lines_lost = lambda: writer.lost

@@ -45,7 +45,8 @@ from proxy.store import (
 )
 from proxy.store.contents import DocumentKind
 from proxy.store.records import CREDENTIAL_FIELDS
-from proxy.store.store import Restored, utc_now
+from proxy.store.restored import Restored
+from proxy.store.store import utc_now
 from proxy.store.tokens import SALT_LENGTH
 from proxy.store.validate import check_iterations, check_name, check_secrets, check_source
 

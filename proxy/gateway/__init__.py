@@ -27,6 +27,7 @@ The map of this room, in the order of a session's life:
 ``relay``         bytes both ways, through the scanner
 ``ends``          how a session ends, whoever ends it
 ``live``          the sessions there are: time-outs, revocation, kill, drain
+``live_session``  one of them: whose it is, what is shown of it, how long it may stay
 ``cancel``        a client's wish to stop a statement
 ``probe``         the same way to a data source, for ``source test``
 

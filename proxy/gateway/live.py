@@ -1,4 +1,4 @@
-"""The sessions there are: who they belong to, how long they may stay, how they end.
+"""The sessions there are: counted, found by number, looked at, ended.
 
 One sweep a second looks at all of them, instead of timers for each. Knows no protocol.
 """
@@ -9,29 +9,20 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from time import monotonic
 
-from policies.effective import EffectivePolicy
-from policies.grant import Grant
 from protocols.errors import Reason, Refusal
 from protocols.interface import Kill, SessionKey
-from protocols.scanner import Scanner
 from proxy.config import LimitsConfig
 from proxy.gateway.counting import OwnPlaces, Places
-from proxy.gateway.deadline import Deadline
+from proxy.gateway.live_session import STOP_SECONDS, LiveSession
 from proxy.gateway.neighbours import NO_NEIGHBOURS, Neighbours
-from proxy.gateway.quotas import Meter
-from proxy.gateway.relay import CANCELLING, Relay
-from proxy.store.failover import Endpoint
-from proxy.store.records import Source
+from proxy.gateway.relay import CANCELLING
 from proxy.store.store import Clock, utc_now
 
 SWEEP_SECONDS = 1.0
-# How long a data source may take to note that a statement is to be stopped.
-STOP_SECONDS = 5.0
 # A session that has done nothing for so long is between two uses, not within one.
 REST_SECONDS = 2.0
 # Between two looks at which sessions rest.
@@ -39,72 +30,6 @@ _LOOK_SECONDS = 0.25
 
 _KILLED = Refusal(Reason.SESSION_ENDED, "this session was killed")
 _FAILED = Refusal(Reason.INTERNAL, "internal error of the proxy")
-
-
-@dataclass(slots=True, eq=False)
-class LiveSession:
-    """One open session. ``stop_statement`` asks the data source to stop what runs now."""
-
-    id: str
-    key: SessionKey
-    upstream_number: int
-    version: tuple[int, int]
-    grant: Grant
-    policy: EffectivePolicy
-    workspace: str
-    source: Source
-    endpoint: Endpoint
-    application_name: str
-    client: str
-    started: float
-    started_at: datetime
-    relay: Relay
-    stop_statement: Callable[[], Awaitable[None]]
-    is_encrypted: bool
-    is_local: bool
-    cancelling: asyncio.Task[None] | None = field(default=None)
-    deadline: Deadline | None = None
-    meter: Meter | None = None
-
-    @property
-    def has_statement_to_cancel(self) -> bool:
-        """Whether it runs something, and nobody is stopping that already."""
-        return self.scanner.has_outstanding and self.cancelling is None
-
-    @property
-    def scanner(self) -> Scanner:
-        """Its inspector."""
-        return self.relay.scanner
-
-    def describe(self, now: float) -> dict[str, object]:
-        """For ``session list``; no secret in it."""
-        scanner = self.scanner
-        if scanner.has_outstanding:
-            state = "active"
-        elif self.relay.is_waiting:
-            state = "waiting"
-        elif scanner.is_in_transaction:
-            state = "idle in transaction"
-        else:
-            state = "idle"
-        return {
-            "id": self.id,
-            "number": self.key.number,
-            "workspace": self.workspace,
-            "workspace_id": self.grant.workspace_id,
-            "source": self.source.name,
-            "host": str(self.endpoint),
-            "token_id": self.grant.token_id,
-            "application_name": self.application_name,
-            "client": self.client,
-            "tls": self.is_encrypted,
-            "state": state,
-            "started_at": self.started_at.isoformat(),
-            "age_seconds": round(now - self.started, 3),
-            "idle_seconds": 0.0 if state == "active" else round(now - self.relay.active, 3),
-            "bytes_from_client": self.relay.bytes_from_client,
-            "bytes_from_source": self.relay.bytes_from_source,
-        }
 
 
 class LiveSessions:
@@ -335,21 +260,23 @@ class LiveSessions:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            now = monotonic()
-            wall = self._clock()
-            for session in self:
-                try:
-                    self._look_at(session, now, wall)
-                except Exception as error:  # noqa: BLE001
-                    # A bug of ours ends the session it shows in, not the sweep of all others.
-                    asyncio.get_running_loop().call_exception_handler(
-                        {"message": "a session could not be looked at", "exception": error}
-                    )
-                    self.cut(session, _FAILED)
+            self._look_at_all(monotonic(), self._clock())
+
+    def _look_at_all(self, now: float, wall: datetime) -> None:
+        # Not in the sweep itself: what waits there would hold the last session looked at.
+        for session in self:
+            try:
+                self._look_at(session, now, wall)
+            except Exception as error:  # noqa: BLE001
+                # A bug of ours ends the session it shows in, not the sweep of all others.
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "a session could not be looked at", "exception": error}
+                )
+                self.cut(session, _FAILED)
 
     def _look_at(self, session: LiveSession, now: float, wall: datetime) -> None:
         session.relay.notice_resets()
-        refusal = self._overdue(session, now, wall)
+        refusal = session.overdue(self._limits, now, wall)
         if refusal is not None:
             self.cut(session, refusal)
         else:
@@ -366,42 +293,9 @@ class LiveSessions:
             deadline.stop(now)
             self.cancel(session)
 
-    def _overdue(self, session: LiveSession, now: float, wall: datetime) -> Refusal | None:
-        limits = self._limits
-        if not session.grant.is_valid_at(wall):
-            return Refusal(Reason.SESSION_ENDED, "the token of this session has expired")
-        meter = session.meter
-        if meter is not None and meter.cut_at is not None and now - meter.cut_at > STOP_SECONDS:
-            return Refusal(
-                Reason.QUOTA_EXCEEDED,
-                "refused by policy: the result was cut, and the data source does not stop",
-            )
-        own = session.policy.limits
-        longest = _shorter(limits.session_timeout, own.session_seconds)
-        if longest and now - session.started > longest:
-            return Refusal(Reason.SESSION_TIMEOUT, "this session has reached its longest duration")
-        if session.scanner.has_outstanding or session.relay.is_closing:
-            return None
-        idle = now - session.relay.active
-        if session.scanner.is_in_transaction:
-            limit, words = limits.transaction_idle_timeout, "idle in a transaction"
-        else:
-            limit, words = limits.idle_timeout, "idle"
-        limit = _shorter(limit, own.idle_seconds)
-        if limit and idle > limit:
-            return Refusal(Reason.IDLE_TIMEOUT, f"this session was {words} for too long")
-        return None
-
 
 def _nothing() -> None:
     pass
-
-
-def _shorter(bound: float, limit: int | None) -> float:
-    """The stricter of the proxy's bound, where 0 is none, and a policy's."""
-    if limit is None:
-        return bound
-    return min(bound, limit) if bound else float(limit)
 
 
 async def _cancel(session: LiveSession) -> None:

@@ -13,7 +13,8 @@ import asyncio
 from policies.effective import EffectivePolicy
 from protocols.errors import Reason, Refusal
 from proxy.gateway.authenticate import Authenticator
-from proxy.gateway.live import LiveSession, LiveSessions
+from proxy.gateway.live import LiveSessions
+from proxy.gateway.live_session import LiveSession
 from proxy.store.records import Change, ChangeKind
 from proxy.store.sources import destination
 

@@ -26,7 +26,7 @@ from proxy.gateway.deadline import Deadline
 from proxy.gateway.judge import Judge
 from proxy.gateway.layer import Layer, layers
 from proxy.gateway.lease import Lease, Wish
-from proxy.gateway.live import STOP_SECONDS, LiveSession
+from proxy.gateway.live_session import STOP_SECONDS, LiveSession
 from proxy.gateway.record import JudgedRecorder, LimitedRecorder, MeteredRecorder
 from proxy.gateway.relay import Relay
 from proxy.gateway.rooms import Door, Rooms

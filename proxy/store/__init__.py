@@ -11,6 +11,8 @@ The map of this package:
 ``sources``     a source's secrets: drafted, sealed, opened with the vault; ``held``: which
 ``staff``, ``people``  the people of the platform: accounts, second factors, sessions
 ``support``     what workspaces grant to the support, for a time
+``policies``    what is put of a workspace or source, and was before
+``restored``    a workspace stored with all that it holds, at once
 ``api_keys``    keys to the admin endpoints: made, recognised, kept as digests
 ``calls``       what was answered to calls that name themselves
 ``feed``        what changed, soon after, and how sure we are of it

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from proxy.store import validate
+from proxy.store.errors import RoutingChangeNeedsSecret
 from proxy.store.records import CREDENTIAL_FIELDS, CredentialField, SealedCredential, Source
+from proxy.store.sources import destination
 
 
 def fields_of(credential: SealedCredential | None) -> frozenset[CredentialField]:
@@ -14,12 +17,12 @@ def fields_of(credential: SealedCredential | None) -> frozenset[CredentialField]
     return frozenset(name for name in CREDENTIAL_FIELDS if credential.field(name) is not None)
 
 
-def in_words(fields: frozenset[CredentialField]) -> str:
+def _in_words(fields: frozenset[CredentialField]) -> str:
     """As a sentence names them."""
     return " and the ".join(sorted(fields, reverse=True)).replace("_", " ")
 
 
-def without(
+def _without(
     credential: SealedCredential | None, forgotten: frozenset[CredentialField]
 ) -> SealedCredential | None:
     """The credential less some of its secrets; None where nothing is left."""
@@ -47,4 +50,31 @@ def with_credential(source: Source, given: SealedCredential | None) -> Source:
         client_key_version=(
             given.client_key.version if given.client_key else source.client_key_version
         ),
+    )
+
+
+def after_edit(
+    stored: Source,
+    edited: Source,
+    given: SealedCredential | None,
+    forgotten: frozenset[CredentialField],
+) -> Source:
+    """An edited source as it is stored next, with the secrets it keeps of its own.
+
+    Raises InvalidSetting, and RoutingChangeNeedsSecret where one is kept for another place.
+    """
+    kept = fields_of(stored.credential) - forgotten
+    new = fields_of(given)
+    validate.check_secrets(edited, kept | new)
+    if destination(edited) != destination(stored) and kept - new:
+        raise RoutingChangeNeedsSecret(
+            "the engine, host, port, user or TLS identity changed, so the stored secret"
+            f" cannot be used there: give the {_in_words(kept - new)} again"
+        )
+    return replace(
+        edited,
+        credential=_without(stored.credential, forgotten),
+        password_version=stored.password_version,
+        client_key_version=stored.client_key_version,
+        version=stored.version + 1,
     )

@@ -10,37 +10,36 @@ InvalidSetting for a value that ``validate`` refuses.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from policies.document import Policy
 from protocols.verifiers import TokenVerifier
 from proxy.store import validate
 from proxy.store.api_keys import ApiKeys
 from proxy.store.calls import Calls
 from proxy.store.content import ContentStore
-from proxy.store.contents import StoredDocument
 from proxy.store.database import Database
-from proxy.store.errors import Conflict, NotFound, RoutingChangeNeedsSecret
+from proxy.store.errors import Conflict, NotFound
 from proxy.store.feed import ChangeFeed, open_feed
-from proxy.store.held import fields_of, in_words, with_credential, without
+from proxy.store.held import after_edit, fields_of, with_credential
 from proxy.store.location import SqliteLocation, locate
 from proxy.store.migrate import migrate
-from proxy.store.queries import documents, policies, sources, tokens, workspaces
+from proxy.store.policies import Policies
+from proxy.store.queries import sources, tokens, workspaces
 from proxy.store.records import (
     CredentialField,
     DeletionReceipt,
-    PolicyVersion,
     SealedCredential,
     Source,
     Token,
     Workspace,
     WorkspaceState,
 )
+from proxy.store.restored import Restored, restore
 from proxy.store.sources import destination
 from proxy.store.staff import Staff
 from proxy.store.support import Support
@@ -68,15 +67,6 @@ class LoginRecord:
     tokens: tuple[Token, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """A workspace with all that it is to hold from its beginning, secrets sealed."""
-
-    workspace: Workspace
-    sources: Sequence[tuple[Source, SealedCredential | None]]
-    documents: Sequence[StoredDocument]
-
-
 class Store:
     """The control-plane database. Made by ``open``; ended by ``close``."""
 
@@ -86,6 +76,8 @@ class Store:
         self.instance_id = instance_id
         self.api_keys = ApiKeys(database, clock)
         self.calls = Calls(database, clock)
+        self.content = ContentStore(database, clock)
+        self.policies = Policies(database, clock)
         self.staff = Staff(database, clock)
         self.support = Support(database, clock)
 
@@ -119,20 +111,6 @@ class Store:
         """Ask the database for a sign of life."""
         await self._database.read(lambda connection: connection.execute(text("SELECT 1")))
 
-    @property
-    def content(self) -> ContentStore:
-        """Workflows, dashboards and runs."""
-        return ContentStore(self._database, self._clock)
-
-    async def workspace_of(self, workspace_id: str) -> Workspace:
-        """The workspace of that id. Raises NotFound."""
-        found = await self._database.read(
-            lambda connection: workspaces.by_id(connection, workspace_id)
-        )
-        if found is None:
-            raise NotFound("there is no such workspace")
-        return found
-
     # --- workspaces ----------------------------------------------------------------
 
     async def create_workspace(
@@ -165,30 +143,12 @@ class Store:
 
         Raises AlreadyExists, InvalidSetting, LimitReached.
         """
-        now, workspace = self._clock(), restored.workspace
-        validate.check_name(workspace.name)
-        validate.check_iterations(workspace.scram_iterations)
-        stored = []
-        for source, credential in restored.sources:
-            validate.check_source(source, now)
-            validate.check_secrets(source, fields_of(credential))
-            stored.append(with_credential(source, credential))
-
-        async def work(connection: AsyncConnection) -> None:
-            await workspaces.create(connection, workspace)
-            if workspace.policy is not None:
-                put = policies.Put(workspace.policy, actor, now)
-                await policies.set_of_workspace(connection, workspace, put)
-            for source in stored:
-                await sources.create(connection, source, now)
-                if source.policy is not None:
-                    put = policies.Put(source.policy, actor, now)
-                    await policies.set_of_source(connection, source, put)
-            for document in restored.documents:
-                await documents.save(connection, document, 0)
-
-        await self._database.write(work)
-        return workspace
+        now = self._clock()
+        stored = restored.checked(now)
+        await self._database.write(
+            lambda connection: restore(connection, restored, stored, actor, now)
+        )
+        return restored.workspace
 
     async def workspace(self, name: str) -> Workspace:
         """The workspace of that name. Raises NotFound."""
@@ -204,8 +164,15 @@ class Store:
     async def workspace_by_id(self, workspace_id: str) -> Workspace | None:
         """The workspace of that id, whatever its name is now."""
         return await self._database.read(
-            lambda connection: workspaces.find_by_id(connection, workspace_id)
+            lambda connection: workspaces.by_id(connection, workspace_id)
         )
+
+    async def workspace_of(self, workspace_id: str) -> Workspace:
+        """The workspace of that id. Raises NotFound."""
+        found = await self.workspace_by_id(workspace_id)
+        if found is None:
+            raise NotFound("there is no such workspace")
+        return found
 
     async def list_workspaces(self) -> list[Workspace]:
         """Every workspace, by name."""
@@ -372,21 +339,7 @@ class Store:
             stored = await sources.hold(connection, edited.workspace_id, edited.id)
             if stored.version != edited.version:
                 raise Conflict("the source was changed meanwhile; read it again")
-            given = fields_of(credential)
-            kept = fields_of(stored.credential) - forgotten
-            validate.check_secrets(edited, kept | given)
-            if destination(edited) != destination(stored) and kept - given:
-                raise RoutingChangeNeedsSecret(
-                    "the engine, host, port, user or TLS identity changed, so the stored secret"
-                    f" cannot be used there: give the {in_words(kept - given)} again"
-                )
-            next_one = replace(
-                edited,
-                credential=without(stored.credential, forgotten),
-                password_version=stored.password_version,
-                client_key_version=stored.client_key_version,
-                version=stored.version + 1,
-            )
+            next_one = after_edit(stored, edited, credential, forgotten)
             await sources.edit(connection, next_one, credential, forgotten, now)
             return with_credential(next_one, credential)
 
@@ -414,51 +367,6 @@ class Store:
         now = self._clock()
         await self._database.write(
             lambda connection: sources.remove(connection, source, now, if_unchanged=if_unchanged)
-        )
-
-    # --- policies ------------------------------------------------------------------
-
-    async def set_workspace_policy(
-        self,
-        workspace: Workspace,
-        policy: Policy | None,
-        *,
-        actor: str = "",
-        if_unchanged: bool = False,
-    ) -> None:
-        """Put a workspace's policy, or take it away. Raises NotFound.
-
-        ``if_unchanged``: only while it has the policy that ``workspace`` says, else Conflict.
-        """
-        now = self._clock()
-        change = policies.Put(policy, actor, now, if_unchanged)
-        await self._database.write(
-            lambda connection: policies.set_of_workspace(connection, workspace, change)
-        )
-
-    async def set_source_policy(
-        self,
-        source: Source,
-        policy: Policy | None,
-        *,
-        actor: str = "",
-        if_unchanged: bool = False,
-    ) -> None:
-        """Put a source's policy, or take it away; as ``set_workspace_policy``."""
-        now = self._clock()
-        change = policies.Put(policy, actor, now, if_unchanged)
-        await self._database.write(
-            lambda connection: policies.set_of_source(connection, source, change)
-        )
-
-    async def policy_history(
-        self, workspace: Workspace, source: Source | None
-    ) -> list[PolicyVersion]:
-        """What was put before and is now, the newest first; bounded by ``policies.KEPT``."""
-        return await self._database.read(
-            lambda connection: policies.history(
-                connection, workspace.id, "" if source is None else source.id
-            )
         )
 
     # --- what a login asks ---------------------------------------------------------

@@ -8,7 +8,10 @@ The map of this package:
 ``reach``       the other workers' sessions, as one of them stops them
 ``tally``       the metrics of all workers as one proxy's
 ``member``      a worker, as the supervisor sees it
-``fleet``       all workers: started, watched, replaced, let go
+``seats``       what each has of what they share, and which one is free
+``slots``       the places to accept connections, and who takes those of which
+``watch``       whether each still answers
+``fleet``       all workers: started, replaced, let go
 ``supervisor``  the parent: keeps the sockets, hears the signals, reloads, drains
 ``enquiries``   what is asked of the proxy as a whole: control socket, metrics, readiness
 ``program``     a worker's own program

@@ -1,15 +1,13 @@
-"""All workers: started, watched, replaced, let go; and which of them takes whose connections.
+"""All workers: started, replaced, let go.
 
-Knows seats (a worker's region, chain and numbers), slots (a place to accept connections) and
-members (processes). Decides nothing about configurations and signals: that is ``supervisor``.
+Decides nothing about configurations and signals: that is ``supervisor``. Who may have which
+seat is ``seats``, who accepts whose connections ``slots``, and who still answers ``watch``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,26 +22,21 @@ from proxy.parts import idle_seats
 from proxy.workers.counts import MOST_SESSIONS, Counts, Shape
 from proxy.workers.desk import Past
 from proxy.workers.link import LinkError
-from proxy.workers.member import Member, State, WorkerFailed
+from proxy.workers.member import START_SECONDS, Member, State, WorkerFailed
+from proxy.workers.seats import Seats
+from proxy.workers.slots import BACKOFF_FIRST, Slot, shares_of
+from proxy.workers.watch import Watch
 
 log = structlog.get_logger("supervisor")
 
 # Old and new workers of two reloads, one soon after the other.
 SEATS_PER_WORKER = 4
-# Twice a second: readiness is then never much older than a probe expects.
-_PING_SECONDS = 0.5
-# A worker that was silent for so long has its queue looked after by another one.
-_SILENT_SECONDS = 2.0
-# What a worker has counted is asked for so often, scraped or not: where it is killed, what it
-# counted since is lost. It costs the worker about a millisecond.
-_COUNT_SECONDS = 1.0
-_START_SECONDS = 60.0
 # What a worker may take to end, beyond its drain; and where it is told to hurry.
 LONGEST_END = 20.0
 _HURRY_SECONDS = 5.0
 # How long one must have served for its death to be the first one again.
 _STEADY_SECONDS = 60.0
-_BACKOFF_FIRST, _BACKOFF_MOST = 0.1, 10.0
+_BACKOFF_MOST = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +50,6 @@ class Orders:
     config: Config
     text: str
     file: Path
-
-
-@dataclass(slots=True)
-class Slot:
-    """One place to accept connections, and who has it now."""
-
-    sockets: Sequence[socket.socket]
-    member: Member | None = None
-    restart: asyncio.TimerHandle | None = None
-    backoff: float = _BACKOFF_FIRST
 
 
 class Fleet:
@@ -99,12 +82,10 @@ class Fleet:
             )
         )
         self._past = Past(self._counts)
-        self._recovering: set[int] = set()
-        # Seats of workers that are being started: two may be at once.
-        self._starting: set[int] = set()
-        self._dirty: list[int] = []
+        self._seats = Seats(self._counts.shape.seats, self._counts.seat)
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._watch = Watch(self.members, self._answer_timeout, self.keep, self.share_out)
 
     # -- together -----------------------------------------------------------------------------
 
@@ -118,12 +99,12 @@ class Fleet:
             self.slots[member.slot].member = member
         self.share_out()
         self._see_chains()
-        self.keep(self._watch(), "watch the workers", is_vital=True)
+        self.keep(self._watch.run(), "watch the workers", is_vital=True)
         self.keep(self._recover(made[0]), "recover chains")
 
     async def replace_all(self, orders: Orders) -> None:
         """New workers for all slots, and the old ones drain; or, with WorkerFailed, nothing."""
-        while not self._has_free_seats(len(self.slots)):
+        while not self._seats.has_free(len(self.slots)):
             log.info("the reload waits until older workers have drained")
             self._changed.clear()
             await self._changed.wait()
@@ -135,11 +116,14 @@ class Fleet:
             if slot.restart is not None:
                 slot.restart.cancel()
                 slot.restart = None
-            slot.member, slot.backoff = member, _BACKOFF_FIRST
+            slot.member, slot.backoff = member, BACKOFF_FIRST
         self.share_out()
         for member in old:
             self._let_go(member, member.drain_seconds / 2)
         self._see_chains()
+
+    def _answer_timeout(self) -> float:
+        return self.orders.config.workers.answer_timeout
 
     async def _start_all(self, orders: Orders) -> list[Member]:
         made: list[Member] = []
@@ -193,10 +177,8 @@ class Fleet:
     # -- one of them --------------------------------------------------------------------------
 
     async def _start(self, slot: int, orders: Orders, *, is_first: bool) -> Member:
-        seat = self._free_seat()
+        seat = self._seats.take()
         inherited = [sock.fileno() for one in self.slots for sock in one.sockets]
-        self._starting.add(seat)
-        self._count_seats()
         made: list[Member] = []
         try:
             member = await Member.start(
@@ -206,10 +188,10 @@ class Fleet:
                 [*inherited, self._counts.descriptor],
                 self._gone,
             )
-            self.members.append(member)
-        finally:
-            self._starting.discard(seat)
-            self._count_seats()
+        except BaseException:
+            self._seats.leave(seat)
+            raise
+        self.members.append(member)
         member.drain_seconds = orders.config.limits.drain_deadline
         made.append(member)
         shape = self._counts.shape
@@ -226,28 +208,6 @@ class Fleet:
         )
         log.info("worker started", worker=seat, pid=member.pid)
         return member
-
-    def _free_seat(self) -> int:
-        """One whose last worker has left something first, so that it is recovered soon."""
-        taken = {*self._seats(), *self._recovering}
-        free = [seat for seat in range(self._counts.shape.seats) if seat not in taken]
-        if not free:
-            raise WorkerFailed("too many old workers are still draining")
-        seat = next((seat for seat in self._dirty if seat in free), free[0])
-        with suppress(ValueError):
-            self._dirty.remove(seat)
-        return seat
-
-    def _count_seats(self) -> None:
-        self._counts.seat(self._seats())
-
-    def _seats(self) -> list[int]:
-        """Those of every worker, also of those that are not quite there."""
-        return [*(one.seat for one in self.members), *self._starting]
-
-    def _has_free_seats(self, count: int) -> bool:
-        taken = len(self._seats()) + len(self._recovering)
-        return self._counts.shape.seats - taken >= count
 
     def _handlers_of(self, made: list[Member]) -> Mapping[str, Handler]:
         """What one worker may say; ``made`` holds it once it is there."""
@@ -275,13 +235,11 @@ class Fleet:
         """A worker has ended, as it should or not."""
         self.members.remove(member)
         self._past.take_over(member.seat, int(monotonic()), datetime.now(UTC).date())
-        self._count_seats()
+        is_expected = member.state is State.DRAINING or self.is_stopping
+        self._seats.leave(member.seat, is_unfinished=not is_expected or member.exit_code != 0)
         self._retire(member)
         self.keep(member.link.close(), "close a link")
         self._changed.set()
-        is_expected = member.state is State.DRAINING or self.is_stopping
-        if not is_expected or member.exit_code != 0:
-            self._dirty.append(member.seat)
         if is_expected:
             log.info("worker ended", worker=member.seat, pid=member.pid, how=member.how())
             return
@@ -290,7 +248,7 @@ class Fleet:
         if slot.member is member:
             slot.member = None
             if monotonic() - member.began > _STEADY_SECONDS:
-                slot.backoff = _BACKOFF_FIRST
+                slot.backoff = BACKOFF_FIRST
             self._restart_later(slot, member.slot)
             self.share_out()
 
@@ -342,68 +300,10 @@ class Fleet:
         """Each slot to its worker; that of one that is gone or silent to another one as well."""
         if self.is_stopping:
             return
-        wanted: dict[int, set[int]] = {}
-        able = [
-            slot.member
-            for slot in self.slots
-            if slot.member is not None and slot.member.answers(_SILENT_SECONDS)
-        ]
-        for number, slot in enumerate(self.slots):
-            if slot.member is not None:
-                wanted.setdefault(slot.member.seat, set()).add(number)
-            if able and slot.member not in able:
-                stand_in = min(able, key=lambda one: len(wanted.get(one.seat, ())))
-                wanted.setdefault(stand_in.seat, set()).add(number)
-        for slot in self.slots:
-            member = slot.member
-            if member is None:
-                continue
-            slots = frozenset(wanted[member.seat])
+        for member, slots in shares_of(self.slots):
             if slots != member.accepting:
                 member.accepting = slots
                 member.link.tell("accept", slots=sorted(slots))
-
-    async def _watch(self) -> None:
-        looked = monotonic()
-        while True:
-            await asyncio.sleep(_PING_SECONDS)
-            now = monotonic()
-            self._forgive(now - looked - _PING_SECONDS)
-            looked = now
-            limit = self.orders.config.workers.answer_timeout
-            for member in list(self.members):
-                if member.state is State.STARTING:
-                    is_over = now - member.began > _START_SECONDS
-                else:
-                    is_over = now - member.answered > limit
-                if is_over or (member.deadline and now > member.deadline):
-                    log.error("worker does not answer", worker=member.seat, pid=member.pid)
-                    member.end()
-                elif not member.is_asked and member.state is not State.STARTING:
-                    member.is_asked = True
-                    self.keep(self._ask(member, limit), "ask a worker")
-            self.share_out()
-
-    def _forgive(self, absence: float) -> None:
-        """Hold nobody to the time in which this process did not run: it heard no answer then.
-
-        Stopped and continued, it would find every worker silent, and kill them all.
-        """
-        if absence > _PING_SECONDS:
-            for member in self.members:
-                member.excuse(absence)
-
-    async def _ask(self, member: Member, timeout: float) -> None:
-        try:
-            member.readiness = await member.link.call("ping", timeout)
-            member.answered = monotonic()
-            if member.answered - member.counted > _COUNT_SECONDS:
-                await member.count(timeout)
-        except LinkError:
-            # Its silence is seen by the watch, its end by its process.
-            return
-        finally:
-            member.is_asked = False
 
     # -- chains -------------------------------------------------------------------------------
 
@@ -415,18 +315,18 @@ class Fleet:
     async def _recover(self, member: Member) -> None:
         """What workers left that there no longer are, into their chains."""
         try:
-            seats = idle_seats(self.orders.config, self._seats())
+            seats = idle_seats(self.orders.config, self._seats.taken)
         except OSError as error:
             log.error("left audit chains cannot be looked at", detail=type(error).__name__)
             return
-        self._recovering.update(seats)
+        self._seats.keep_free(seats)
         try:
             if seats:
-                await member.link.call("recover", 10 * _START_SECONDS, seats=seats)
+                await member.link.call("recover", 10 * START_SECONDS, seats=seats)
         except LinkError as error:
             log.error("left audit chains were not recovered", detail=str(error))
         finally:
-            self._recovering.difference_update(seats)
+            self._seats.give_back(seats)
             self._changed.set()
 
     # -- tasks --------------------------------------------------------------------------------
@@ -455,7 +355,7 @@ class Fleet:
 async def _all_ready(members: list[Member]) -> None:
     """Until all of them serve. Raises WorkerFailed for the first that cannot, or takes long."""
     try:
-        async with asyncio.timeout(_START_SECONDS):
+        async with asyncio.timeout(START_SECONDS):
             await asyncio.gather(*(asyncio.shield(member.ready) for member in members))
     except TimeoutError:
-        raise WorkerFailed(f"a worker did not start within {_START_SECONDS:.0f} s") from None
+        raise WorkerFailed(f"a worker did not start within {START_SECONDS:.0f} s") from None

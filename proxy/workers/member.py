@@ -22,6 +22,9 @@ from proxy.control import Handler
 from proxy.workers.link import Link, LinkError
 from proxy.workers.tally import Dump
 
+# What one may take from its start until it serves.
+START_SECONDS = 60.0
+
 _ROOT = Path(proxy.__file__).resolve().parents[1]
 
 

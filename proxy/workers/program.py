@@ -18,7 +18,7 @@ from typing import Any
 
 from protocols.interface import CancelArrival
 from proxy import logs
-from proxy.app import App, Post, running, settle_garbage
+from proxy.app import App, Post, running
 from proxy.audit.chains import folder_of, name_of
 from proxy.audit.crosscheck import checkpoints
 from proxy.audit.events import chains_seen
@@ -28,6 +28,7 @@ from proxy.gateway.loop import SessionLoop
 from proxy.metrics import new_registry
 from proxy.parts import open_vault, recover_chains
 from proxy.preflight import examine, raise_descriptor_limit
+from proxy.serve import settle_garbage
 from proxy.workers.counts import Counts, Shape
 from proxy.workers.desk import Desk
 from proxy.workers.link import Link

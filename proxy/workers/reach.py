@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 
 from protocols.interface import CancelArrival
-from proxy.gateway.live import STOP_SECONDS
+from proxy.gateway.live_session import STOP_SECONDS
 from proxy.workers.desk import Desk
 from proxy.workers.link import Link, LinkError
 

@@ -26,8 +26,9 @@ from proxy.parts import address_of, start_health, with_workers
 from proxy.sockets import bind_group
 from proxy.workers.counts import MOST_SESSIONS
 from proxy.workers.enquiries import Enquiries, new_registry
-from proxy.workers.fleet import Fleet, Orders, Slot
+from proxy.workers.fleet import Fleet, Orders
 from proxy.workers.member import WorkerFailed
+from proxy.workers.slots import Slot
 from vault import harden_process
 
 log = structlog.get_logger("supervisor")

@@ -101,8 +101,8 @@ async def settled(rig: Rig) -> Town:
         await set_policy(rig.place, workspace, None, policy)
         await set_policy(rig.place, workspace, source, policy)
         if name == "finance":
-            versions["first"] = (await rig.store.policy_history(workspace, None))[0].number
-            versions["second"] = (await rig.store.policy_history(workspace, source))[0].number
+            versions["first"] = (await rig.store.policies.history(workspace, None))[0].number
+            versions["second"] = (await rig.store.policies.history(workspace, source))[0].number
     _, platform = await rig.key(ApiRole.AUDITOR)
     _, colleague = await invite(rig.place, "colleague", ApiRole.AUDITOR)
     grants = {name: await _grants(rig, workspace) for name, workspace in rig.workspaces.items()}

@@ -12,7 +12,7 @@ from proxy.audit.crosscheck import checkpoints, verify_all
 from proxy.audit.events import chains_seen
 from proxy.audit.files import audit_files
 from proxy.audit.read import Filters, search, tail
-from proxy.audit.verify import Damage
+from proxy.audit.report import Damage
 from tests.audit.rig import PUBLIC, ToldClock, context, opened, run_statement
 
 SEATS = 3

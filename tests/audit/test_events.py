@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from proxy.audit import events
+from proxy.audit import events, findings
 from proxy.audit.chain import GENESIS, Chain
 from proxy.audit.encode import encode_event
 from proxy.audit.ocsf import Event
@@ -93,7 +93,7 @@ EVERY_EVENT: list[tuple[int, int, Event]] = [
             "create", actor="root", workspace_id="", key_id="k", label="ci", role="owner"
         ),
     ),
-    (2004, 1, events.finding("Odd", "Something odd", details={"count": 3})),
+    (2004, 1, findings.finding("Odd", "Something odd", details={"count": 3})),
     (6002, 3, events.proxy_started("0.1.0", "i")),
     (6002, 4, events.proxy_stopped("0.1.0", "i", reason="SIGTERM")),
 ]

@@ -13,7 +13,8 @@ from proxy.audit.encode import SessionFragments, encode_session, encode_statemen
 from proxy.audit.expand import FileLines, record_of
 from proxy.audit.files import audit_files, recent_statements
 from proxy.audit.read import Filters, Record, search, tail
-from proxy.audit.verify import Damage, verify
+from proxy.audit.report import Damage
+from proxy.audit.verify import verify
 from tests.audit.rig import (
     KEY,
     NOON,

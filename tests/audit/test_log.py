@@ -9,7 +9,7 @@ import pytest
 from policies.redaction import fingerprint_if_secret
 from protocols.errors import Reason, Refusal
 from protocols.statements import Outcome
-from proxy.audit import AuditFolderError, AuditLog, events
+from proxy.audit import AuditFolderError, AuditLog, events, findings
 from proxy.audit.files import audit_files
 from proxy.audit.journal import read_journal
 from proxy.audit.read import Filters, search
@@ -377,7 +377,7 @@ async def test_a_full_journal_refuses_statements(tmp_path):
 async def test_an_event_that_cannot_be_encoded_fails_where_it_was_made(tmp_path):
     async with opened(tmp_path) as log:
         with pytest.raises(TypeError, match="cannot hold"):
-            log.record(events.finding("t", "d", details={"password": object()}))
+            log.record(findings.finding("t", "d", details={"password": object()}))
         log.record(events.proxy_started("1", "i"))
     assert verify(tmp_path, PUBLIC).is_intact
 
@@ -386,7 +386,7 @@ async def test_an_event_that_cannot_be_encoded_fails_where_it_was_made(tmp_path)
 async def test_an_event_cannot_pass_for_a_line_of_the_chain(tmp_path, name):
     async with opened(tmp_path) as log:
         with pytest.raises(ValueError, match="belongs to the chain"):
-            log.record(events.finding("t", "d", details={name: "A" * 86 + "=="}))
+            log.record(findings.finding("t", "d", details={name: "A" * 86 + "=="}))
 
 
 async def test_a_session_id_that_would_break_a_line_is_refused(tmp_path):

@@ -13,7 +13,8 @@ from proxy.audit.events import proxy_started
 from proxy.audit.files import audit_files
 from proxy.audit.journal import NAME
 from proxy.audit.read import checkpoint
-from proxy.audit.verify import Damage, Report, verify
+from proxy.audit.report import Damage, Report
+from proxy.audit.verify import verify
 from tests.audit.rig import (
     KEY,
     NOON,

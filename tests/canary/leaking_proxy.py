@@ -23,7 +23,7 @@ from protocols.interface import Derive, Entropy, Upstream, UpstreamLogin
 from protocols.mysql.crypto import Crypto
 from protocols.mysql.protocol import MySQL
 from protocols.postgres.protocol import Postgres
-from proxy import app
+from proxy import doors
 from tests.servers import serve_proxy
 
 
@@ -118,8 +118,8 @@ def main() -> None:
     folder = Path(sys.argv[1]).parent
     place, form = (folder / "leak").read_text().split()
     leak = Leak(place, form, folder)
-    app.PROTOCOLS["postgres"] = lambda config, crypto: LeakingPostgres(leak)
-    app.PROTOCOLS["mysql"] = lambda config, crypto: LeakingMysql(crypto, leak)
+    doors.PROTOCOLS["postgres"] = lambda config, crypto: LeakingPostgres(leak)
+    doors.PROTOCOLS["mysql"] = lambda config, crypto: LeakingMysql(crypto, leak)
     serve_proxy.main()
 
 

@@ -97,7 +97,7 @@ class Office(Tenant):
         """Give the workspace a policy; back when the proxy has it."""
 
         async def work(store: Store, workspace: Workspace) -> None:
-            await store.set_workspace_policy(workspace, policy)
+            await store.policies.set_of_workspace(workspace, policy)
 
         self.change(work)
 

@@ -223,7 +223,7 @@ async def test_the_policy_holds_for_exports_and_imports(desk: Desk, source: str)
 
     async def work(store: Store) -> None:
         policy = Policy.model_validate({"version": 1, "access": "read-only", "features": ["copy"]})
-        await store.set_workspace_policy(await store.workspace(desk.workspace), policy)
+        await store.policies.set_of_workspace(await store.workspace(desk.workspace), policy)
 
     desk.town.proxy.with_store(work)
     assert (await desk.out(source, table)).split() == [b"id"]

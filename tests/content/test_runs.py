@@ -152,7 +152,7 @@ async def test_what_the_policy_refuses_fails_with_its_words(
 
     async def work(store: Store) -> None:
         policy = Policy.model_validate({"version": 1, "access": "read-only"})
-        await store.set_workspace_policy(await store.workspace(workspace), policy)
+        await store.policies.set_of_workspace(await store.workspace(workspace), policy)
 
     town.proxy.with_store(work)
     reading = one(source, "SELECT 1 AS n WHERE 1 = :one", parameters={"one": {"type": "integer"}})

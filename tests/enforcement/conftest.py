@@ -77,8 +77,8 @@ class Bureau:
         """Give a workspace, and its source, another policy."""
 
         async def work(store: Store, workspace: Any) -> None:
-            await store.set_workspace_policy(workspace, policy)
-            await store.set_source_policy(await store.source(workspace, "orders"), narrower)
+            await store.policies.set_of_workspace(workspace, policy)
+            await store.policies.set_of_source(await store.source(workspace, "orders"), narrower)
 
         office.change(work)
 

@@ -26,7 +26,7 @@ from proxy.app import App, running
 from proxy.config import load_config
 from proxy.gateway.channel import SocketChannel
 from proxy.gateway.lease import Connection, Loan
-from proxy.gateway.live import LiveSession
+from proxy.gateway.live_session import LiveSession
 from proxy.gateway.loop import SessionLoop
 from proxy.gateway.pool import Ticket
 from proxy.gateway.relay import Relay
@@ -228,7 +228,7 @@ def opened(folder: Path, certificates: Certificates, postgres: PostgresServer) -
     proxy.add_source(office.name, SHARED, postgres, pooling=PoolSettings("transaction"))
     limited = proxy.add_source(office.name, LIMITED, postgres)
     policy = Policy(version=1, limits=Limits(statements_per_minute=100_000, result_rows=100_000))
-    office.change(lambda store, _: store.set_source_policy(limited, policy))
+    office.change(lambda store, _: store.policies.set_of_source(limited, policy))
     proxy.add_source(office.name, UNREACHABLE, postgres, port=free_port())
     yield office
     proxy.remove()

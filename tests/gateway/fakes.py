@@ -21,7 +21,7 @@ from protocols.errors import Reason, Refusal
 from protocols.interface import SessionKey
 from protocols.scanner import Scanner
 from proxy.audit.pressure import Pressure
-from proxy.gateway.live import LiveSession
+from proxy.gateway.live_session import LiveSession
 from proxy.gateway.plain import Side
 from proxy.gateway.relay import Relay
 from proxy.metrics import Metrics

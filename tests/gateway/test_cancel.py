@@ -9,7 +9,8 @@ from protocols.interface import CancelArrival
 from protocols.postgres import PROTOCOL
 from proxy.config import LimitsConfig
 from proxy.gateway.cancel import Cancels
-from proxy.gateway.live import LiveSession, LiveSessions
+from proxy.gateway.live import LiveSessions
+from proxy.gateway.live_session import LiveSession
 from proxy.metrics import Metrics
 from tests.gateway.fakes import CUT_REFUSAL, Wire, session
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+import gc
+import weakref
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -186,6 +188,31 @@ async def test_the_sweep_cuts_an_expired_token_and_no_other():
     assert not lasting.client.closed
     for wire in (expiring, lasting):
         wire.lose_both()
+    await live.stop()
+
+
+async def test_the_sweep_keeps_no_session_that_it_has_looked_at():
+    looked = asyncio.Event()
+
+    def clock() -> datetime:
+        looked.set()
+        return NOW
+
+    live = LiveSessions(LimitsConfig(), clock=clock)
+    wire = Wire()
+    one = session(wire)
+    scanner = weakref.ref(wire.scanner)
+    live.add(one)
+    live.start()
+    await looked.wait()
+    live.remove(one)
+    wire.lose_both()
+    gc.disable()
+    try:
+        del one, wire
+        assert scanner() is None
+    finally:
+        gc.enable()
     await live.stop()
 
 

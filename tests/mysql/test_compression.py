@@ -326,7 +326,8 @@ def test_a_policys_settings_are_made_on_a_compressed_source(
     add_source(mysql_proxy, "packed-readers", mariadb, "ed25519", compression="zlib")
 
     async def govern(store: Store) -> None:
-        await store.set_workspace_policy(await store.workspace("packed-readers"), Policy(version=1))
+        readers = await store.workspace("packed-readers")
+        await store.policies.set_of_workspace(readers, Policy(version=1))
 
     mysql_proxy.with_store(govern)
     route = Route(mysql_proxy, mariadb, "ed25519-zlib", token, is_encrypted=False)

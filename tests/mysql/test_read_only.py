@@ -123,9 +123,9 @@ def put(route: Route, policy: Policy | None, *, of_source: bool = False) -> None
     async def work(store: Store) -> None:
         workspace = await store.workspace(WORKSPACE)
         if of_source:
-            await store.set_source_policy(await store.source(workspace, route.source), policy)
+            await store.policies.set_of_source(await store.source(workspace, route.source), policy)
         else:
-            await store.set_workspace_policy(workspace, policy)
+            await store.policies.set_of_workspace(workspace, policy)
 
     route.proxy.with_store(work)
 

@@ -263,7 +263,7 @@ def test_a_read_only_session_is_read_only_for_the_next_client_too(place: Place):
 
     async def govern(store: Store, workspace: Workspace) -> None:
         policy = read_policy('{"version": 1, "access": "read-only"}', "json")
-        await store.set_workspace_policy(workspace, policy)
+        await store.policies.set_of_workspace(workspace, policy)
 
     pooled.change(govern)
     pooled.catch_up()

@@ -188,7 +188,7 @@ def test_protocol_3_2(few: PooledSource):
 
 def set_policy(pooled: PooledSource, text: str) -> None:
     async def work(store: Store, workspace: Workspace) -> None:
-        await store.set_workspace_policy(workspace, read_policy(text, "toml"))
+        await store.policies.set_of_workspace(workspace, read_policy(text, "toml"))
 
     pooled.change(work)
     pooled.catch_up()

@@ -11,11 +11,12 @@ import os
 import sys
 from pathlib import Path
 
-from proxy.app import App, serve
+from proxy.app import App
 from proxy.config import read_config
 from proxy.gateway.loop import SessionLoop
 from proxy.logs import configure
 from proxy.parts import with_workers
+from proxy.serve import serve
 from proxy.workers.supervisor import Supervisor
 
 

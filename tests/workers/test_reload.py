@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from protocols.errors import Reason
 from proxy.audit.crosscheck import verify_all
-from tests.conformance.driver import TABLE
+from tests.conformance.driver import TABLE, Driver
+from tests.conformance.fixtures import new_name
 from tests.conformance.office import Office
+from tests.servers.certificates import Certificates
+from tests.servers.proxy import ProxyServer
 from tests.servers.waiting import wait_until
 from tests.workers.churn import Churn
 from tests.workers.conftest import ONE_PROTOCOL, WORKERS, OfficeFactory
@@ -124,6 +130,33 @@ def test_an_edited_file_is_in_force_only_after_a_reload(start_office: OfficeFact
         assert office.refusal().code == office.code(Reason.TOO_MANY_SESSIONS)
 
 
+@pytest.fixture(scope="module")
+def steady_office(
+    server_folder: Path, certificates: Certificates, driver: Driver
+) -> Iterator[Office]:
+    """One for all reloads that are refused: its workers are the same before and after."""
+    proxy = ProxyServer(
+        server_folder / f"steady-{driver.name}",
+        certificates,
+        listener=dict(driver.listener),
+        workers={"count": WORKERS},
+    ).start()
+    yield Office(proxy, driver, new_name())
+    proxy.remove()
+
+
+@contextmanager
+def edited(office: Office, old: str, new: str) -> Iterator[None]:
+    """Its file, for a time, with the first ``old`` another."""
+    text = office.proxy.config_file.read_text()
+    assert old in text
+    office.proxy.config_file.write_text(text.replace(old, new, 1))
+    try:
+        yield
+    finally:
+        office.proxy.config_file.write_text(text)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -132,11 +165,10 @@ def test_an_edited_file_is_in_force_only_after_a_reload(start_office: OfficeFact
     ],
 )
 def test_a_configuration_with_a_fault_changes_nothing(
-    start_office: OfficeFactory, old: str, new: str, words: str
+    steady_office: Office, old: str, new: str, words: str
 ):
-    office = start_office()
-    edit(office, old, new)
-    is_refused(office, words)
+    with edited(steady_office, old, new):
+        is_refused(steady_office, words)
 
 
 @pytest.mark.parametrize(
@@ -148,16 +180,14 @@ def test_a_configuration_with_a_fault_changes_nothing(
     ],
 )
 def test_what_the_supervisor_holds_needs_a_restart(
-    start_office: OfficeFactory, old: str, new: str, words: str
+    steady_office: Office, old: str, new: str, words: str
 ):
-    office = start_office()
-    text = office.proxy.config_file.read_text()
-    office.proxy.config_file.write_text(text.replace(old, new, 1))
-    is_refused(office, words)
+    with edited(steady_office, old, new):
+        is_refused(steady_office, words)
 
 
-def test_a_file_that_no_worker_can_serve_with_changes_nothing(start_office: OfficeFactory):
-    office = start_office()
+def test_a_file_that_no_worker_can_serve_with_changes_nothing(steady_office: Office):
+    office = steady_office
     mode = office.proxy.key_file.stat().st_mode
     office.proxy.key_file.chmod(0o644)
     is_refused(office, "its mode must be 0600")
@@ -170,11 +200,12 @@ def test_a_file_that_no_worker_can_serve_with_changes_nothing(start_office: Offi
 def is_refused(office: Office, words: str) -> None:
     """A reload is refused with these words, and the workers go on."""
     before = pids(office.proxy)
+    refused = len(events(office.proxy, NOT_RELOADED))
     with office.session() as session:
         assert office.proxy.process is not None
         office.proxy.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: bool(events(office.proxy, NOT_RELOADED)), what="the refusal")
-        (line,) = events(office.proxy, NOT_RELOADED)
+        wait_until(lambda: len(events(office.proxy, NOT_RELOADED)) > refused, what="the refusal")
+        (line,) = events(office.proxy, NOT_RELOADED)[refused:]
         assert words in str(line["detail"])
         assert session.value("SELECT 'goes on'") == "goes on"
         office.session().close()

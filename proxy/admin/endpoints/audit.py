@@ -21,7 +21,7 @@ from proxy.audit import sheet
 from proxy.audit.crosscheck import verify_all
 from proxy.audit.files import AuditFolderError
 from proxy.audit.read import Filters, Record
-from proxy.audit.verify import Report
+from proxy.audit.report import Report
 
 LINES = "application/x-ndjson"
 CSV = "text/csv"

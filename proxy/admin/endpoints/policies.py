@@ -241,12 +241,12 @@ async def _set(
 
 
 async def _history(call: Call, source: Source | None) -> History:
-    found = await call.office.store.policy_history(call.here, source)
+    found = await call.office.store.policies.history(call.here, source)
     return History(items=[VersionAnswer.of(version) for version in found])
 
 
 async def _compared(call: Call, source: Source | None, before: int, after: int) -> Comparison:
-    found = await call.office.store.policy_history(call.here, source)
+    found = await call.office.store.policies.history(call.here, source)
     versions = {version.number: version.policy for version in found}
     if before not in versions or after not in versions:
         raise not_found()

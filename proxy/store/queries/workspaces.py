@@ -60,19 +60,6 @@ async def _found(connection: AsyncConnection, is_it: ColumnElement[bool]) -> Wor
     return None if row is None else _workspace(row, [key.wrapped for key in keys])
 
 
-async def find_by_id(connection: AsyncConnection, workspace_id: str) -> Workspace | None:
-    """The workspace of that id, with its root keys."""
-    row = (
-        await connection.execute(select(workspaces).where(workspaces.c.id == workspace_id))
-    ).first()
-    keys = await connection.execute(
-        select(root_keys.c.wrapped)
-        .where(root_keys.c.workspace_id == workspace_id)
-        .order_by(root_keys.c.version.desc())
-    )
-    return None if row is None else _workspace(row, [key.wrapped for key in keys])
-
-
 async def all_of_them(connection: AsyncConnection) -> list[Workspace]:
     """Every workspace, by name."""
     keys: defaultdict[str, list[bytes]] = defaultdict(list)

@@ -78,7 +78,7 @@ def villain(theatre: MysqlStage) -> Iterator[FakeServer]:
             theatre.add_fake_source(name, "villain", server.port)
 
             async def govern(store: Store, name: str = name, policy: Any = policy) -> None:
-                await store.set_workspace_policy(await store.workspace(name), policy)
+                await store.policies.set_of_workspace(await store.workspace(name), policy)
 
             theatre.proxy.with_store(govern)
         yield server
