@@ -249,12 +249,9 @@ def test_a_stopped_worker_does_not_keep_the_proxy_from_ending(start_office: Offi
 
 
 @pytest.mark.parametrize("other", [1, WORKERS])
-def test_a_port_that_workers_share_is_taken_for_everybody_else(
-    start_office: OfficeFactory, other: int
-):
-    office = start_office()
+def test_a_port_that_workers_share_is_taken_for_everybody_else(office: Office, other: int):
     config = office.proxy.config_file.read_text()
-    second = office.proxy.folder / "second"
+    second = office.proxy.folder / f"second-{other}"
     second.mkdir()
     for name in ("audit", "control.sock"):
         config = config.replace(f"{office.proxy.folder}/{name}", f"{second}/{name}")
