@@ -2,6 +2,7 @@
 
 The map of this package:
 
+``redacted``   ``Redacted``: what does not show itself; the base of ``Secret``
 ``secret``     ``Secret``: bytes that do not show themselves, with one door, ``reveal``
 ``binding``    what a sealed secret is bound to: ``Binding``, ``Destination``
 ``record``     ``SealedRecord``: the sealed form, byte for byte
@@ -10,6 +11,7 @@ The map of this package:
 ``keyfile``    ``LocalKeyFile``: the provider that is a file of mode 0600
 ``keytext``    what is written in that file
 ``vault``      ``Vault``: workspace root keys, seal, unseal, derived keys
+``totp``       codes by time of a key that does not leave
 ``selftest``   known answers, checked before the first secret is opened
 ``hardening``  core dumps off, memory closed to other processes
 ``errors``     what can go wrong, each one sentence without a secret
@@ -24,6 +26,7 @@ from vault.hardening import Hardening, harden_process
 from vault.keyfile import LocalKeyFile
 from vault.provider import KeyProvider, WrappedRootKey
 from vault.record import SealedRecord
+from vault.redacted import Redacted
 from vault.secret import Secret
 from vault.vault import Vault
 
@@ -35,6 +38,7 @@ __all__ = [
     "KeyProvider",
     "KeyProviderError",
     "LocalKeyFile",
+    "Redacted",
     "SealedRecord",
     "Secret",
     "SelfTestError",

@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from proxy.administration.passwords import Passwords
+from proxy.administration.passwords import Password, Passwords
 from proxy.administration.second_factor import (
     is_totp_code,
-    matching_step,
-    new_totp_secret,
     recovery_digest,
+    step_near,
 )
 from proxy.administration.staff import open_totp
 from proxy.administration.trail import audited
@@ -23,7 +22,8 @@ from proxy.audit.people import staff_logged_in, staff_logged_out
 from proxy.store import ApiKey, Proof, StaffAccount, StaffState
 from proxy.store.api_keys import digest_of, new_session_token, parse_api_key
 from proxy.store.validate import is_name
-from vault import Secret, UnsealError, Vault
+from vault import UnsealError, Vault
+from vault.totp import new_totp_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Attempt:
     """What somebody says of himself, and from where."""
 
     name: str = field(repr=False)
-    password: Secret
+    password: Password
     code: str = field(repr=False)
     ip: str = ""
     port: int = 0
@@ -95,7 +95,7 @@ async def prove(
     place: Workplace,
     passwords: Passwords,
     account: StaffAccount | None,
-    password: Secret,
+    password: Password,
     code: str,
     now: datetime,
 ) -> tuple[Proof | None, str]:
@@ -124,13 +124,13 @@ def _second_factor(
     code: str,
     now: datetime,
 ) -> Proof | None:
-    secret, last = new_totp_secret(), None
+    (key, _), last = new_totp_key(), None
     if account is not None and account.totp is not None:
         try:
-            secret, last = open_totp(vault, account), account.totp_step
+            key, last = open_totp(vault, account), account.totp_step
         except UnsealError:
             return None
-    step = matching_step(secret, code, now) if is_totp_code(code) else None
+    step = step_near(key, code, now) if is_totp_code(code) else None
     digest = recovery_digest(code)
     if last is None:
         return None

@@ -11,14 +11,14 @@ import asyncio
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from proxy.store.errors import InvalidSetting
-from vault import Secret
+from vault import Redacted
 
 T = TypeVar("T")
 
@@ -41,6 +41,44 @@ class TooManyHashes(Exception):
         super().__init__("too many passwords are being checked; try again soon")
 
 
+@final
+class Password(Redacted):
+    """A password that somebody has typed: hashed, compared and judged here, and never shown.
+
+    Not a ``Secret`` of the vault: it is stored nowhere, so nothing needs a door to it.
+    """
+
+    __slots__ = ("__text",)
+    __text: str
+
+    def __init__(self, typed: str) -> None:
+        # NFKC (SP 800-63B, 3.1.1.2), so that every keyboard's are one.
+        object.__setattr__(self, "_Password__text", unicodedata.normalize("NFKC", typed))
+
+    def hashed_by(self, hasher: PasswordHasher) -> str:
+        """In PHC's format."""
+        return hasher.hash(self.__text)
+
+    def is_kept_as(self, kept: str, hasher: PasswordHasher) -> bool:
+        """Whether a hash is this password's; what is no hash is nobody's."""
+        try:
+            return hasher.verify(kept, self.__text)
+        except (Argon2Error, InvalidHashError):
+            return False
+
+    def check(self, name: str) -> None:
+        """Whether it may be set for the account of that name.
+
+        Raises InvalidSetting, not quoting it.
+        """
+        if not LEAST <= len(self.__text) <= MOST:
+            raise InvalidSetting("password", f"use {LEAST} to {MOST} characters")
+        if len(set(self.__text)) < DIFFERENT:
+            raise InvalidSetting("password", f"use at least {DIFFERENT} different characters")
+        if name in self.__text.lower():
+            raise InvalidSetting("password", "it must not hold the account's name")
+
+
 class Passwords:
     """Makes and checks hashes. ``hasher``: with cheaper parameters in tests."""
 
@@ -51,25 +89,18 @@ class Passwords:
         # What a password is held against where there is no account: of the same cost.
         self._nobody = self._hasher.hash("nobody has this password")
 
-    async def hash(self, password: Secret) -> str:
+    async def hash(self, password: Password) -> str:
         """In PHC's format. Raises TooManyHashes."""
-        text = prepared(password)
-        return await self._in_turn(lambda: self._hasher.hash(text))
+        return await self._in_turn(lambda: password.hashed_by(self._hasher))
 
-    async def is_right(self, kept: str | None, password: Secret) -> bool:
+    async def is_right(self, kept: str | None, password: Password) -> bool:
         """Whether a hash is this password's; with None, no, after the same work.
 
         Raises TooManyHashes.
         """
-        text = prepared(password)
-
-        def check() -> bool:
-            try:
-                return self._hasher.verify(self._nobody if kept is None else kept, text)
-            except (Argon2Error, InvalidHashError):
-                return False
-
-        return await self._in_turn(check) and kept is not None
+        compared = self._nobody if kept is None else kept
+        is_same = await self._in_turn(lambda: password.is_kept_as(compared, self._hasher))
+        return is_same and kept is not None
 
     async def _in_turn(self, work: Callable[[], T]) -> T:
         if self._under_way >= AT_ONCE + WAITING:
@@ -80,20 +111,3 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._under_way -= 1
-
-
-def prepared(password: Secret) -> bytes:
-    """The bytes that are hashed: NFKC (SP 800-63B, 3.1.1.2), so that every keyboard's are one."""
-    text = password.reveal().decode("utf-8")
-    return unicodedata.normalize("NFKC", text).encode("utf-8")
-
-
-def check_password(password: Secret, name: str) -> None:
-    """Whether it may be set for the account of that name. Raises InvalidSetting, not quoting it."""
-    text = prepared(password).decode("utf-8")
-    if not LEAST <= len(text) <= MOST:
-        raise InvalidSetting("password", f"use {LEAST} to {MOST} characters")
-    if len(set(text)) < DIFFERENT:
-        raise InvalidSetting("password", f"use at least {DIFFERENT} different characters")
-    if name in text.lower():
-        raise InvalidSetting("password", "it must not hold the account's name")

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from proxy.administration.passwords import Passwords, check_password
+from proxy.administration.passwords import Password, Passwords
 from proxy.administration.second_factor import (
-    base32,
-    matching_step,
     new_recovery_codes,
-    new_totp_secret,
     otpauth_uri,
     recovery_digests,
+    step_near,
 )
 from proxy.administration.trail import audited
 from proxy.administration.workplace import Workplace
@@ -33,6 +31,7 @@ from proxy.store import (
 )
 from proxy.store.records import SealedField
 from vault import Binding, Secret, Vault
+from vault.totp import new_totp_key
 
 T = TypeVar("T")
 
@@ -128,7 +127,7 @@ async def change_role(place: Workplace, account: StaffAccount, role: ApiRole) ->
 
 
 async def enrol(
-    place: Workplace, passwords: Passwords, invitation: str, password: Secret
+    place: Workplace, passwords: Passwords, invitation: str, password: Password
 ) -> Enrolment:
     """Choose a password and get a second factor, which counts once ``confirm`` has seen it.
 
@@ -136,17 +135,17 @@ async def enrol(
     """
     account = await invited(place, invitation)
     place = replace(place, actor=account.actor)
-    check_password(password, account.name)
-    secret = new_totp_secret()
+    password.check(account.name)
+    key, base32 = new_totp_key()
     version = account.totp_highest + 1
     after = replace(
         account,
         password=await passwords.hash(password),
-        totp=seal_totp(place.vault, account, secret, version),
+        totp=seal_totp(place.vault, account, key, version),
         totp_highest=version,
     )
     await _audited(place, "enrol", account, lambda: place.store.staff.change(account, after))
-    return Enrolment(account.name, base32(secret), otpauth_uri(secret, account.name))
+    return Enrolment(account.name, base32, otpauth_uri(base32, account.name))
 
 
 async def confirm(
@@ -160,7 +159,7 @@ async def confirm(
     place = replace(place, actor=account.actor)
     if account.totp is None:
         raise InvalidInvitation
-    step = matching_step(open_totp(place.vault, account), code, now)
+    step = step_near(open_totp(place.vault, account), code, now)
     if step is None:
         raise WrongCode
     codes = new_recovery_codes()
@@ -175,13 +174,13 @@ async def confirm(
 
 
 async def change_password(
-    place: Workplace, passwords: Passwords, account: StaffAccount, password: Secret
+    place: Workplace, passwords: Passwords, account: StaffAccount, password: Password
 ) -> StaffAccount:
     """Put another password for who has proved both factors; the sessions end.
 
     Raises InvalidSetting, Conflict.
     """
-    check_password(password, account.name)
+    password.check(account.name)
     after = replace(account, password=await passwords.hash(password))
     return await _audited(
         place, "password", account, lambda: place.store.staff.change(account, after)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from argon2 import PasswordHasher
 
 from proxy.administration import login, staff
-from proxy.administration.passwords import Passwords
-from proxy.administration.second_factor import step_at, totp_code
+from proxy.administration.passwords import Password, Passwords
+from proxy.administration.second_factor import step_at
 from proxy.administration.workplace import Workplace
 from proxy.store import ApiRole, StaffAccount
 from tests.store.stores import SettableClock
 from vault import Secret
+from vault.totp import totp_code
 
 PASSWORD = "seven green kites"
 
@@ -50,7 +51,7 @@ async def a_person(
 ) -> Person:
     """Invited, enrolled, logged in twice, by recovery codes."""
     invitation, _ = await staff.invite(place, name, role)
-    await staff.enrol(place, passwords, invitation, Secret(PASSWORD.encode()))
+    await staff.enrol(place, passwords, invitation, Password(PASSWORD))
     invited = await staff.named(place, name)
     totp = staff.open_totp(place.vault, invited)
     account, codes = await staff.confirm(
@@ -58,7 +59,7 @@ async def a_person(
     )
     begun = []
     for code in codes[:2]:
-        attempt = login.Attempt(name, Secret(PASSWORD.encode()), code, "192.0.2.7", 4711)
+        attempt = login.Attempt(name, Password(PASSWORD), code, "192.0.2.7", 4711)
         made = await login.log_in(place, passwords, attempt, clock())
         assert made is not None
         begun.append(made)

@@ -11,13 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.administration.second_factor import step_at, totp_code
+from proxy.administration.second_factor import step_at
 from proxy.administration.trail import event_to_json
 from proxy.store import ApiRole
 from proxy.store.queries.staff import SESSION_LIMIT
 from tests.admin.people import PASSWORD, Person
 from tests.admin.rig import Rig, problem
 from vault import Secret
+from vault.totp import totp_code
 
 OWNER = ApiRole.OWNER
 

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from proxy.administration.second_factor import step_at, totp_code
+from proxy.administration.second_factor import step_at
 from tests.admin.process import AdminProcess, run
 from tests.admin.test_whole import is_over
 from tests.canary.forms import Canary
@@ -22,6 +22,7 @@ from tests.servers.proxy import ProxyServer
 from tests.servers.roles import SCRAM
 from tests.servers.waiting import wait_until
 from vault import Secret
+from vault.totp import totp_code
 
 PASSWORD = "seven green kites"
 

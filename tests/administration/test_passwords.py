@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import pickle
+import pprint
 import threading
+import traceback
 from typing import Any
 
 import pytest
@@ -11,14 +16,13 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 from proxy.administration.passwords import (
     AT_ONCE,
     WAITING,
+    Password,
     Passwords,
     TooManyHashes,
-    check_password,
 )
 from proxy.store import InvalidSetting
-from vault import Secret
 
-RIGHT = Secret(b"seven green kites")
+RIGHT = Password("seven green kites")
 
 
 def cheap() -> Passwords:
@@ -39,20 +43,20 @@ async def test_a_password_is_right_or_not():
     kept = await passwords.hash(RIGHT)
     assert kept != await passwords.hash(RIGHT)
     assert await passwords.is_right(kept, RIGHT)
-    assert not await passwords.is_right(kept, Secret(b"seven green kite"))
+    assert not await passwords.is_right(kept, Password("seven green kite"))
     assert not await passwords.is_right("not a hash", RIGHT)
 
 
 async def test_nobodys_password_is_never_right():
     passwords = cheap()
     assert not await passwords.is_right(None, RIGHT)
-    assert not await passwords.is_right(None, Secret(b"nobody has this password"))
+    assert not await passwords.is_right(None, Password("nobody has this password"))
 
 
 async def test_one_password_however_a_keyboard_composes_it():
     passwords = cheap()
-    kept = await passwords.hash(Secret("señor of the kites".encode()))
-    assert await passwords.is_right(kept, Secret("sen\u0303or of the kites".encode()))
+    kept = await passwords.hash(Password("señor of the kites"))
+    assert await passwords.is_right(kept, Password("sen\u0303or of the kites"))
 
 
 class _Waiting(PasswordHasher):
@@ -98,11 +102,34 @@ async def test_hashes_are_bounded_at_once_and_in_waiting_and_the_loop_goes_on():
 )
 def test_a_password_has_limits(wrong: str):
     with pytest.raises(InvalidSetting) as raised:
-        check_password(Secret(wrong.encode()), "ada")
+        Password(wrong).check("ada")
     assert raised.value.field == "password"
     assert not wrong or wrong not in str(raised.value)
 
 
 def test_a_password_within_the_limits():
     for right in ("seven green kites", "x" * 250 + "abcdef"):
-        check_password(Secret(right.encode()), "ada")
+        Password(right).check("ada")
+
+
+def test_a_password_shows_itself_nowhere_and_has_no_door(caplog: pytest.LogCaptureFixture):
+    logging.getLogger("test").warning("password %s %r", RIGHT, RIGHT)
+    shown = [repr(RIGHT), str(RIGHT), f"{RIGHT:>40}", pprint.pformat([RIGHT]), caplog.text]
+    shown.append(json.dumps([RIGHT], default=str))
+    assert not [text for text in shown if "kites" in text]
+    assert not hasattr(RIGHT, "__dict__")
+    assert [name for name in dir(RIGHT) if not name.startswith("_")] == [
+        "check",
+        "hashed_by",
+        "is_kept_as",
+    ]
+    for refused in (pickle.dumps, json.dumps, hash, copy_of_state):
+        with pytest.raises(TypeError) as raised:
+            refused(RIGHT)
+        assert "kites" not in "".join(traceback.format_exception(raised.value))
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        RIGHT.text = ""
+
+
+def copy_of_state(password: Password) -> object:
+    return password.__getstate__()

@@ -17,10 +17,9 @@ from proxy.admin.problems import Problem, not_found
 from proxy.admin.rates import Answer as Turn
 from proxy.admin.shapes import Answer, Body
 from proxy.administration import login, staff
-from proxy.administration.passwords import LEAST, MOST
+from proxy.administration.passwords import LEAST, MOST, Password
 from proxy.store import ApiKey, StaffAccount, staff_actor
 from proxy.store.records import SESSION_IDLE
-from vault import Secret
 
 LoginName = Annotated[str, Field(min_length=1, max_length=63, examples=["ada"])]
 Given = Annotated[SecretStr, Field(min_length=1, max_length=1_024, examples=["seven green kites"])]
@@ -169,7 +168,7 @@ async def log_in(call: Admitted, body: Login) -> Begun:
     device = None if body.device is None else body.device.get_secret_value()
     _check_turn(office.guesses.take(body.name, call.network, device, now))
     attempt = login.Attempt(
-        body.name, secret_of(body.password), body.code.get_secret_value(), call.address, call.port
+        body.name, typed(body.password), body.code.get_secret_value(), call.address, call.port
     )
     begun = await login.log_in(call.place, office.passwords, attempt, now)
     if begun is None:
@@ -194,7 +193,7 @@ async def enrol(call: Admitted, body: Enrol) -> ToConfirm:
         call.place,
         call.office.passwords,
         body.invitation.get_secret_value(),
-        secret_of(body.password),
+        typed(body.password),
     )
     call.recognised = staff_actor(made.name)
     return ToConfirm(name=made.name, totp_secret=made.secret, otpauth_uri=made.uri)
@@ -237,7 +236,7 @@ async def change_own_password(call: Admitted, body: NewPassword) -> Ended:
     """All of the account's sessions end, this one too."""
     account = await _proven(call, body.password, body.code)
     await staff.change_password(
-        call.place, call.office.passwords, account, secret_of(body.new_password)
+        call.place, call.office.passwords, account, typed(body.new_password)
     )
     return Ended(ended="all sessions")
 
@@ -260,7 +259,7 @@ async def _proven(call: Call, password: SecretStr, code: SecretStr) -> StaffAcco
         call.place,
         office.passwords,
         account,
-        secret_of(password),
+        typed(password),
         code.get_secret_value(),
         now,
     )
@@ -269,9 +268,9 @@ async def _proven(call: Call, password: SecretStr, code: SecretStr) -> StaffAcco
     return account
 
 
-def secret_of(given: SecretStr) -> Secret:
-    """As the vault has secrets."""
-    return Secret(given.get_secret_value().encode())
+def typed(given: SecretStr) -> Password:
+    """As passwords are hashed and compared."""
+    return Password(given.get_secret_value())
 
 
 def _check_turn(turn: Turn) -> None:
