@@ -35,7 +35,7 @@ _HERE = "proxy.commands."
         "source": (
             _HERE + "source",
             "source",
-            "Add, list, show, test, rotate, remove data sources.",
+            "Add, list, show, test, edit, rotate, remove data sources.",
         ),
         "policy": (
             _HERE + "policy",

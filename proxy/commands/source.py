@@ -14,6 +14,7 @@ from proxy.commands import display
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
 from proxy.commands.secrets import read_password, read_private_file, read_public_file
 from proxy.commands.source_display import display_hosts, display_pooling, source_value
+from proxy.commands.source_edit import edit
 from proxy.commands.source_options import (
     FailoverChoice,
     PoolChoice,
@@ -32,7 +33,10 @@ from proxy.store.tls import CHAIN_LIMIT
 
 @click.group(cls=Group)
 def source() -> None:
-    """Data sources: add, list, show, test, rotate, hosts, pool, remove."""
+    """Data sources: add, list, show, test, edit, rotate, hosts, pool, remove."""
+
+
+source.add_command(edit)
 
 
 @source.command(
@@ -120,7 +124,7 @@ def add(
                 auth_methods=sources.auth_methods_for(place_of_source.engine, methods, secrets),
                 compression="" if compression == "none" else compression,
                 pooling=pool.settings(POOLED if compression == "none" else OFF),
-                failover=hosts.settings(place_of_source.failover),
+                failover=hosts.settings(place_of_source.failover()),
             )
             return await sources.add_source(place, found, draft, secrets)
 

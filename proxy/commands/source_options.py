@@ -1,4 +1,4 @@
-"""The options of ``source add``: where a source is, and how it is reached."""
+"""The options of ``source add`` and ``source edit``: where a source is, how it is reached."""
 
 from __future__ import annotations
 
@@ -37,25 +37,46 @@ _NO_OPTIONS = (
     " each once, and nothing else."
 )
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_DEFAULT_TLS = TlsSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverChoice:
+    """The options of several hosts as they were given; None: not given."""
+
+    target_session_attrs: TargetSession | None = None
+    load_balance_hosts: LoadBalance | None = None
+
+    def settings(self, before: Failover) -> Failover:
+        """``before``, with what was given in its place."""
+        given: dict[str, Any] = {
+            name: value for name in _FAILOVER_WORDS if (value := getattr(self, name)) is not None
+        }
+        return replace(before, **given)
 
 
 @dataclass(frozen=True, slots=True)
 class SourcePlace:
-    """What ENGINE://HOST:PORT,HOST:PORT/DATABASE says; ``failover`` with what stands behind it."""
+    """What ENGINE://HOST:PORT,HOST:PORT/DATABASE says; ``chosen`` stands behind the "?"."""
 
     engine: str
     host: str
     port: int
     database: str
-    failover: Failover = SINGLE
+    others: tuple[Endpoint, ...] = ()
+    chosen: FailoverChoice = FailoverChoice()
+
+    def failover(self, before: Failover = SINGLE) -> Failover:
+        """``before``, with these hosts and what was chosen for them in its place."""
+        return self.chosen.settings(replace(before, others=self.others))
 
 
 @dataclass(frozen=True, slots=True)
 class TlsChoice:
-    """The TLS options as they were given; ``settings`` reads their files."""
+    """The TLS options as they were given, None or empty: not given; ``settings`` reads files."""
 
-    mode: TlsMode
-    profile: TlsProfile
+    mode: TlsMode | None
+    profile: TlsProfile | None
     ca: Path | None
     client_cert: Path | None
     client_key: Path | None
@@ -66,40 +87,50 @@ class TlsChoice:
     until: str | None
     server_public_key: Path | None
     crl: Path | None
-    negotiation: TlsNegotiation
+    negotiation: TlsNegotiation | None
 
-    def settings(self) -> TlsSettings:
-        """The settings to store. Raises CommandError, UsageError."""
+    def __post_init__(self) -> None:
         if (self.client_cert is None) != (self.client_key is None):
             raise click.UsageError("Give both --client-cert and --client-key, or neither.")
-        expires_at = None
-        if self.until is not None:
-            try:
-                expires_at = datetime.now(UTC) + timedelta(seconds=parse_duration(self.until))
-            except ValueError as error:
-                raise click.BadParameter(str(error), param_hint="--until") from None
-        return TlsSettings(
-            mode=self.mode,
-            profile=self.profile,
-            ca_pem=read_public_file(self.ca, "CA file", CA_LIMIT) if self.ca else None,
-            client_cert_pem=(
-                read_public_file(self.client_cert, "client certificate", CHAIN_LIMIT)
-                if self.client_cert
-                else None
-            ),
-            server_name=self.server_name,
-            pins=self.pins,
-            owner=self.owner,
-            reason=self.reason,
-            expires_at=expires_at,
-            server_key_pem=(
-                read_public_file(self.server_public_key, "server's public key", SERVER_KEY_LIMIT)
-                if self.server_public_key
-                else None
-            ),
-            crl_pem=read_public_file(self.crl, "CRL file", CRL_LIMIT) if self.crl else None,
-            negotiation=self.negotiation,
-        )
+
+    def settings(self, before: TlsSettings = _DEFAULT_TLS) -> TlsSettings:
+        """``before``, with what was given in its place. Raises CommandError, UsageError.
+
+        With a mode that turns TLS off, and with a profile that needs no exception, what only
+        the one before had goes.
+        """
+        if self.mode == "disable":
+            before = TlsSettings(mode="disable", server_key_pem=before.server_key_pem)
+        if self.profile in ("modern", "intermediate"):
+            before = replace(before, owner=None, reason=None, expires_at=None)
+        given: dict[str, Any] = {
+            "mode": self.mode,
+            "profile": self.profile,
+            "ca_pem": _read(self.ca, "CA file", CA_LIMIT),
+            "client_cert_pem": _read(self.client_cert, "client certificate", CHAIN_LIMIT),
+            "server_name": self.server_name,
+            "pins": self.pins or None,
+            "owner": self.owner,
+            "reason": self.reason,
+            "expires_at": _end(self.until),
+            "server_key_pem": _read(self.server_public_key, "server's key", SERVER_KEY_LIMIT),
+            "crl_pem": _read(self.crl, "CRL file", CRL_LIMIT),
+            "negotiation": self.negotiation,
+        }
+        return replace(before, **{name: v for name, v in given.items() if v is not None})
+
+
+def _read(file: Path | None, purpose: str, limit: int) -> str | None:
+    return None if file is None else read_public_file(file, purpose, limit)
+
+
+def _end(until: str | None) -> datetime | None:
+    if until is None:
+        return None
+    try:
+        return datetime.now(UTC) + timedelta(seconds=parse_duration(until))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--until") from None
 
 
 def parse_url(url: str) -> SourcePlace:
@@ -129,7 +160,7 @@ def parse_url(url: str) -> SourcePlace:
     if not database:
         raise click.UsageError("The URL must name a host and a database.")
     first, *others = endpoints
-    return SourcePlace(engine, first.host, first.port, database, _failover(tuple(others), query))
+    return SourcePlace(engine, first.host, first.port, database, tuple(others), _chosen(query))
 
 
 def _endpoint(text: str, default_port: int) -> Endpoint:
@@ -143,7 +174,7 @@ def _endpoint(text: str, default_port: int) -> Endpoint:
     return Endpoint(host, default_port if port is None else port)
 
 
-def _failover(others: tuple[Endpoint, ...], query: str) -> Failover:
+def _chosen(query: str) -> FailoverChoice:
     """What the URL's options say, each once. What else there is may be a secret."""
     given: dict[str, Any] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
@@ -153,22 +184,7 @@ def _failover(others: tuple[Endpoint, ...], query: str) -> Failover:
         if value not in words:
             raise click.UsageError(f"The URL's {name} is one of {', '.join(words)}.")
         given[name] = value
-    return Failover(others, **given)
-
-
-@dataclass(frozen=True, slots=True)
-class FailoverChoice:
-    """The options of several hosts as they were given; None: not given."""
-
-    target_session_attrs: TargetSession | None
-    load_balance_hosts: LoadBalance | None
-
-    def settings(self, before: Failover) -> Failover:
-        """``before``, with what was given in its place."""
-        given: dict[str, Any] = {
-            name: value for name in _FAILOVER_WORDS if (value := getattr(self, name)) is not None
-        }
-        return replace(before, **given)
+    return FailoverChoice(**given)
 
 
 def failover_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -265,17 +281,14 @@ def tls_options(command: Callable[..., None]) -> Callable[..., None]:
         "--tls",
         "mode",
         type=click.Choice(["disable", "require", "verify-ca", "verify-full"]),
-        default="verify-full",
-        show_default=True,
-        help="How the server is checked.",
+        help="How the server is checked.  [default: verify-full]",
     )
     @click.option(
         "--tls-profile",
         "profile",
         type=click.Choice(["modern", "intermediate", "compat", "legacy"]),
-        default="intermediate",
-        show_default=True,
-        help="Versions and ciphers; compat and legacy need --owner, --reason, --until.",
+        help="Versions and ciphers; compat and legacy need --owner, --reason, --until."
+        "  [default: intermediate]",
     )
     @click.option(
         "--ca", type=_FILE, help="The only CAs to believe (PEM).  [default: the system's]"
@@ -289,9 +302,7 @@ def tls_options(command: Callable[..., None]) -> Callable[..., None]:
         "--tls-negotiation",
         "negotiation",
         type=click.Choice(["request", "direct"]),
-        default="request",
-        show_default=True,
-        help="Ask for TLS, or speak it at once (PostgreSQL 17 and newer).",
+        help="Ask for TLS, or speak it at once (PostgreSQL 17 and newer).  [default: request]",
     )
     @click.option("--client-cert", type=_FILE, help="A client certificate with its chain (PEM).")
     @click.option("--client-key", type=_FILE, help="Its private key (PEM, mode 0600).")

@@ -41,7 +41,7 @@ def test_every_command_of_the_design_is_there():
             *("export", "import"),
         ),
         "token": ("create", "list", "revoke"),
-        "source": ("add", "list", "show", "test", "rotate", "pool", "hosts", "remove"),
+        "source": ("add", "list", "show", "test", "edit", "rotate", "pool", "hosts", "remove"),
         "policy": ("show", "set", "clear", "check", "try"),
         "session": ("list", "kill"),
         "audit": ("tail", "search", "verify", "export"),
