@@ -20,7 +20,8 @@ from protocols.errors import Reason, Refusal
 from protocols.interface import WireProtocol
 from proxy import parts
 from proxy.administration.probing import probe_handlers
-from proxy.administration.trail import control_handlers
+from proxy.administration.support_expiry import ExpiryWatch
+from proxy.administration.trail import LogTrail, control_handlers
 from proxy.audit.events import proxy_started, proxy_stopped
 from proxy.audit.log import AuditLog
 from proxy.config import Config, ListenerConfig
@@ -184,6 +185,10 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         weak_tls.start()
         stack.push_async_callback(weak_tls.stop)
         directory.on_change(weak_tls.changed)
+
+        expiries = ExpiryWatch(store, LogTrail(audit))
+        expiries.start()
+        stack.push_async_callback(expiries.stop)
 
         heartbeat = Heartbeat(metrics.observe_loop)
         heartbeat.start()

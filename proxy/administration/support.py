@@ -51,6 +51,7 @@ async def ask(
 ) -> SupportGrant:
     """A request, or where the workspace has approved beforehand, a live grant.
 
+    What was approved beforehand with a key that goes back to who asks does not count.
     Raises NotFound, LimitReached, InvalidSetting.
     """
     wanted = SupportGrant(
@@ -63,25 +64,32 @@ async def ask(
         with_database=with_database,
         asked_at=datetime.now(UTC),
     )
-    return await _audited(
-        place, CREATE, wanted, "asked for", lambda: place.store.support.ask(wanted)
+    setter = (await place.store.support.pre_approval(workspace.id)).set_by
+    believed = None if await _goes_back(place.store, setter, place.actor) else setter
+    after = await _audited(
+        place,
+        CREATE,
+        wanted,
+        "asked for",
+        lambda: place.store.support.ask(wanted, believed=believed),
     )
+    if after.is_approved:
+        approved = grant_event(after.decided_by, UPDATE, after, "approved beforehand")
+        await place.trail.record(approved)
+    return after
 
 
 async def decide(
     place: Workplace, decider: ApiKey, grant: SupportGrant, *, is_approved: bool
 ) -> SupportGrant:
     """Approve or deny, as an administrator of the workspace. Raises OwnRequest, Conflict."""
-    if is_approved:
-        await check_not_own(place.store, decider, grant)
-    change = "approved" if is_approved else "denied"
-    return await _audited(
-        place,
-        UPDATE,
-        grant,
-        change,
-        lambda: place.store.support.decide(grant, place.actor, is_approved=is_approved),
-    )
+
+    async def act() -> SupportGrant:
+        if is_approved:
+            await check_not_own(place.store, decider, grant)
+        return await place.store.support.decide(grant, place.actor, is_approved=is_approved)
+
+    return await _audited(place, UPDATE, grant, "approved" if is_approved else "denied", act)
 
 
 async def end(place: Workplace, grant: SupportGrant) -> SupportGrant:
@@ -123,6 +131,7 @@ async def set_pre_approval(
     place: Workplace, workspace: Workspace, wanted: PreApproval
 ) -> PreApproval:
     """Say what a workspace grants without being asked. Raises InvalidSetting, NotFound."""
+    wanted = replace(wanted, set_by=place.actor)
     event = entity_changed(
         UPDATE,
         actor=place.actor,
@@ -142,30 +151,37 @@ async def set_pre_approval(
 
 
 async def check_not_own(store: Store, decider: ApiKey, grant: SupportGrant) -> None:
-    """Raise OwnRequest where the decider is the asker, or holds a key that goes back to it.
+    """Raise OwnRequest where the decider is the asker, or holds a key that goes back to it."""
+    if await _goes_back(store, actor_name(decider), staff_actor(grant.staff_name)):
+        raise OwnRequest(
+            "nobody approves their own request, nor with a key that goes back to them or to nobody "
+            "who is known"
+        )
+
+
+async def _goes_back(store: Store, actor: str, asker: str) -> bool:
+    """Whether an actor is the asker, or a key that was made by it, or by such a key; also where
+    it goes back to nobody who is known.
 
     A support person makes no keys, but may have been an operator before.
     """
-    asker, key = staff_actor(grant.staff_name), decider
     for _ in range(_LONGEST_CHAIN):
-        if asker in (actor_name(key), key.created_by):
-            break
-        if not key.created_by.startswith(_KEY):
-            return
-        before = await store.api_keys.find(key.created_by.removeprefix(_KEY))
-        if before is None:
-            break
-        key = before
-    raise OwnRequest(
-        "nobody approves their own request, nor with a key that goes back to them or to nobody "
-        "who is known"
-    )
+        if actor == asker:
+            return True
+        if not actor.startswith(_KEY):
+            return actor == ""
+        key = await store.api_keys.find(actor.removeprefix(_KEY))
+        if key is None:
+            return True
+        actor = key.created_by
+    return True
 
 
-def _event(place: Workplace, activity: int, grant: SupportGrant, change: str) -> Event:
+def grant_event(actor: str, activity: int, grant: SupportGrant, change: str) -> Event:
+    """What has become of a grant, for the log of its workspace."""
     return entity_changed(
         activity,
-        actor=place.actor,
+        actor=actor,
         workspace_id=grant.workspace_id,
         entity_type="support grant",
         entity_id=grant.id,
@@ -175,6 +191,7 @@ def _event(place: Workplace, activity: int, grant: SupportGrant, change: str) ->
             "reason": grant.reason,
             "minutes": grant.minutes,
             "with_database": grant.with_database,
+            **({} if grant.expires_at is None else {"expires_at": grant.expires_at.isoformat()}),
         },
     )
 
@@ -186,9 +203,5 @@ async def _audited(
     change: str,
     act: Callable[[], Awaitable[SupportGrant]],
 ) -> SupportGrant:
-    event = _event(place, activity, grant, change)
-    after = await audited(place.trail, event, act, place.warn)
-    if change == "asked for" and after.is_approved:
-        by = replace(place, actor=after.decided_by)
-        await place.trail.record(_event(by, UPDATE, after, "approved beforehand"))
-    return after
+    event = grant_event(place.actor, activity, grant, change)
+    return await audited(place.trail, event, act, place.warn)

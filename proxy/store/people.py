@@ -117,11 +117,13 @@ class SupportGrant:
 @dataclass(frozen=True, slots=True)
 class PreApproval:
     """What a workspace grants to the support without being asked: at most so many minutes; 0:
-    nothing. ``with_database``: also where tokens to its data sources are asked for.
+    nothing. ``with_database``: also where tokens to its data sources are asked for. ``set_by``:
+    who said so, as the audit log names them; empty: nobody who is known.
     """
 
     minutes: int = 0
     with_database: bool = False
+    set_by: str = ""
 
     def covers(self, minutes: int, with_database: bool) -> bool:
         """Whether it grants a request."""

@@ -29,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "v0008"
+HEAD: Final = "v0009"
 """The newest migration: what an opened store's schema must be."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -208,10 +208,20 @@ support_grants = Table(
     Column("expires_at", Instant),
     Column("ended_at", Instant),
     Column("ended_by", String(160), nullable=False),
+    # Whoever has claimed its end by time records it, and then says so.
+    Column("expiry_claimed_at", Instant),
+    Column("expiry_recorded_at", Instant),
 )
 # A workspace keeps at most 1,000 rows in here, see queries/support.py.
 Index("support_grants_by_workspace", support_grants.c.workspace_id, support_grants.c.asked_at)
 Index("support_grants_by_staff", support_grants.c.staff_id, support_grants.c.asked_at)
+UNRECORDED = text("expires_at IS NOT NULL AND expiry_recorded_at IS NULL")
+Index(
+    "support_grants_unrecorded",
+    support_grants.c.expires_at,
+    sqlite_where=UNRECORDED,
+    postgresql_where=UNRECORDED,
+)
 
 # The tokens that were made under a grant, and end with it.
 support_tokens = Table(
@@ -229,6 +239,8 @@ pre_approvals = Table(
     Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True),
     Column("minutes", Integer, nullable=False),
     Column("with_database", Boolean, nullable=False),
+    # Empty: by somebody who is not known.
+    Column("set_by", String(160), nullable=False, server_default=""),
 )
 
 api_keys = Table(

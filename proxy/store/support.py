@@ -22,16 +22,19 @@ class Support:
         self._database = database
         self._clock = clock
 
-    async def ask(self, grant: SupportGrant) -> SupportGrant:
+    async def ask(self, grant: SupportGrant, *, believed: str | None = None) -> SupportGrant:
         """Ask now; where the workspace has approved beforehand, the answer is a live grant.
 
+        ``believed``: who is believed to have approved for it; of anybody else it does not count.
         Raises NotFound, LimitReached, InvalidSetting.
         """
         validate.check_text(grant.reason, "reason", REASON_LIMIT)
         if not 1 <= grant.minutes <= GRANT_MINUTES:
             raise InvalidSetting("minutes", f"use a number from 1 to {GRANT_MINUTES}")
         asked = replace(grant, asked_at=self._clock())
-        return await self._database.write(lambda connection: support.ask(connection, asked))
+        return await self._database.write(
+            lambda connection: support.ask(connection, asked, believed)
+        )
 
     async def find(self, grant_id: str) -> SupportGrant | None:
         """The request or grant of that id."""
@@ -66,6 +69,24 @@ class Support:
         now = self._clock()
         return await self._database.write(
             lambda connection: support.end(connection, grant, now, by)
+        )
+
+    async def claim_expired(self) -> list[SupportGrant]:
+        """Grants whose time is over, for the caller alone to record, and soon."""
+        now = self._clock()
+        is_any = await self._database.read(
+            lambda connection: support.is_any_expired(connection, now)
+        )
+        # Mostly there are none, and nothing is written.
+        if not is_any:
+            return []
+        return await self._database.write(lambda connection: support.claim_expired(connection, now))
+
+    async def expiry_recorded(self, grant: SupportGrant) -> None:
+        """The end by time of a grant that was claimed is on record."""
+        now = self._clock()
+        await self._database.write(
+            lambda connection: support.expiry_recorded(connection, grant, now)
         )
 
     async def add_token(self, grant: SupportGrant, label: str, verifier: TokenVerifier) -> Token:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from proxy.administration.api_keys import create_api_key
+from proxy.administration.support_expiry import ExpiryWatch, record_expired
+from proxy.administration.trail import TrailError, event_to_json
 from proxy.administration.workplace import Workplace
-from proxy.store import ApiRole, parse_token
+from proxy.audit.ocsf import Status
+from proxy.store import ApiRole, PreApproval, parse_token
 from proxy.store.people import GRANT_MINUTES
 from proxy.store.queries.support import OPEN_LIMIT, TOKEN_LIMIT
 from tests.admin.rig import Rig, problem
@@ -169,8 +174,14 @@ async def test_nobody_approves_its_own_with_a_key_made_before(rig: Rig):
     first, _ = await create_api_key(
         mine, ADMIN, rig.workspaces["finance"], label="mine", expires_at=None
     )
+    rig.trail.events.clear()
     answer = await rig.call("POST", f"{OF}/{asked.id}/approve", key=first)
     problem(answer, 403, "own-request")
+    tried, refused = (one for one in rig.trail.events if one.event_class == 3004)
+    assert refused.workspace == rig.workspaces["finance"].id
+    assert event_to_json(refused)["extra"]["changes"]["change"] == "approved"
+    assert (tried.status, refused.status) == (Status.UNKNOWN, Status.FAILURE)
+    assert refused.status_detail == "OwnRequest"
     # Nor with a key that such a key has made.
     second = await rig.ok("POST", "/v1/workspaces/finance/keys", {"label": "x"}, key=first)
     answer = await rig.call("POST", f"{OF}/{asked.id}/approve", key=second["secret"])
@@ -179,6 +190,88 @@ async def test_nobody_approves_its_own_with_a_key_made_before(rig: Rig):
     # It may say no to itself, and who is of the workspace says yes.
     await rig.ok("POST", f"{OF}/{asked.id}/approve", role=ADMIN)
     assert await sees(rig)
+
+
+async def test_nobody_approves_its_own_beforehand(rig: Rig):
+    """The same key says that nobody needs to be asked; then its maker asks."""
+    office = rig.office
+    mine = Workplace(
+        office.config, office.store, office.vault, office.trail, "staff the-support", print
+    )
+    first, _ = await create_api_key(
+        mine, ADMIN, rig.workspaces["finance"], label="mine", expires_at=None
+    )
+    second = await rig.ok("POST", "/v1/workspaces/finance/keys", {"label": "x"}, key=first)
+    path = "/v1/workspaces/finance/support-pre-approval"
+    for own in (first, second["secret"]):
+        await rig.ok("PUT", path, {"minutes": 60, "with_database": True}, key=own)
+        asked = await rig.ok("POST", OWN, ASK, role=SUPPORT)
+        assert asked["state"] == "pending"
+        assert not await sees(rig)
+    # Who is of the workspace says the same, and it counts.
+    await rig.ok("PUT", path, {"minutes": 60}, role=ADMIN)
+    assert (await rig.ok("POST", OWN, ASK, role=SUPPORT))["state"] == "live"
+
+
+async def test_a_pre_approval_of_nobody_who_is_known_does_not_count(rig: Rig):
+    finance = rig.workspaces["finance"]
+    for nobody in ("", "API key 0000000000"):
+        await rig.store.support.set_pre_approval(finance.id, PreApproval(60, set_by=nobody))
+        assert (await rig.ok("POST", OWN, ASK, role=SUPPORT))["state"] == "pending"
+
+
+async def expiries(rig: Rig) -> list[dict[str, Any]]:
+    return [one for one in rig.changes() if one["change"] == "expired"]
+
+
+async def test_the_end_of_a_grant_by_its_time_is_recorded_once_by_whoever_is_there(rig: Rig):
+    grant = await granted(rig, with_database=True)
+    (live,) = (await rig.ok("GET", OWN, role=SUPPORT))["items"]
+    assert await record_expired(rig.store, rig.trail) == 0
+    rig.clock.advance(minutes=60)
+    # Nobody looks at the grant, and several nodes watch the store.
+    found = await asyncio.gather(*(record_expired(rig.store, rig.trail) for _ in range(5)))
+    assert sorted(found) == [0, 0, 0, 0, 1]
+    rig.clock.advance(days=3)
+    assert await record_expired(rig.store, rig.trail) == 0
+    (told,) = await expiries(rig)
+    assert told["reason"] == "ticket 4711"
+    assert datetime.fromisoformat(told["expires_at"]) == datetime.fromisoformat(live["expires_at"])
+    event = rig.trail.events[-1]
+    assert event.workspace == rig.workspaces["finance"].id
+    attributes = event_to_json(event)["attributes"]
+    assert attributes["entity"]["uid"] == grant
+    assert attributes["actor"]["user"]["name"] == "Accode Proxy"
+
+
+async def test_what_could_not_be_recorded_is_recorded_later(rig: Rig):
+    await granted(rig)
+    rig.clock.advance(minutes=60)
+    rig.trail.is_broken = True
+    with pytest.raises(TrailError):
+        await record_expired(rig.store, rig.trail)
+    rig.trail.is_broken = False
+    assert await record_expired(rig.store, rig.trail) == 0
+    rig.clock.advance(minutes=1)
+    assert await record_expired(rig.store, rig.trail) == 1
+    assert len(await expiries(rig)) == 1
+
+
+async def test_a_watch_goes_on_behind_a_failure_and_ends_with_what_it_began(rig: Rig):
+    await granted(rig)
+    rig.clock.advance(minutes=60)
+    rig.trail.is_broken = True
+    watch = ExpiryWatch(rig.store, rig.trail, pace=0.01)
+    watch.start()
+    for _ in range(3):
+        await rig.store.support.claim_expired()
+    rig.trail.is_broken = False
+    rig.clock.advance(minutes=1)
+    async with asyncio.timeout(20):
+        while not await expiries(rig):
+            await rig.store.support.pre_approval("finance")
+    await watch.stop()
+    assert len(await expiries(rig)) == 1
 
 
 async def test_a_decision_is_for_once(rig: Rig):

@@ -21,6 +21,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
 from tests.servers.roles import SCRAM
 from tests.servers.waiting import wait_until
+from tests.store.stores import sql
 from vault import Secret
 from vault.totp import totp_code
 
@@ -34,7 +35,8 @@ def beside(server_folder: Path, certificates: Certificates) -> Iterator[ProxySer
         "tls_certificate": str(certificates.certificate("server")),
         "tls_key": str(certificates.key("server")),
     }
-    proxy = ProxyServer(server_folder / "beside-support", certificates, admin=settings).start()
+    folder = server_folder / "beside-support"
+    proxy = ProxyServer(folder, certificates, admin=settings, workers={"count": 2}).start()
     yield proxy
     proxy.remove()
 
@@ -44,6 +46,55 @@ def open_call(admin: AdminProcess, path: str, body: Any) -> Any:
     answer = admin.http.post(path, json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def a_person_of_the_support(proxy: ProxyServer, admin: AdminProcess) -> tuple[Any, Any, Any, Any]:
+    """Invited, enrolled, confirmed, logged in: what was answered each time."""
+    made = run(proxy, "admin", "staff", "create", "sue", "--role", "support")
+    invitation = {"invitation": made["invitation"]}
+    enrolled = open_call(admin, "/v1/enrolment", invitation | {"password": PASSWORD})
+    totp = Secret(base64.b32decode(enrolled["totp_secret"]))
+    code = totp_code(totp, step_at(datetime.now(UTC)))
+    done = open_call(admin, "/v1/enrolment/confirm", invitation | {"code": code})
+    given = {"name": "sue", "password": PASSWORD, "code": done["recovery_codes"][0]}
+    return made, enrolled, done, open_call(admin, "/v1/login", given)
+
+
+def test_the_end_of_a_grant_by_its_time_is_recorded_once_by_one_of_the_workers(
+    beside: ProxyServer,
+):
+    admin = AdminProcess(beside)
+    try:
+        key = run(beside, "admin", "key", "create", "--role", "owner")["key"]
+        admin.ok(key, "POST", "/v1/workspaces", {"name": "desk"})
+        own = admin.ok(key, "POST", "/v1/workspaces/desk/keys", {"label": "x"})["secret"]
+        *_, begun = a_person_of_the_support(beside, admin)
+        asked = {"workspace": "desk", "reason": "ticket 4711", "minutes": 5}
+        ids = []
+        for _ in range(3):
+            grant = admin.ok(begun["token"], "POST", "/v1/support-grants", asked)
+            admin.ok(own, "POST", f"/v1/workspaces/desk/support-grants/{grant['id']}/approve")
+            ids.append(grant["id"])
+        # Time goes by for two of them.
+        for one in ids[:2]:
+            sql(
+                beside.store_url,
+                f"UPDATE support_grants SET expires_at = decided_at WHERE id = '{one}'",
+            )
+
+        def told() -> list[str]:
+            found = admin.ok(own, "GET", "/v1/audit/records?class_uid=3004&limit=200")["items"]
+            return [
+                one["entity"]["uid"]
+                for one in found
+                if one["unmapped"].get("changes", {}).get("change") == "expired"
+            ]
+
+        wait_until(lambda: len(told()) >= 2, within=30, what="the ends to be recorded")
+        admin.ok(own, "POST", f"/v1/workspaces/desk/support-grants/{ids[2]}/end")
+        assert sorted(told()) == sorted(ids[:2])
+    finally:
+        assert admin.stop() == 0
 
 
 def test_a_granted_session_is_cut_with_its_grant_and_no_secret_is_left_anywhere(
@@ -68,14 +119,7 @@ def test_a_granted_session_is_cut_with_its_grant_and_no_secret_is_left_anywhere(
         }
         admin.ok(own, "POST", f"{one}/sources", source)
 
-        made = run(beside, "admin", "staff", "create", "sue", "--role", "support")
-        invitation = {"invitation": made["invitation"]}
-        enrolled = open_call(admin, "/v1/enrolment", invitation | {"password": PASSWORD})
-        totp = Secret(base64.b32decode(enrolled["totp_secret"]))
-        code = totp_code(totp, step_at(datetime.now(UTC)))
-        done = open_call(admin, "/v1/enrolment/confirm", invitation | {"code": code})
-        given = {"name": "sue", "password": PASSWORD, "code": done["recovery_codes"][0]}
-        begun = open_call(admin, "/v1/login", given)
+        made, enrolled, done, begun = a_person_of_the_support(beside, admin)
 
         asked = {"workspace": "desk", "reason": "ticket 4711", "minutes": 5, "with_database": True}
         grant = admin.ok(begun["token"], "POST", "/v1/support-grants", asked)

@@ -132,11 +132,14 @@ async def test_what_is_approved_beforehand_is_live_at_once(
 ):
     account, workspace = await active(store, vault, clock), await a_workspace(store, vault)
     assert await store.support.pre_approval(workspace.id) == PreApproval()
-    for wanted in (PreApproval(60), PreApproval(60, with_database=True)):
+    for wanted in (PreApproval(60, set_by="boss"), PreApproval(60, True, set_by="boss")):
         await store.support.set_pre_approval(workspace.id, wanted)
         assert await store.support.pre_approval(workspace.id) == wanted
-        asked = await store.support.ask(a_request(account, workspace, clock))
+        asked = await store.support.ask(a_request(account, workspace, clock), believed="boss")
         assert asked.is_approved is wanted.with_database
+    for other in (None, "", "another"):
+        doubted = await store.support.ask(a_request(account, workspace, clock), believed=other)
+        assert doubted.state(clock()) == "pending"
     assert asked.decided_by == PRE_APPROVED
     assert await store.support.live(workspace.id, account.id) == asked
     with pytest.raises(InvalidSetting):
@@ -163,3 +166,43 @@ async def test_a_grant_of_the_past_makes_room(store: Store, vault: Vault, clock:
     clock.advance(days=3)
     later = await store.support.ask(a_request(account, workspace, clock))
     assert await store.support.of_workspace(workspace.id) == [later, grant]
+
+
+async def test_an_end_by_time_is_claimed_by_one_and_again_where_it_was_not_recorded(
+    store: Store, vault: Vault, clock: SettableClock
+):
+    _, _, grant = await settled(store, vault, clock)
+    assert await store.support.claim_expired() == []
+    clock.advance(minutes=60)
+    claims = await asyncio.gather(*(store.support.claim_expired() for _ in range(6)))
+    assert sorted(claims, key=len) == [[], [], [], [], [], [grant]]
+    # Who has claimed it is taken to be at work, until the lease is over.
+    clock.advance(seconds=59)
+    assert await store.support.claim_expired() == []
+    clock.advance(seconds=1)
+    assert await store.support.claim_expired() == [grant]
+    await store.support.expiry_recorded(grant)
+    clock.advance(days=1)
+    assert await store.support.claim_expired() == []
+
+
+async def test_only_a_live_grant_ends_by_its_time(store: Store, vault: Vault, clock: SettableClock):
+    account, workspace, ended = await settled(store, vault, clock)
+    await store.support.end(ended, "boss")
+    pending = await store.support.ask(a_request(account, workspace, clock))
+    denied = await store.support.ask(a_request(account, workspace, clock))
+    await store.support.decide(denied, "boss", is_approved=False)
+    clock.advance(days=2)
+    assert pending.state(clock()) == "lapsed"
+    assert await store.support.claim_expired() == []
+
+
+async def test_what_its_time_has_ended_is_ended_by_nobody_else(
+    store: Store, vault: Vault, clock: SettableClock
+):
+    _, workspace, grant = await settled(store, vault, clock)
+    await add_token(store, workspace, grant)
+    clock.advance(minutes=60)
+    assert (await store.support.end(grant, "boss")).state(clock()) == "expired"
+    assert {token.state(clock()) for token in await store.list_tokens(workspace)} == {"revoked"}
+    assert await store.support.claim_expired() == [grant]

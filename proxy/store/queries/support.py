@@ -6,11 +6,11 @@ before the grant ends, and ends with it, or is not made.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.store.errors import Conflict, LimitReached, NotFound
@@ -22,6 +22,10 @@ from proxy.store.schema import pre_approvals, support_grants, support_tokens
 
 OPEN_LIMIT = 5
 """Requests and grants that one person has open with one workspace."""
+CLAIM_LIMIT = 100
+"""Ends by time that one process records in a row."""
+CLAIM_LEASE = timedelta(minutes=1)
+"""Who has claimed an end has recorded it by then, or another does."""
 KEPT_LIMIT = 1_000
 """Grants of a workspace, with those that ended: what one list shows."""
 TOKEN_LIMIT = 5
@@ -30,10 +34,11 @@ TOKEN_LIMIT = 5
 PRE_APPROVED = "the workspace's pre-approval"
 
 
-async def ask(connection: AsyncConnection, grant: SupportGrant) -> SupportGrant:
-    """Insert a request, granted at once where the workspace has said so beforehand.
-
-    Raises NotFound, LimitReached.
+async def ask(
+    connection: AsyncConnection, grant: SupportGrant, believed: str | None
+) -> SupportGrant:
+    """Insert a request, granted at once where the workspace has said so beforehand, and it was
+    ``believed`` who did. Raises NotFound, LimitReached.
     """
     await lock(connection, grant.workspace_id)
     now = grant.asked_at
@@ -45,9 +50,8 @@ async def ask(connection: AsyncConnection, grant: SupportGrant) -> SupportGrant:
     ]
     if len(open_ones) >= OPEN_LIMIT:
         raise LimitReached(f"you have {OPEN_LIMIT} requests and grants open with this workspace")
-    if (await pre_approval(connection, grant.workspace_id)).covers(
-        grant.minutes, grant.with_database
-    ):
+    beforehand = await pre_approval(connection, grant.workspace_id)
+    if beforehand.set_by == believed and beforehand.covers(grant.minutes, grant.with_database):
         grant = _decided(grant, now, PRE_APPROVED, is_approved=True)
     in_workspace = support_grants.c.workspace_id == grant.workspace_id
     kept = (
@@ -132,11 +136,14 @@ async def decide(
 async def end(
     connection: AsyncConnection, grant: SupportGrant, now: datetime, by: str
 ) -> SupportGrant:
-    """End a grant or a request and revoke its tokens; one that ended before stays as it is."""
+    """End a grant or a request and revoke its tokens; one that ended before stays as it is, also
+    by its time.
+    """
     await lock(connection, grant.workspace_id)
+    is_over = and_(support_grants.c.expires_at.is_not(None), support_grants.c.expires_at <= now)
     await connection.execute(
         update(support_grants)
-        .where(support_grants.c.id == grant.id, support_grants.c.ended_at.is_(None))
+        .where(support_grants.c.id == grant.id, support_grants.c.ended_at.is_(None), ~is_over)
         .values(ended_at=now, ended_by=by)
     )
     made = await connection.scalars(
@@ -148,6 +155,59 @@ async def end(
     if found is None:
         raise NotFound("there is no such support grant")
     return found
+
+
+async def claim_expired(connection: AsyncConnection, now: datetime) -> list[SupportGrant]:
+    """Grants whose time is over and not on record, and whose claim on that is now the caller's.
+
+    Two callers never have the same one; what was claimed and not recorded can be claimed again
+    once ``CLAIM_LEASE`` is over.
+    """
+    claimed = support_grants.c.expiry_claimed_at
+    is_free = (
+        *_unrecorded(now),
+        or_(claimed.is_(None), claimed <= now - CLAIM_LEASE),
+    )
+    due = await connection.scalars(
+        select(support_grants.c.id)
+        .where(*is_free)
+        .order_by(support_grants.c.expires_at, support_grants.c.id)
+        .limit(CLAIM_LIMIT)
+    )
+    mine = []
+    for grant_id in list(due):
+        # Asked again, since another may have had it meanwhile; PostgreSQL waits for that one.
+        result = await connection.execute(
+            update(support_grants)
+            .where(support_grants.c.id == grant_id, *is_free)
+            .values(expiry_claimed_at=now)
+        )
+        if result.rowcount == 1 and (found := await find(connection, grant_id)) is not None:
+            mine.append(found)
+    return mine
+
+
+async def is_any_expired(connection: AsyncConnection, now: datetime) -> bool:
+    """Whether the time of any grant is over that is not on record."""
+    found = select(support_grants.c.id).where(*_unrecorded(now)).limit(1)
+    return await connection.scalar(found) is not None
+
+
+async def expiry_recorded(connection: AsyncConnection, grant: SupportGrant, now: datetime) -> None:
+    """A grant's end by time is on record."""
+    await connection.execute(
+        update(support_grants).where(support_grants.c.id == grant.id).values(expiry_recorded_at=now)
+    )
+
+
+def _unrecorded(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    # The first two are what the index holds.
+    return (
+        support_grants.c.expires_at.is_not(None),
+        support_grants.c.expiry_recorded_at.is_(None),
+        support_grants.c.expires_at <= now,
+        support_grants.c.ended_at.is_(None),
+    )
 
 
 async def end_of_staff(connection: AsyncConnection, staff_id: str, now: datetime, by: str) -> None:
@@ -185,7 +245,9 @@ async def pre_approval(connection: AsyncConnection, workspace_id: str) -> PreApp
             select(pre_approvals).where(pre_approvals.c.workspace_id == workspace_id)
         )
     ).first()
-    return PreApproval() if row is None else PreApproval(row.minutes, row.with_database)
+    if row is None:
+        return PreApproval()
+    return PreApproval(row.minutes, row.with_database, row.set_by)
 
 
 async def set_pre_approval(
@@ -201,6 +263,7 @@ async def set_pre_approval(
             workspace_id=workspace_id,
             minutes=wanted.minutes,
             with_database=wanted.with_database,
+            set_by=wanted.set_by,
         )
     )
 
@@ -220,7 +283,7 @@ def _decided(grant: SupportGrant, now: datetime, by: str, *, is_approved: bool) 
     return replace(grant, decided_at=now, decided_by=by, is_approved=is_approved, expires_at=ends)
 
 
-_FIELDS = tuple(column.name for column in support_grants.columns)
+_FIELDS = tuple(one.name for one in fields(SupportGrant))
 
 
 def _columns(grant: SupportGrant) -> dict[str, Any]:
