@@ -37,10 +37,6 @@ _BOUNDS: Final[Mapping[str, Bounds]] = {
 }
 
 
-UPLOADS: Final = frozenset({"importCsv"})
-"""Operations whose endpoints read the body themselves as it comes, within a limit of their own."""
-
-
 def bounds_of(operation_id: str) -> Bounds:
     """What the bodies of an operation are held to."""
     return _BOUNDS.get(operation_id, USUAL)

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from proxy.admin.problems import MEDIA_TYPE
 from proxy.admin.roles import OPERATIONS
+from proxy.admin.route import AdminRoute, UploadRoute
 from proxy.admin.shapes import ProblemDocument
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -60,7 +61,7 @@ class Endpoint:
         """Make it a route. Raises KeyError for one that the table of roles does not have."""
         operation = OPERATIONS[self.operation_id]
         roles = ", ".join(sorted(operation.roles)) or "everybody, without a key"
-        app.add_api_route(
+        app.router.add_api_route(
             self.path,
             self.function,
             methods=[self.method],
@@ -71,6 +72,7 @@ class Endpoint:
             tags=[self.path.split("/")[2]],
             response_model_exclude_unset=False,
             responses=self._problems() | (self.answers or {}),
+            route_class_override=UploadRoute if self.upload else AdminRoute,
             openapi_extra={"parameters": self._headers()}
             | self._uploaded()
             | ({"security": []} if operation.is_open else {}),

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from proxy.admin import idempotency
-from proxy.admin.bounds import UPLOADS, USUAL, Bounds, bounds_of
+from proxy.admin.bounds import USUAL, Bounds, bounds_of
 from proxy.admin.call import Call, Office
 from proxy.admin.problems import Problem, not_found, problem_for
 from proxy.admin.roles import OPERATIONS, Operation
@@ -32,6 +32,9 @@ SUSPENDED = "The workspace of this key is suspended."
 
 class AdminRoute(APIRoute):
     """The kind of every route of the application."""
+
+    is_upload = False
+    """Whether its endpoint reads the body itself as it comes, within a limit of its own."""
 
     def get_route_handler(self) -> Handler:
         """The endpoint behind its guards."""
@@ -54,7 +57,7 @@ class AdminRoute(APIRoute):
             if "workspace" in request.path_params:
                 call.workspace = await _workspace(call, request.path_params["workspace"])
             _check_query(request, parameters)
-            if operation_id in UPLOADS:
+            if self.is_upload:
                 return await _translated(endpoint, request)
             async with _turn(call.office, bounds):
                 body = await _read_body(request, bounds)
@@ -74,6 +77,12 @@ class AdminRoute(APIRoute):
                 return problem.response(request.state.request_id)
 
         return guarded
+
+
+class UploadRoute(AdminRoute):
+    """The kind of a route whose endpoint reads the body itself."""
+
+    is_upload = True
 
 
 def _check_role(call: Call, operation: Operation) -> None:

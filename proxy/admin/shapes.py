@@ -71,12 +71,19 @@ Cursor = Annotated[
     str | None,
     Query(max_length=paging.CURSOR_LIMIT, description="`next_cursor` of the page before."),
 ]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""A name in a body, as the store takes it."""
 WorkspaceName = Annotated[str, Path(description="A workspace's name.", examples=["finance"])]
 SourceName = Annotated[str, Path(description="A data source's name.", examples=["orders"])]
 KeyId = Annotated[str, Path(description="An API key's id.", examples=["4fT9aQ2xZk"])]
 TokenId = Annotated[str, Path(description="A token's id.", examples=["4fT9aQ2xZk"])]
-WorkflowName = Annotated[str, Path(description="A workflow's name.", examples=["nightly"])]
-DashboardName = Annotated[str, Path(description="A dashboard's name.", examples=["sales"])]
+# Functions of every kind of document have them under one name, paths do not.
+WorkflowName = Annotated[
+    str, Path(alias="workflow", description="A workflow's name.", examples=["nightly"])
+]
+DashboardName = Annotated[
+    str, Path(alias="dashboard", description="A dashboard's name.", examples=["sales"])
+]
 RunId = Annotated[str, Path(description="A run's id.", examples=["5f0c1d2e3a4b5c6d"])]
 Label = Annotated[str, Field(min_length=1, max_length=128, examples=["nightly report"])]
 

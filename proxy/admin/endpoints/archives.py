@@ -11,7 +11,7 @@ from proxy.admin.call import Admitted
 from proxy.admin.endpoint import Endpoint
 from proxy.admin.endpoints.documents import Document
 from proxy.admin.endpoints.source_shapes import Password, PrivateKey
-from proxy.admin.endpoints.workspaces import Name
+from proxy.admin.endpoints.workspaces import OwnName
 from proxy.admin.shapes import Answer, Body, WorkspaceName
 from proxy.content.archive import Archive, export_workspace
 from proxy.content.problems import placed
@@ -49,7 +49,7 @@ class SourceSecrets(Body):
 class ImportWorkspace(Body):
     """An archive, the name that its workspace gets here, and its sources' secrets."""
 
-    name: Name
+    name: OwnName
     archive: Document = Field(description="What an export gave.", examples=[_EXAMPLE])
     secrets: Annotated[dict[str, SourceSecrets], Field(max_length=1_000)] = Field(
         default_factory=dict, description="By source. Written, never read."

@@ -1,4 +1,4 @@
-"""Dashboards: listed, made, shown, saved, deleted, answered with data."""
+"""Dashboards: documents, and what is asked of them: the data of their panels."""
 
 from __future__ import annotations
 
@@ -10,27 +10,8 @@ from pydantic import Field
 
 from proxy.admin.call import Admitted
 from proxy.admin.endpoint import Endpoint
-from proxy.admin.endpoints import documents
-from proxy.admin.endpoints.documents import (
-    Changed,
-    Document,
-    DocumentAnswer,
-    DocumentName,
-    RemovedDocument,
-    StoredAnswer,
-    Version,
-    Versions,
-)
-from proxy.admin.paging import DEFAULT
-from proxy.admin.shapes import (
-    Answer,
-    Body,
-    Cursor,
-    DashboardName,
-    Limit,
-    Page,
-    WorkspaceName,
-)
+from proxy.admin.endpoints.documents import Document, DocumentName, endpoints_of
+from proxy.admin.shapes import Answer, Body, DashboardName, WorkspaceName
 from proxy.admin.streamed import Streamed, Write
 from proxy.content.dashboards import answer_dashboard
 from proxy.content.entrance import Entrance
@@ -98,57 +79,6 @@ class DashboardData(Answer):
     panels: list[PanelAnswer]
 
 
-async def list_dashboards(
-    call: Admitted, workspace: WorkspaceName, limit: Limit = DEFAULT, cursor: Cursor = None
-) -> Page[StoredAnswer]:
-    """By name."""
-    return await documents.list_documents(call, "dashboard", limit, cursor)
-
-
-async def create_dashboard(
-    call: Admitted, workspace: WorkspaceName, body: NewDashboard, response: Response
-) -> DocumentAnswer:
-    """Its sources must be there."""
-    return await documents.create(call, "dashboard", body.name, body.document, response)
-
-
-async def get_dashboard(
-    call: Admitted,
-    workspace: WorkspaceName,
-    dashboard: DashboardName,
-    response: Response,
-    version: Version = None,
-) -> DocumentAnswer:
-    """One dashboard."""
-    return await documents.show(call, "dashboard", dashboard, version, response)
-
-
-async def save_dashboard(
-    call: Admitted,
-    workspace: WorkspaceName,
-    dashboard: DashboardName,
-    body: Changed,
-    request: Request,
-    response: Response,
-) -> DocumentAnswer:
-    """Earlier versions stay."""
-    return await documents.save(call, "dashboard", dashboard, body.document, request, response)
-
-
-async def delete_dashboard(
-    call: Admitted, workspace: WorkspaceName, dashboard: DashboardName, request: Request
-) -> RemovedDocument:
-    """With its versions."""
-    return await documents.remove(call, "dashboard", dashboard, request)
-
-
-async def get_dashboard_history(
-    call: Admitted, workspace: WorkspaceName, dashboard: DashboardName
-) -> Versions:
-    """Its versions."""
-    return await documents.versions(call, "dashboard", dashboard)
-
-
 async def get_dashboard_data(
     call: Admitted,
     workspace: WorkspaceName,
@@ -185,51 +115,15 @@ async def get_dashboard_data(
     return Streamed(request, work, "application/json")
 
 
-_ALL = "/v1/workspaces/{workspace}/dashboards"
-_ONE = f"{_ALL}/{{dashboard}}"
 _DATA: dict[int | str, dict[str, Any]] = {
     200: {"model": DashboardData, "description": "The panels' data."}
 }
 
 ENDPOINTS = (
-    Endpoint("GET", _ALL, "listDashboards", list_dashboards, "List dashboards"),
+    *endpoints_of("dashboard", DashboardName, NewDashboard),
     Endpoint(
         "POST",
-        _ALL,
-        "createDashboard",
-        create_dashboard,
-        "Create a dashboard",
-        status=201,
-        has_body=True,
-    ),
-    Endpoint("GET", _ONE, "getDashboard", get_dashboard, "Show a dashboard"),
-    Endpoint(
-        "PUT",
-        _ONE,
-        "saveDashboard",
-        save_dashboard,
-        "Save a dashboard's next version",
-        has_body=True,
-        is_guarded=True,
-    ),
-    Endpoint(
-        "DELETE",
-        _ONE,
-        "deleteDashboard",
-        delete_dashboard,
-        "Delete a dashboard",
-        is_guarded=True,
-    ),
-    Endpoint(
-        "GET",
-        f"{_ONE}/history",
-        "getDashboardHistory",
-        get_dashboard_history,
-        "List a dashboard's versions",
-    ),
-    Endpoint(
-        "POST",
-        f"{_ONE}/data",
+        "/v1/workspaces/{workspace}/dashboards/{dashboard}/data",
         "getDashboardData",
         get_dashboard_data,
         "Answer a dashboard's panels with data",

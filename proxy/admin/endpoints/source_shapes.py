@@ -9,13 +9,22 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, StrictFloat, StrictInt
 
 from protocols.roles import TargetSession
-from proxy.admin.shapes import Answer, Body, Moment
+from proxy.admin.shapes import Answer, Body, Moment, Name
 from proxy.administration import sources as work
 from proxy.probed import ProbeResult
-from proxy.store import Endpoint, Failover, PoolSettings, Source, TlsSettings
+from proxy.store import (
+    Endpoint,
+    Failover,
+    PoolSettings,
+    Source,
+    TlsSettings,
+    Workspace,
+    draft_source,
+)
 from proxy.store.failover import HOSTS_LIMIT, LoadBalance
-from proxy.store.pooling import OFF
+from proxy.store.pooling import OFF, POOLED
 from proxy.store.records import CredentialField
+from vault import Secret
 
 Mode = Literal["disable", "require", "verify-ca", "verify-full"]
 Profile = Literal["modern", "intermediate", "compat", "legacy"]
@@ -24,8 +33,11 @@ Pem = Annotated[str, Field(min_length=1, max_length=256 * 1024)]
 Number = StrictFloat | StrictInt
 Password = Annotated[SecretStr, Field(min_length=1, max_length=1_024)]
 PrivateKey = Annotated[SecretStr, Field(min_length=1, max_length=16_384)]
-HostName = Annotated[str, Field(min_length=1, max_length=255, examples=["db.example.com"])]
-Port = Annotated[StrictInt, Field(ge=1, le=65_535, examples=[5432])]
+_HostName = Annotated[str, Field(min_length=1, max_length=255)]
+_Port = Annotated[StrictInt, Field(ge=1, le=65_535)]
+_UpstreamName = Annotated[str, Field(min_length=1, max_length=128)]
+HostName = Annotated[_HostName, Field(examples=["db.example.com"])]
+Port = Annotated[_Port, Field(examples=[5432])]
 
 
 class Host(Body):
@@ -140,22 +152,31 @@ class _Secrets(Body):
 
     def given(self, tls: TlsSettings) -> work.NewSecrets:
         """Ready to be sealed. Raises InvalidSetting."""
-        password, key = self.password, self.client_key
+        key = self.given_key()
         return work.NewSecrets(
-            None if password is None else work.password_of(password.get_secret_value()),
-            None if key is None else work.checked_client_key(tls, key.get_secret_value().encode()),
+            self.given_password(), None if key is None else work.checked_client_key(tls, key)
         )
+
+    def given_password(self) -> Secret | None:
+        """Ready to be sealed. Raises InvalidSetting."""
+        given = self.password
+        return None if given is None else work.password_of(given.get_secret_value())
+
+    def given_key(self) -> bytes | None:
+        """As it was given: whether it belongs to its certificate is still to be seen."""
+        given = self.client_key
+        return None if given is None else given.get_secret_value().encode()
 
 
 class NewSource(_Secrets):
     """A source to be added; its secrets are sealed to exactly this place."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["orders"])]
+    name: Annotated[Name, Field(examples=["orders"])]
     engine: Literal["postgresql", "mysql"]
     host: HostName
     port: Port
-    database: Annotated[str, Field(min_length=1, max_length=128, examples=["orders"])]
-    username: Annotated[str, Field(min_length=1, max_length=128, examples=["app"])]
+    database: Annotated[_UpstreamName, Field(examples=["orders"])]
+    username: Annotated[_UpstreamName, Field(examples=["app"])]
     tls: Tls = Field(default_factory=Tls)
     auth_methods: Methods | None = Field(
         default=None, description="What the server may ask for; else the engine's safe ones."
@@ -166,12 +187,26 @@ class NewSource(_Secrets):
     target_session_attrs: Target = "any"
     load_balance_hosts: LoadBalance = "disable"
 
-    def failover(self) -> Failover:
-        """As the store has it."""
-        return Failover(
-            tuple(one.endpoint() for one in self.other_hosts),
-            self.target_session_attrs,
-            self.load_balance_hosts,
+    def draft(self, workspace: Workspace, tls: TlsSettings, secrets: work.NewSecrets) -> Source:
+        """The source of ``workspace`` to be stored, with these secrets."""
+        usual = OFF if self.compression else POOLED
+        return draft_source(
+            workspace,
+            self.name,
+            engine=self.engine,
+            host=self.host,
+            port=self.port,
+            database=self.database,
+            username=self.username,
+            tls=tls,
+            auth_methods=work.auth_methods_for(self.engine, self.auth_methods or (), secrets),
+            compression=self.compression,
+            pooling=usual if self.pooling is None else self.pooling.settings(),
+            failover=Failover(
+                tuple(one.endpoint() for one in self.other_hosts),
+                self.target_session_attrs,
+                self.load_balance_hosts,
+            ),
         )
 
 
@@ -183,11 +218,11 @@ class EditSource(_Secrets):
     that is null is removed.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")] = ""
-    host: Annotated[str, Field(min_length=1, max_length=255)] = ""
-    port: Annotated[StrictInt, Field(ge=1, le=65_535)] = 0
-    database: Annotated[str, Field(min_length=1, max_length=128)] = ""
-    username: Annotated[str, Field(min_length=1, max_length=128)] = ""
+    name: Name = ""
+    host: _HostName = ""
+    port: _Port = 0
+    database: _UpstreamName = ""
+    username: _UpstreamName = ""
     tls: Tls = Field(default_factory=Tls)
     auth_methods: Methods = Field(default_factory=list)
     compression: Literal["", "zlib", "zstd"] = ""

@@ -19,8 +19,7 @@ from proxy.admin.paging import DEFAULT, page_of
 from proxy.admin.shapes import Cursor, Limit, Page, SourceName, WorkspaceName
 from proxy.administration import sources as work
 from proxy.administration.probing import ask_running
-from proxy.store import Source, draft_source
-from proxy.store.pooling import OFF, POOLED
+from proxy.store import Source
 
 
 def tag(source: Source) -> str:
@@ -45,21 +44,7 @@ async def create_source(
     """Its secrets are sealed to exactly this engine, host, port, user and TLS."""
     tls = body.tls.settings()
     secrets = body.given(tls)
-    pooling = OFF if body.compression else POOLED
-    draft = draft_source(
-        call.here,
-        body.name,
-        engine=body.engine,
-        host=body.host,
-        port=body.port,
-        database=body.database,
-        username=body.username,
-        tls=tls,
-        auth_methods=work.auth_methods_for(body.engine, body.auth_methods or (), secrets),
-        compression=body.compression,
-        pooling=pooling if body.pooling is None else body.pooling.settings(),
-        failover=body.failover(),
-    )
+    draft = body.draft(call.here, tls, secrets)
     made = await work.add_source(call.place, call.here, draft, secrets)
     response.headers["Location"] = f"/v1/workspaces/{call.here.name}/sources/{made.name}"
     return _tagged(made, response)
@@ -100,13 +85,12 @@ async def rotate_source(
 ) -> SourceAnswer:
     """Sessions that are open go on; the next login uses the new secrets."""
     found = await call.source(source)
-    password, key = body.password, body.client_key
     made = await work.rotate_source(
         call.place,
         call.here,
         found,
-        None if password is None else work.password_of(password.get_secret_value()),
-        None if key is None else key.get_secret_value().encode(),
+        body.given_password(),
+        body.given_key(),
         body.client_certificate,
     )
     return _tagged(made, response)

@@ -11,7 +11,7 @@ from pydantic import Field
 from proxy.admin.call import Admitted
 from proxy.admin.endpoint import Endpoint
 from proxy.admin.paging import DEFAULT, page_of
-from proxy.admin.shapes import Answer, Body, Cursor, Limit, Page
+from proxy.admin.shapes import Answer, Body, Cursor, Limit, Name, Page
 from proxy.administration import staff as work
 from proxy.store import ApiRole, StaffAccount
 
@@ -25,7 +25,7 @@ StaffId = Annotated[
 class Invite(Body):
     """An account to be made."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["ada"])]
+    name: Annotated[Name, Field(examples=["ada"])]
     role: Role
 
 

@@ -10,10 +10,19 @@ from pydantic import Field, StrictBool, StrictInt
 
 from proxy.admin.call import Admitted, Call
 from proxy.admin.endpoint import Endpoint
-from proxy.admin.endpoints.tokens import MadeToken, TokenAnswer
+from proxy.admin.endpoints.tokens import MadeToken
 from proxy.admin.paging import DEFAULT, page_of
 from proxy.admin.problems import not_found
-from proxy.admin.shapes import Answer, Body, Cursor, Limit, Page, WorkspaceName, rank_of_age
+from proxy.admin.shapes import (
+    Answer,
+    Body,
+    Cursor,
+    Limit,
+    Name,
+    Page,
+    WorkspaceName,
+    rank_of_age,
+)
 from proxy.administration import support as work
 from proxy.store import PreApproval, SupportGrant
 from proxy.store.people import GRANT_MINUTES, REASON_LIMIT
@@ -28,7 +37,7 @@ GrantId = Annotated[
 class Ask(Body):
     """Access to be asked for."""
 
-    workspace: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["finance"])]
+    workspace: Annotated[Name, Field(examples=["finance"])]
     reason: Annotated[
         str,
         Field(
@@ -120,9 +129,7 @@ async def list_own_grants(
     """What one has asked for, the newest first."""
     store = call.office.store
     found = await store.support.of_staff(call.key.staff_id or "")
-    page, following = page_of(
-        "grants", found, lambda one: rank_of_age(one.asked_at, one.id), cursor, limit
-    )
+    page, following = _paged(found, cursor, limit)
     names = {one.workspace_id: "" for one in page}
     for workspace_id in names:
         names[workspace_id] = (await store.workspace_of(workspace_id)).name
@@ -140,8 +147,7 @@ async def create_support_token(call: Admitted, grant_id: GrantId) -> MadeToken:
     """For the workspace's sources; it ends, and its sessions with it, when the grant does."""
     grant = await _own(call, grant_id)
     text, made = await work.create_token(call.place, call.here, grant)
-    shown = TokenAnswer.of(made, call.office.clock())
-    return MadeToken(**shown.model_dump(), secret=text)
+    return MadeToken.once(made, call.office.clock(), text)
 
 
 async def list_grants(
@@ -149,9 +155,7 @@ async def list_grants(
 ) -> Page[GrantAnswer]:
     """Who has asked for this workspace, and what became of it, the newest first."""
     found = await call.office.store.support.of_workspace(call.here.id)
-    page, following = page_of(
-        "grants", found, lambda one: rank_of_age(one.asked_at, one.id), cursor, limit
-    )
+    page, following = _paged(found, cursor, limit)
     return Page(items=[_shown(call, one) for one in page], next_cursor=following)
 
 
@@ -200,6 +204,12 @@ async def _of_workspace(call: Call, grant_id: str) -> SupportGrant:
     if grant is None or grant.workspace_id != call.here.id:
         raise not_found()
     return grant
+
+
+def _paged(
+    found: list[SupportGrant], cursor: str | None, limit: int
+) -> tuple[list[SupportGrant], str | None]:
+    return page_of("grants", found, lambda one: rank_of_age(one.asked_at, one.id), cursor, limit)
 
 
 def _shown(call: Call, grant: SupportGrant) -> GrantAnswer:

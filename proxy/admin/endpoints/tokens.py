@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -47,7 +47,15 @@ class TokenAnswer(Answer):
     @classmethod
     def of(cls, token: Token, now: datetime) -> TokenAnswer:
         """From the record."""
-        return cls(**_facts(token, now))
+        return cls(
+            id=token.id,
+            label=token.label,
+            state=token.state(now),
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+            revoked_at=token.revoked_at,
+            last_used_at=token.last_used_at,
+        )
 
 
 class MadeToken(TokenAnswer):
@@ -57,17 +65,10 @@ class MadeToken(TokenAnswer):
         description="The token. Shown this once; null where an Idempotency-Key is given again."
     )
 
-
-def _facts(token: Token, now: datetime) -> dict[str, Any]:
-    return {
-        "id": token.id,
-        "label": token.label,
-        "state": token.state(now),
-        "created_at": token.created_at,
-        "expires_at": token.expires_at,
-        "revoked_at": token.revoked_at,
-        "last_used_at": token.last_used_at,
-    }
+    @classmethod
+    def once(cls, token: Token, now: datetime, text: str) -> MadeToken:
+        """From the record, with the text that is nowhere else."""
+        return cls(**TokenAnswer.of(token, now).model_dump(), secret=text)
 
 
 async def list_tokens(
@@ -87,7 +88,7 @@ async def create_token(call: Admitted, workspace: WorkspaceName, body: NewToken)
     text, made = await work.create_token(
         call.place, call.here, label=body.label, expires_at=body.expires_at
     )
-    return MadeToken(**_facts(made, call.office.clock()), secret=text)
+    return MadeToken.once(made, call.office.clock(), text)
 
 
 async def revoke_token(call: Admitted, workspace: WorkspaceName, token_id: TokenId) -> TokenAnswer:

@@ -12,32 +12,27 @@ from proxy.admin.call import Admitted
 from proxy.admin.endpoint import Endpoint
 from proxy.admin.etags import check_if_match, etag_of
 from proxy.admin.paging import DEFAULT, cursor_of, rank_of
-from proxy.admin.shapes import Answer, Body, Cursor, Limit, Page, WorkspaceName
+from proxy.admin.shapes import Answer, Body, Cursor, Limit, Name, Page, WorkspaceName
 from proxy.administration import workspaces as work
 from proxy.store import ApiRole, DeletionReceipt, Workspace
 from proxy.store.tokens import DEFAULT_ITERATIONS
 
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
-        description="It stands in DSNs as the user name.",
-        examples=["finance"],
-    ),
+OwnName = Annotated[
+    Name, Field(description="It stands in DSNs as the user name.", examples=["finance"])
 ]
 
 
 class NewWorkspace(Body):
     """A workspace to be made."""
 
-    name: Name
+    name: OwnName
     scram_iterations: Annotated[StrictInt, Field(ge=1, le=100_000)] = DEFAULT_ITERATIONS
 
 
 class Rename(Body):
     """What of a workspace can be changed."""
 
-    name: Name
+    name: OwnName
 
 
 class WorkspaceAnswer(Answer):
