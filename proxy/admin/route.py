@@ -107,6 +107,7 @@ async def _translated(handler: Handler, request: Request) -> Response:
     try:
         return await handler(request)
     except Exception as error:
+        # Which may be shown is one list, in ``problem_for``; whatever else goes on as it came.
         problem = problem_for(error)
         if problem is None:
             raise

@@ -92,6 +92,7 @@ class Streamed(Response):
             if not is_begun:
                 await begin()
         except Exception as error:
+            # As in ``route``: what is not in the one list goes on, and the threshold logs it.
             problem = problem_for(error)
             if problem is None and not isinstance(error, Stalled):
                 raise

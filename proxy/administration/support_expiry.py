@@ -55,7 +55,7 @@ class ExpiryWatch:
         """Look no more, once what was claimed is on record."""
         self._stop.set()
         if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task
 
     async def _follow(self) -> None:
         while not self._stop.is_set():
@@ -63,6 +63,11 @@ class ExpiryWatch:
                 await record_expired(self._store, self._trail)
             except (StoreError, TrailError) as error:
                 log.warning("the end of support grants could not be recorded", reason=str(error))
+            except Exception as error:  # noqa: BLE001
+                # A bug of ours is told, and must not end the watch for as long as the proxy runs.
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "the end of support grants was not recorded", "exception": error}
+                )
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pace):
                     await self._stop.wait()

@@ -166,6 +166,7 @@ class _Import:
             async with target.transaction():
                 await self._write(target)
         except BaseException:
+            # An import that is cancelled is undone too.
             if self._session.is_usable:
                 table = self._plan.table.quoted(self._engine)
                 await self._session.run(SqlText(f"DROP TABLE {table}", ()), (), Bounds(0))

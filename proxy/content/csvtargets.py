@@ -80,6 +80,7 @@ class _Mysql:
             try:
                 yield
             except BaseException:
+                # An import that is cancelled is undone too.
                 if self._session.is_usable:
                     await connection.rollback()
                 raise

@@ -257,21 +257,29 @@ async def test_what_could_not_be_recorded_is_recorded_later(rig: Rig):
     assert len(await expiries(rig)) == 1
 
 
-async def test_a_watch_goes_on_behind_a_failure_and_ends_with_what_it_began(rig: Rig):
-    await granted(rig)
+async def test_a_watch_goes_on_behind_a_failure_and_behind_a_bug(rig: Rig):
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, what: told.append(what))
+
+    async def breaks() -> None:
+        raise RuntimeError("a bug")
+
+    for _ in range(2):
+        await granted(rig)
     rig.clock.advance(minutes=60)
     rig.trail.is_broken = True
-    watch = ExpiryWatch(rig.store, rig.trail, pace=0.01)
+    watch = ExpiryWatch(rig.store, rig.trail, pace=0.001)
     watch.start()
-    for _ in range(3):
-        await rig.store.support.claim_expired()
-    rig.trail.is_broken = False
-    rig.clock.advance(minutes=1)
     async with asyncio.timeout(20):
-        while not await expiries(rig):
-            await rig.store.support.pre_approval("finance")
-    await watch.stop()
-    assert len(await expiries(rig)) == 1
+        while await rig.store.support.claim_expired():
+            rig.clock.advance(minutes=1)
+        rig.trail.is_broken, rig.trail.meanwhile = False, breaks
+        while len(await expiries(rig)) < 2:
+            rig.clock.advance(minutes=1)
+            await rig.store.support.find("another")
+        assert [str(one["exception"]) for one in told] == ["a bug"]
+        await watch.stop()
+    assert len(await expiries(rig)) == 2
 
 
 async def test_a_decision_is_for_once(rig: Rig):

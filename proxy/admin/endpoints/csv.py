@@ -145,6 +145,7 @@ async def import_rows(
                 openers=office.openers,
             )
     except Exception:
+        # Whatever it is, it is answered, a bug too, and the answer has to arrive.
         await upload.linger()
         raise
     return ReportAnswer.of(report)
