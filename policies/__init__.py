@@ -8,6 +8,7 @@ The map of this package:
 ``effective``  the workspace's policy narrowed by the source's
 ``facts``      what a text of SQL does, in words that no engine owns
 ``decide``     facts held against a policy: a ``Verdict`` with rule and object
+``length``     how long a statement may be, which needs no grammar
 ``client``     from where, when and how a client may come
 ``patterns``   names with ``*``
 ``classifiers``  which reader for which engine: ``postgres``, ``mysql``

@@ -16,6 +16,7 @@ from policies.document import Policy
 from policies.effective import EffectivePolicy
 from policies.egress import Address, EgressRules
 from policies.facts import TextFacts
+from policies.length import longest_statement, too_long
 from policies.upstream import judge_address, judge_upstream
 from proxy.config import EgressConfig
 from proxy.store import Source
@@ -84,11 +85,7 @@ def explain_statement(asked: Asked, text: bytes) -> Explained:
     facts = classifier.classify(text)
     default = "public" if source.engine == "postgresql" else source.database
     verdict = policy.decide(facts, policy.schema(default))
-    longest = policy.limits.statement_bytes
+    longest = longest_statement(policy.limits, source.engine)
     if longest is not None and len(text) > longest:
-        verdict = Verdict(
-            is_allowed=False,
-            rule="limits.statement_bytes",
-            message=f"a statement may have at most {longest} bytes",
-        )
+        verdict = too_long(longest)
     return Explained(verdict, facts, policy.is_restricted)

@@ -20,6 +20,7 @@ from policies.decide import ALLOWED, Verdict, decide
 from policies.document import Policy
 from policies.effective import EffectivePolicy
 from policies.facts import TextFacts
+from policies.length import longest_statement, too_long
 from policies.redaction import is_fingerprint
 from protocols.statements import Kind, Outcome, Via
 from proxy.administration.audit_log import SearchTooLong, place_of
@@ -227,14 +228,22 @@ class _Trial:
     def _verdict(self, record: Record) -> Verdict | Unjudged:
         effective = self._effective(_text(record, "database", "uid"))
         policy = self._draft.policy
-        is_silent = not policy.is_restricted and policy.limits.statement_bytes is None
-        if is_silent or not effective.is_restricted:
+        engine = _text(record, "database", "type")
+        longest = longest_statement(policy.limits, engine)
+        if longest is None and not policy.is_restricted:
             return ALLOWED
         extra = record["unmapped"]
-        engine = _text(record, "database", "type")
         text = record["query_info"].get("query_string")
         if not isinstance(text, str) or extra.get("via") not in _VIAS:
             return Unjudged.RECOVERED if extra.get("is_recovered") else Unjudged.DAMAGED
+        if longest is not None and extra["via"] != Via.FUNCTION:
+            length = extra.get("text_length")
+            if not isinstance(length, int):
+                return Unjudged.DAMAGED
+            if length > longest:
+                return too_long(longest)
+        if not policy.is_restricted:
+            return ALLOWED
         unjudged = _why_unknown(text, extra)
         if unjudged is not None:
             return unjudged
@@ -261,9 +270,6 @@ class _Trial:
             known = Kind(kind) if kind in _KINDS else Kind.OTHER
             facts = classifier.classify_command(known, text)
         else:
-            longest = policy.limits.statement_bytes
-            if longest is not None and len(text) > longest:
-                return _too_long(longest)
             facts = classifier.classify(text)
         schema = effective.schema(database)
         if not schema and _looks_up(facts):
@@ -318,14 +324,6 @@ def _looks_up(facts: TextFacts) -> bool:
     return any(
         one.guarded or any(not name.schema for name in one.reads | one.writes)
         for one in facts.statements
-    )
-
-
-def _too_long(longest: int) -> Verdict:
-    return Verdict(
-        is_allowed=False,
-        rule="limits.statement_bytes",
-        message=f"a statement may have at most {longest} bytes",
     )
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from policies.decide import Verdict
+from policies.decide import ALLOWED, Verdict
 from policies.effective import EffectivePolicy
 from policies.facts import Classifier, TextFacts
+from policies.length import too_long
 from protocols.statements import Kind, Statement, Via
 
 VERDICT_BYTES: Final = 16 * 1024 * 1024
@@ -67,7 +68,7 @@ class Verdicts:
 
 class Judge:
     """One session's. ``scope`` names workspace and engine; ``schema`` is where names without
-    one are looked up.
+    one are looked up; ``longest`` is how many bytes a statement may have.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Judge:
         schema: str,
         verdicts: Verdicts,
         scope: str,
+        longest: int | None = None,
     ) -> None:
         self._policy = policy
         self._classifier = classifier
@@ -84,7 +86,7 @@ class Judge:
         self._verdicts = verdicts
         self._texts = f"{scope} {policy.digest} {schema} text"
         self._shapes = f"{scope} {policy.digest} {schema} shape"
-        self._longest = policy.limits.statement_bytes
+        self._longest = longest
         self._recent: dict[bytes, Verdict] = {}
 
     def verdict(self, statement: Statement) -> Verdict:
@@ -92,12 +94,14 @@ class Judge:
         text = statement.text
         if statement.via is _FUNCTION:
             return self._decide(self._classifier.classify_command(statement.kind, text))
+        if self._longest is not None and statement.text_length > self._longest:
+            return too_long(self._longest)
         if statement.text_length != len(text):
             # Cut, redacted, or prepared where nobody saw it.
-            return _refused("access", "the statement's whole text is not known to the proxy")
-        if self._longest is not None and len(text) > self._longest:
-            return _refused(
-                "limits.statement_bytes", f"a statement may have at most {self._longest} bytes"
+            return Verdict(
+                is_allowed=False,
+                rule="access",
+                message="the statement's whole text is not known to the proxy",
             )
         verdict = self._recent.get(text)
         if verdict is not None:
@@ -140,5 +144,15 @@ def _is_by_shape(facts: TextFacts) -> bool:
     )
 
 
-def _refused(rule: str, message: str) -> Verdict:
-    return Verdict(is_allowed=False, rule=rule, message=message)
+class Ruler:
+    """For a policy that bounds the length of statements and says nothing else of them."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._too_long = too_long(longest)
+
+    def verdict(self, statement: Statement) -> Verdict:
+        """May it run? Its length was counted, however little of its text is here."""
+        if statement.text_length > self._longest and statement.via is not _FUNCTION:
+            return self._too_long
+        return ALLOWED

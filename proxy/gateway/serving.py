@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from policies.classifiers import classifier_for, remains_for
+from policies.decide import Verdict
 from policies.egress import Address
+from policies.length import longest_statement
 from protocols.errors import Reason, Refusal
 from protocols.interface import Arrival, ClientLeg, SessionKey
 from protocols.scanner import Scanner
+from protocols.statements import Statement
 from proxy.audit.context import Leg as AuditLeg
 from proxy.audit.context import SessionContext
 from proxy.audit.events import session_failed, session_opened
@@ -23,7 +26,7 @@ from proxy.gateway.admission import Admission, Admitted
 from proxy.gateway.authenticate import Authenticated, shown_name
 from proxy.gateway.channel import SocketChannel
 from proxy.gateway.deadline import Deadline
-from proxy.gateway.judge import Judge
+from proxy.gateway.judge import Judge, Ruler
 from proxy.gateway.layer import Layer, layers
 from proxy.gateway.lease import Lease, Wish
 from proxy.gateway.live_session import STOP_SECONDS, LiveSession
@@ -295,20 +298,19 @@ class Serving:
         if seconds is not None:
             self._deadline = Deadline(seconds, metrics, STOP_SECONDS)
         deadline = self._deadline
-        if classifier is None:
-            if meter is None:
-                return MeteredRecorder(recorder, metrics, deadline)
-            return LimitedRecorder(recorder, metrics, meter, deadline=deadline)
-        judge = Judge(
-            policy,
-            classifier,
-            admitted.schema,
-            self._rooms.verdicts,
-            f"{source.workspace_id} {source.engine}",
-        )
-        if meter is None:
-            return JudgedRecorder(recorder, metrics, judge.verdict, deadline)
-        return LimitedRecorder(recorder, metrics, meter, judge.verdict, deadline)
+        longest = longest_statement(policy.limits, source.engine)
+        verdict: Callable[[Statement], Verdict] | None = None
+        if classifier is not None:
+            scope = f"{source.workspace_id} {source.engine}"
+            verdicts = self._rooms.verdicts
+            verdict = Judge(policy, classifier, admitted.schema, verdicts, scope, longest).verdict
+        elif longest is not None:
+            verdict = Ruler(longest).verdict
+        if meter is not None:
+            return LimitedRecorder(recorder, metrics, meter, verdict, deadline)
+        if verdict is not None:
+            return JudgedRecorder(recorder, metrics, verdict, deadline)
+        return MeteredRecorder(recorder, metrics, deadline)
 
     def _context(self, source: Source | None) -> SessionContext:
         visitor, proved = self._visitor, self._proved

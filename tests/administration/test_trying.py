@@ -161,16 +161,25 @@ async def test_a_draft_for_a_source_is_tried_on_its_statements_alone(tmp_path: P
     assert try_policy(tmp_path, draft(READ_ONLY), "w-2", 10).found == 0
 
 
-async def test_a_text_is_measured_where_statements_are_judged(tmp_path: Path):
+async def test_a_text_is_measured_whether_or_not_statements_are_judged(tmp_path: Path):
     await written(tmp_path, [b"SELECT 1", b"SELECT 'something longer'"])
     short = {"limits": {"statement_bytes": 10}}
-    found = tried(tmp_path, READ_ONLY | short)
-    assert {rule: one.refused for rule, one in found.rules.items()} == {"limits.statement_bytes": 1}
-    # Where none is judged none is measured, as in a session.
     full = {"version": 1, "access": "full"} | short
-    assert tried(tmp_path, full).refused == 0
-    narrower = {"src-1": policy_from(READ_ONLY)}
-    assert tried(tmp_path, full, sources=narrower).refused == 1
+    for policy, sources in ((READ_ONLY | short, {}), (full, {}), (full, {"src-1": READ_ONLY})):
+        narrower = {name: policy_from(value) for name, value in sources.items()}
+        found = tried(tmp_path, policy, sources=narrower)
+        told = {rule: one.refused for rule, one in found.rules.items()}
+        assert told == {"limits.statement_bytes": 1}
+
+
+async def test_a_text_that_the_log_has_not_whole_is_measured(tmp_path: Path):
+    await written(tmp_path, [sent(b"SELECT", text_length=99), sent(b"SELECT", text_length=9)])
+    full = {"version": 1, "access": "full", "limits": {"statement_bytes": 10}}
+    found = tried(tmp_path, full)
+    assert (found.refused, found.allowed, found.unjudged) == (1, 1, 0)
+    # Where its words count too, what is not known of them cannot be judged.
+    found = tried(tmp_path, READ_ONLY | {"limits": {"statement_bytes": 10}})
+    assert (found.refused, found.allowed, found.unjudged) == (1, 0, 1)
 
 
 async def test_rules_that_no_record_can_be_held_against_are_named(tmp_path: Path):

@@ -195,13 +195,44 @@ def test_a_session_that_idles_beyond_its_policy_ends(bureau: Bureau) -> None:
         assert fatal(session).code == "57P05"
 
 
-def test_a_statement_longer_than_allowed_is_refused(bureau: Bureau) -> None:
-    policy = policy_from({"version": 1, "limits": {"statement_bytes": 30}})
+TOO_LONG = r"at most 30 bytes \(limits\.statement_bytes\)"
+
+
+# Where texts are judged, where nothing else is asked of them, and where answers are counted.
+@pytest.mark.parametrize("access", ["read-only", "full"])
+@pytest.mark.parametrize("others", [{}, {"result_rows": 100}], ids=["alone", "metered"])
+def test_a_statement_longer_than_allowed_is_refused(
+    bureau: Bureau, access: str, others: dict[str, int]
+) -> None:
+    limits = {"statement_bytes": 30} | others
+    policy = policy_from({"version": 1, "access": access, "limits": limits})
     office = bureau.office(policy)
     with office.connect() as session:
-        session.execute("SELECT 1")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=r"limits\.statement_bytes"):
-            session.execute("SELECT 'more than thirty bytes of it'")
+        session.execute("SELECT '123456789012345678901'")
+        for prepare in (False, True):
+            for padding in (22, 100_000):
+                text = "SELECT '%s'" % ("1" * padding)
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match=TOO_LONG):
+                    session.execute(text, prepare=prepare)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=TOO_LONG):
+            session.execute(f"SELECT 'more than thirty bytes of {office.name}'")
+        assert session.execute("SELECT %s::text", ["y" * 100]).fetchone() == ("y" * 100,)
+    record = office.record_of(f"thirty bytes of {office.name}")
+    assert record["unmapped"]["rule"] == "limits.statement_bytes"
+    assert record["unmapped"]["outcome"] == "refused"
+
+
+def test_a_limit_of_length_alone_asks_nothing_else(bureau: Bureau) -> None:
+    policy = policy_from({"version": 1, "access": "full", "limits": {"statement_bytes": 200_000}})
+    office = bureau.office(policy)
+    with office.connect() as session:
+        session.execute("SET ROLE NONE")
+        # Longer than what the proxy keeps of a text, which where texts are judged is refused.
+        long = "SELECT length('%s')" % ("x" * 150_000)
+        for prepare in (False, True):
+            assert session.execute(long, prepare=prepare).fetchone() == (150_000,)
+        session.execute("PREPARE p AS SELECT 7")
+        assert session.execute("EXECUTE p").fetchone() == (7,)
 
 
 def test_a_statement_whose_end_the_proxy_does_not_keep_is_refused(bureau: Bureau) -> None:

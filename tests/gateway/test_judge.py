@@ -3,9 +3,10 @@ from __future__ import annotations
 from policies.document import Policy, policy_from
 from policies.effective import EffectivePolicy
 from policies.facts import StatementFacts, TextFacts
+from policies.length import longest_statement
 from policies.postgres import PostgresClassifier
 from protocols.statements import Kind, Statement, Via
-from proxy.gateway.judge import ENTRY_COST, RECENT, Judge, Verdicts
+from proxy.gateway.judge import ENTRY_COST, RECENT, Judge, Ruler, Verdicts
 
 READ_ONLY = Policy(version=1)
 
@@ -38,6 +39,7 @@ def judge(
         "public",
         Verdicts() if verdicts is None else verdicts,
         scope,
+        longest_statement(policy.limits, "postgresql"),
     )
 
 
@@ -106,6 +108,26 @@ def test_a_longer_statement_than_allowed_is_refused_by_that_rule() -> None:
     one = judge(policy_from({"version": 1, "limits": {"statement_bytes": 8}}))
     assert one.verdict(statement(b"SELECT 1")).is_allowed
     assert one.verdict(statement(b"SELECT 10")).rule == "limits.statement_bytes"
+
+
+def test_a_text_that_is_not_wholly_kept_is_measured_all_the_same() -> None:
+    one = judge(policy_from({"version": 1, "limits": {"statement_bytes": 8}}))
+    assert one.verdict(statement(b"SELECT", length=9)).rule == "limits.statement_bytes"
+    assert one.verdict(statement(b"SELECT", length=8)).rule == "access"
+
+
+def test_a_ruler_asks_for_the_length_and_for_nothing_else() -> None:
+    ruler = Ruler(8)
+    for text in (b"DROP x", b"", b"\xff\0"):
+        assert ruler.verdict(statement(text)).is_allowed
+    assert ruler.verdict(statement(b"SELECT", length=8)).is_allowed
+    said = ruler.verdict(statement(b"SELECT", length=9))
+    assert (said.rule, said.message) == (
+        "limits.statement_bytes",
+        "a statement may have at most 8 bytes",
+    )
+    # Its text is our own word for a command.
+    assert ruler.verdict(statement(b"function call of oid 1", Via.FUNCTION)).is_allowed
 
 
 def test_what_is_remembered_is_bounded_and_what_is_asked_for_stays() -> None:

@@ -59,6 +59,59 @@ def test_a_result_is_cut_at_its_row_and_the_session_goes_on(counted: Route) -> N
         assert seen == [(number,) for number in range(1, 11)]
 
 
+FULL = 0xFFFFFF
+"""Bytes of a packet that says that its message goes on in another."""
+
+
+def measure(route: Route, access: str, most: int) -> None:
+    """Statements of so many bytes at most, once that holds."""
+    limits = {"statement_bytes": most}
+    policy = policy_from({"version": 1, "access": access, "limits": limits})
+    put(route, policy, of_source=True)
+    # Long enough for either limit, and unlike DO allowed by both kinds of access.
+    text = "SELECT '%s'" % ("x" * min(most, FULL))
+
+    def holds() -> bool:
+        try:
+            with closing(connect(route)) as session, session.cursor() as cursor:
+                cursor.execute(text)
+        except pymysql.MySQLError as error:
+            return "limits.statement_bytes" in str(error)
+        return False
+
+    wait_until(holds, what="the proxy to have read the change")
+
+
+# Where texts are judged, and where nothing else is asked of them.
+@pytest.mark.parametrize("access", ["read-only", "full"])
+def test_a_statement_longer_than_allowed_is_refused(counted: Route, access: str) -> None:
+    measure(counted, access, 100)
+    with closing(connect(counted)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT '%s'" % ("1" * 91))
+        for padding in (92, 100_000):
+            text = "SELECT '%s'" % ("1" * padding)
+            for command in (COMMAND.COM_QUERY, COMMAND.COM_STMT_PREPARE):
+                session._execute_command(command, text)
+                with pytest.raises(pymysql.MySQLError, match=r"at most 100 bytes") as raised:
+                    session._read_packet()
+                assert number_of(raised) == 1227
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+
+
+def test_a_text_of_several_packets_is_never_within_a_limit(counted: Route) -> None:
+    """How long it is shows when its first packet has long gone on."""
+    measure(counted, "full", 100 * FULL)
+    with closing(connect(counted)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT length('%s')" % ("x" * 200_000))
+        assert cursor.fetchone() == (200_000,)
+        for length in (FULL - 1, FULL + 100):
+            with pytest.raises(pymysql.MySQLError, match=r"limits\.statement_bytes"):
+                cursor.execute("SELECT '%s'" % ("x" * (length - 9)))
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+
+
 def repeat(times: int, work: Callable[[], object]) -> None:
     for _ in range(times):
         work()
