@@ -18,6 +18,7 @@ from proxy.administration.support import grant_event
 from proxy.administration.trail import Trail, TrailError
 from proxy.audit.events import DELETE
 from proxy.audit.ocsf import PRODUCT
+from proxy.standing import tell
 from proxy.store import Store, StoreError
 
 log = structlog.get_logger("support")
@@ -65,9 +66,7 @@ class ExpiryWatch:
                 log.warning("the end of support grants could not be recorded", reason=str(error))
             except Exception as error:  # noqa: BLE001
                 # A bug of ours is told, and must not end the watch for as long as the proxy runs.
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "the end of support grants was not recorded", "exception": error}
-                )
+                tell("the end of support grants was not recorded", error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pace):
                     await self._stop.wait()
