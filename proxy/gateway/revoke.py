@@ -16,7 +16,7 @@ from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.live_session import LiveSession
 from proxy.store.records import Change, ChangeKind
-from proxy.store.sources import destination
+from proxy.store.sources import is_same_place
 
 # Between two questions to a store that does not answer.
 RETRY_SECONDS = 0.25
@@ -87,7 +87,7 @@ class Revoker:
         source = await self._authenticator.source(proved, session.source.name)
         if source is None or source.id != session.source.id:
             return "the data source was removed"
-        if destination(source) != destination(session.source):
+        if not is_same_place(source, session.source):
             return "the data source was moved"
         policy = EffectivePolicy.of(proved.entry.workspace.policy, source.policy)
         if policy.digest != session.policy.digest:

@@ -27,7 +27,7 @@ from proxy.gateway.relay import SourceSide
 from proxy.gateway.turns import SessionTurns, Shared
 from proxy.gateway.upstream import Upstreams
 from proxy.metrics import Metrics, PoolClose, PoolState
-from proxy.store.sources import destination
+from proxy.store.sources import is_same_place
 
 
 class SharingPools(Pools):
@@ -152,7 +152,7 @@ class SharingPools(Pools):
     async def renewed(self, wish: Wish) -> Wish:
         """See ``Lender.renewed``."""
         place = await self._authenticator.place(wish.workspace, wish.source.name)
-        if place is None or destination(place[1]) != destination(wish.source):
+        if place is None or not is_same_place(place[1], wish.source):
             raise Refusal(
                 Reason.SESSION_ENDED, "the session's rights have just changed; log in again"
             )

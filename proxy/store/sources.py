@@ -72,6 +72,14 @@ def destination(source: Source) -> Destination:
     )
 
 
+def is_same_place(one: Source, other: Source) -> bool:
+    """Whether a session of the one is where a session of the other would be now.
+
+    The database is no part of a destination, since the same secret opens the server's others.
+    """
+    return destination(one) == destination(other) and one.database == other.database
+
+
 def seal_credential(
     vault: Vault,
     workspace: Workspace,

@@ -106,6 +106,15 @@ def test_a_moved_source_cuts_its_sessions(office: Office, session: Session):
     is_cut(office, session, "the data source was moved")
 
 
+def test_a_source_with_another_database_cuts_its_sessions(office: Office, session: Session):
+    async def move(store: Store, workspace: Workspace) -> None:
+        stored = await store.source(workspace, SOURCE)
+        await store.edit_source(replace(stored, database="elsewhere"), None)
+
+    office.change(move)
+    is_cut(office, session, "the data source was moved")
+
+
 def test_another_policy_cuts_the_sessions_under_the_one_before(office: Office, session: Session):
     office.govern(policy_from({"version": 1, "access": "read-write"}))
     told = session.ended()

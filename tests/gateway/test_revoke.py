@@ -91,6 +91,7 @@ async def test_a_session_whose_token_is_gone_ends(change: Change):
         source(host="other.example"),
         source(port=5433),
         source(username="other"),
+        source(database="other"),
         source(engine="mysql"),
     ],
 )
