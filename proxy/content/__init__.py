@@ -23,6 +23,7 @@ The map of this package, what is pure first:
 ``published``   the JSON Schemas
 
 ``csvtext``, ``csvtypes``, ``tables``  CSV and what its columns are; tables' names (pure)
+``csvpatterns``  many good lines found at once (pure)
 ``csvexport``, ``csvimport``, ``csvtargets``  rows out of a source and into one
 ``csvstream``   an import of what comes once
 """

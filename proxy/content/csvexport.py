@@ -6,7 +6,7 @@ one after the other; the server waits while whoever takes them is slow.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -16,7 +16,16 @@ from proxy.administration.workplace import Desk
 from proxy.audit.events import READ, entity_changed
 from proxy.content import mysql, postgres
 from proxy.content.answers import StepFailed
-from proxy.content.csvtext import CsvReader, is_number_type, neutralised, written
+from proxy.content.csvpatterns import harmless_pattern
+from proxy.content.csvtext import (
+    MAX_RECORD,
+    CsvReader,
+    Line,
+    Run,
+    is_number_type,
+    neutralised,
+    written,
+)
 from proxy.content.entrance import Entrance, visit_name
 from proxy.content.naming import workspace_named
 from proxy.content.runs import new_run_id
@@ -135,21 +144,33 @@ async def _from_postgresql(connection: Any, query: str, sink: _Counted, neutrali
         raise StepFailed("this statement gives no rows to export", "no-rows", had_no_effect=True)
     await sink(written([attribute.name for attribute in attributes]), 0)
     reader = CsvReader()
-    are_numbers = [is_number_type(attribute.type.name) for attribute in attributes]
+    types = [attribute.type.name for attribute in attributes]
+    reader.pattern = harmless_pattern(types)
+    are_numbers = [is_number_type(name) for name in types]
 
     async def passed(data: bytes) -> None:
         # COPY sends a row in a message, and asyncpg several of them at once.
         await sink(bytes(data), 0)
 
     async def rewritten(data: bytes) -> None:
-        lines = list(reader.feed(bytes(data)))
+        lines = [_harmless(piece, are_numbers) for piece in reader.pieces(bytes(data))]
         if lines:
-            await sink(b"".join(neutralised(line, are_numbers) for line in lines), 0)
+            await sink(b"".join(lines), 0)
 
     status = await connection.copy_from_query(
         query, output=rewritten if neutralise else passed, format="csv"
     )
     await sink(b"", int(status.rsplit(" ", 1)[-1]))
+
+
+def _harmless(piece: Line | Run, are_numbers: Sequence[bool]) -> bytes:
+    if isinstance(piece, Run):
+        return piece.data.replace(b"\n", b"\r\n")
+    if piece.problem:
+        raise StepFailed(
+            f"a row of more than {MAX_RECORD} bytes cannot be neutralised", "too-large"
+        )
+    return neutralised(piece, are_numbers)
 
 
 async def _from_mysql(

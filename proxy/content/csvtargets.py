@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Protocol
 
 from proxy.content import mysql, postgres
 from proxy.content.answers import Bounds, Session
-from proxy.content.csvtext import Line, written
+from proxy.content.csvtext import Line, Run, written
 from proxy.content.sqltext import SqlText
 from proxy.content.tables import TableName, columns_text
 
+Piece = Line | Run
+
+_MESSAGE: Final = 64 * 1024
+"""Bytes of COPY's data in one message: whoever carries it holds it whole."""
+_MOST_VALUES: Final = 65_000
+"""Of one INSERT: MySQL's protocol counts them in 16 bits."""
+_MOST_ROWS: Final = 500
+
 
 class Target(Protocol):
-    """Where rows go."""
+    """Where rows go. ``most``: pieces of one batch."""
+
+    most: int
+
+    def parts(self, piece: Piece) -> Iterable[Piece]:
+        """A piece as batches of this target have it."""
+        ...
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """All that is written inside is stored together, or not at all."""
         ...
 
-    async def write(self, lines: Sequence[Line]) -> None:
-        """Write a batch, whole or not at all. Raises StepFailed."""
+    async def write(self, batch: Sequence[Piece], line_end: bytes) -> None:
+        """Write a batch, whole or not at all. ``line_end``: of the runs. Raises StepFailed."""
         ...
 
 
 class _Postgres:
-    """COPY FROM STDIN, each batch behind a savepoint."""
+    """COPY FROM STDIN, each batch behind a savepoint. Runs go as they stand in the file."""
+
+    most = sys.maxsize
 
     def __init__(self, connection: Any, table: TableName, columns: Sequence[str]) -> None:
         self._connection = connection
@@ -39,11 +56,21 @@ class _Postgres:
             async with self._connection.transaction():
                 yield
 
-    async def write(self, lines: Sequence[Line]) -> None:
-        data = b"".join(written(line.fields) for line in lines)
+    def parts(self, piece: Piece) -> Iterable[Piece]:
+        return (piece,)
 
-        async def once() -> AsyncIterator[bytes]:
-            yield data
+    async def write(self, batch: Sequence[Piece], line_end: bytes) -> None:
+        # COPY wants all lines to end alike.
+        data = b"".join(
+            [
+                piece.data if isinstance(piece, Run) else written(piece.fields, line_end=line_end)
+                for piece in batch
+            ]
+        )
+
+        async def messages() -> AsyncIterator[bytes]:
+            for at in range(0, len(data), _MESSAGE):
+                yield data[at : at + _MESSAGE]
 
         with postgres.translated():
             async with self._connection.transaction():
@@ -51,7 +78,7 @@ class _Postgres:
                     self._table.name,
                     schema_name=self._table.schema,
                     columns=self._columns,
-                    source=once(),
+                    source=messages(),
                     format="csv",
                 )
 
@@ -68,6 +95,7 @@ class _Mysql:
         self._session = session
         names = columns_text([name for name, _ in columns], "mysql")
         self._head = f"INSERT INTO {table.quoted('mysql')} ({names}) VALUES "  # noqa: S608
+        self.most = max(1, min(_MOST_ROWS, _MOST_VALUES // len(columns)))
         self._row = "(" + ", ".join("?" * len(columns)) + ")"
         # MySQL's boolean is a tiny integer, which reads no words.
         self._are_truths = [kind in ("tinyint", "boolean") for _, kind in columns]
@@ -86,7 +114,11 @@ class _Mysql:
                 raise
             await connection.commit()
 
-    async def write(self, lines: Sequence[Line]) -> None:
+    def parts(self, piece: Piece) -> Iterable[Piece]:
+        return piece.lines() if isinstance(piece, Run) else (piece,)
+
+    async def write(self, batch: Sequence[Piece], line_end: bytes) -> None:
+        lines = [line for line in batch if isinstance(line, Line)]
         values = [
             _TRUTHS.get(value.lower(), value) if is_truth and value is not None else value
             for line in lines
