@@ -8,7 +8,7 @@ The map of this package, what is pure first:
 ``retrying``    what is tried again, and when
 
 ``answers``     a statement's answer, and the interface to who runs it
-``postgres``, ``mysql``, ``mysqlbinary``, ``sessions``  statements through the proxy
+``postgres``, ``mysql``, ``mysqlbinary``, ``mysqlrows``, ``sessions``  statements through the proxy
 ``webhook``     one HTTP call through the egress guard
 ``executing``   a workflow's steps, one after the other, over these interfaces
 

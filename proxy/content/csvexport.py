@@ -7,6 +7,7 @@ one after the other; the server waits while whoever takes them is slow.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -30,7 +31,6 @@ from proxy.content.entrance import Entrance, visit_name
 from proxy.content.naming import workspace_named
 from proxy.content.runs import new_run_id
 from proxy.content.sessions import OPENERS, Open, Sessions
-from proxy.content.sqltext import SqlText
 from proxy.content.tables import TableName
 from proxy.content.visits import visiting
 from proxy.store import Workspace
@@ -176,17 +176,17 @@ def _harmless(piece: Line | Run, are_numbers: Sequence[bool]) -> bytes:
 async def _from_mysql(
     session: mysql.MysqlSession, query: str, sink: _Counted, neutralise: bool
 ) -> None:
-    columns, rows, _ = await session.execute(SqlText(query, ()), ())
-    if rows is None:
-        raise StepFailed("this statement gives no rows to export", "no-rows")
+    found = await session.lines(query, neutralise=neutralise)
+    if found is None:
+        raise StepFailed("this statement gives no rows to export", "no-rows", had_no_effect=True)
+    columns, pieces = found
     await sink(written([column.name for column in columns]), 0)
-    held, size, count = [], 0, 0
-    async for row in rows:
-        line = written(row, neutralise=neutralise)
-        held.append(line)
-        size += len(line)
-        count += 1
-        if size >= _CHUNK:
-            await sink(b"".join(held), count)
-            held, size, count = [], 0, 0
-    await sink(b"".join(held), count)
+    held, size = [], 0
+    async with aclosing(pieces):
+        async for lines in pieces:
+            held += lines
+            size += sum(map(len, lines))
+            if size >= _CHUNK:
+                await sink(b"".join(held), len(held))
+                held, size = [], 0
+    await sink(b"".join(held), len(held))

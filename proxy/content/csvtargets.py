@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Protocol
 
 from proxy.content import mysql, postgres
-from proxy.content.answers import Bounds, Session
+from proxy.content.answers import Session
 from proxy.content.csvtext import Line, Run, written
-from proxy.content.sqltext import SqlText
+from proxy.content.mysqlbinary import encoded_texts
 from proxy.content.tables import TableName, columns_text
 
 Piece = Line | Run
@@ -84,7 +84,11 @@ class _Postgres:
 
 
 class _Mysql:
-    """INSERT with many rows, whose values are bound. A statement that fails is undone whole."""
+    """INSERT with many rows, whose values are bound. A statement that fails is undone whole.
+
+    Of full batches it is the same statement, prepared once: the answer describes each of its
+    thousands of parameters.
+    """
 
     def __init__(
         self,
@@ -98,7 +102,10 @@ class _Mysql:
         self.most = max(1, min(_MOST_ROWS, _MOST_VALUES // len(columns)))
         self._row = "(" + ", ".join("?" * len(columns)) + ")"
         # MySQL's boolean is a tiny integer, which reads no words.
-        self._are_truths = [kind in ("tinyint", "boolean") for _, kind in columns]
+        self._truths = [
+            number for number, (_, kind) in enumerate(columns) if kind in ("tinyint", "boolean")
+        ]
+        self._of_most: int | None = None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -118,17 +125,31 @@ class _Mysql:
         return piece.lines() if isinstance(piece, Run) else (piece,)
 
     async def write(self, batch: Sequence[Piece], line_end: bytes) -> None:
-        lines = [line for line in batch if isinstance(line, Line)]
-        values = [
-            _TRUTHS.get(value.lower(), value) if is_truth and value is not None else value
-            for line in lines
-            for value, is_truth in zip(line.fields, self._are_truths, strict=True)
-        ]
-        text = self._head + ", ".join([self._row] * len(lines))
-        await self._session.run(SqlText(text, ()), values, Bounds(0))
+        rows = [line.fields for line in batch if isinstance(line, Line)]
+        values = [value for row in rows for value in row]
+        for first in self._truths:
+            for at in range(first, len(values), len(rows[0])):
+                value = values[at]
+                values[at] = None if value is None else _TRUTHS.get(value.lower(), value)
+        parameters = encoded_texts(values)
+        with mysql.translated():
+            if len(rows) < self.most:
+                statement = await self._prepared(len(rows), len(values))
+                try:
+                    await self._session.change(statement, parameters)
+                finally:
+                    if self._session.is_usable:
+                        await self._session.close_statement(statement)
+                return
+            if self._of_most is None:
+                self._of_most = await self._prepared(len(rows), len(values))
+            await self._session.change(self._of_most, parameters)
+
+    async def _prepared(self, rows: int, values: int) -> int:
+        return await self._session.prepare(self._head + ", ".join([self._row] * rows), values)
 
 
-_TRUTHS: Final[dict[str, str | int]] = {"true": 1, "false": 0}
+_TRUTHS: Final = {"true": "1", "false": "0"}
 
 
 def target_of(session: Session, table: TableName, columns: Sequence[tuple[str, str]]) -> Target:

@@ -8,8 +8,10 @@ over. Lines end in CRLF, and are read with LF too.
 from __future__ import annotations
 
 import codecs
+import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from proxy.content.values import plain
@@ -56,12 +58,27 @@ class Run(NamedTuple):
     def lines(self) -> list[Line]:
         """Each of them."""
         if b'"' in self.data:
-            return list(CsvReader(self.number).feed(self.data))
+            return self._quoted_lines()
         records = self.data.decode().replace("\r\n", "\n").removesuffix("\n").split("\n")
         return [
             Line(number, tuple([field or None for field in record.split(",")]))
             for number, record in enumerate(records, self.number)
         ]
+
+    def _quoted_lines(self) -> list[Line]:
+        # The csv module cannot tell an empty text from NULL before Python 3.12, and has a
+        # limit of the process on fields, but is ten times as fast.
+        if b'""' not in self.data:
+            reader = csv.reader([line + "\n" for line in self.data.decode().split("\n")[:-1]])
+            lines, number = [], self.number
+            with suppress(csv.Error):
+                for fields in reader:
+                    record = tuple([field or None for field in fields])
+                    # The csv module finds no field in an empty line, where there is one.
+                    lines.append(Line(number, record or (None,)))
+                    number = self.number + reader.line_num
+                return lines
+        return list(CsvReader(self.number).feed(self.data))
 
 
 class CsvReader:

@@ -205,6 +205,38 @@ async def test_names_are_quoted_and_never_run(desk: Desk, source: str):
         await desk.into(source, "a.b.c", MIXED, create=True)
 
 
+async def test_every_type_of_mariadb_keeps_what_it_says(desk: Desk):
+    table = desk.make(
+        "shop",
+        f"types_{desk.workspace}",
+        "id int(6) zerofill, f float, d double, n decimal(10,3), b bit(9), raw blob, t time(3),"
+        " at datetime(6), note text, j json",
+    )
+    desk.town.mariadb.administer(
+        f"INSERT INTO shop.{table} VALUES (42, 1.2345679, 0.1, 1.500, 258, x'00ff2c',"
+        " '-12:30:01.5', '2026-05-04 12:30:15.000001', ' a\"b', '{}')"
+    )
+    plain = b'42,0.1,1.500,258,\\x00ff2c,-12:30:01.500,2026-05-04 12:30:15.000001," a""b",{}'
+    columns = "id, d, n, b, raw, t, at, note, j"
+    assert (await desk.out("shop", f"SELECT {columns} FROM {table}")).splitlines()[1] == plain
+    # Of a FLOAT the text protocol shows six digits.
+    whole = (await desk.out("shop", table)).splitlines()[1].split(b",")
+    assert float(whole[1]) == pytest.approx(1.2345679, abs=1e-7)
+
+
+async def test_a_query_of_mariadb_is_one_query(desk: Desk):
+    table = desk.make("shop", f"two_{desk.workspace}", "id int")
+    for query in (
+        f"SELECT 1; DROP TABLE {table}",
+        "CREATE TABLE not_made (id int)",
+        f"INSERT INTO {table} VALUES (1)",
+    ):
+        with pytest.raises(StepFailed):
+            await desk.out("shop", query)
+    assert desk.rows("shop", table) == []
+    assert (await desk.out("shop", "SELECT 1 AS a")).splitlines() == [b"a", b"1"]
+
+
 async def test_a_query_is_one_query(desk: Desk):
     for query in (
         "SELECT 1) TO PROGRAM 'true' --",
