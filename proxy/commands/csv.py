@@ -15,10 +15,11 @@ import click
 from proxy.administration.workplace import open_workplace
 from proxy.commands import display
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
-from proxy.content.csvexport import Progress, export_csv
+from proxy.content.csvexport import export_csv
 from proxy.content.csvimport import ImportStopped, Plan, Report, import_csv
 from proxy.content.entrance import Entrance
 from proxy.content.tables import TableName
+from proxy.content.transfers import Progress
 
 _CHUNK = 256 * 1024
 _TOLD_EVERY = 1.0

@@ -26,4 +26,5 @@ The map of this package, what is pure first:
 ``csvpatterns``  many good lines found at once (pure)
 ``csvexport``, ``csvimport``, ``csvtargets``  rows out of a source and into one
 ``csvstream``   an import of what comes once
+``transfers``   how far each is, kept in the store
 """

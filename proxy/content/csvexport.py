@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from proxy.content.naming import workspace_named
 from proxy.content.runs import new_run_id
 from proxy.content.sessions import OPENERS, Open, Sessions
 from proxy.content.tables import TableName
+from proxy.content.transfers import Progress, carrying
 from proxy.content.visits import visiting
 from proxy.store import Workspace
 
@@ -40,15 +41,6 @@ Sink = Callable[[bytes], Awaitable[None]]
 
 _CHUNK: Final = 64 * 1024
 LONGEST: Final = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far it is. ``bad``: lines of an import that were refused so far."""
-
-    rows: int = 0
-    bytes: int = 0
-    bad: int = 0
 
 
 Tell = Callable[[Progress], None]
@@ -65,6 +57,7 @@ async def export_csv(
     neutralise: bool = False,
     tell: Tell = lambda progress: None,
     openers: Mapping[str, Open] = OPENERS,
+    transfer_id: str | None = None,
 ) -> Progress:
     """Write a table, or a query's result, to ``sink``, with a header of the columns' names.
 
@@ -89,16 +82,25 @@ async def export_csv(
 
     async def act() -> Progress:
         visit = visit_name("csv", "export", new_run_id())
-        async with visiting(
-            place,
-            entrance,
-            workspace,
-            label=visit,
-            name=visit,
-            lifetime=LONGEST,
-            openers=openers,
-        ) as sessions:
-            return await _export(sessions, source, query, _Counted(sink, tell), neutralise)
+        table = str(what) if isinstance(what, TableName) else ""
+        async with (
+            visiting(
+                place,
+                entrance,
+                workspace,
+                label=visit,
+                name=visit,
+                lifetime=LONGEST,
+                openers=openers,
+            ) as sessions,
+            carrying(place, workspace, "export", source, table, transfer_id) as telling,
+        ):
+
+            def both(progress: Progress) -> None:
+                telling(progress)
+                tell(progress)
+
+            return await _export(sessions, source, query, _Counted(sink, both), neutralise)
 
     return await audited(place.trail, event, act, place.warn)
 

@@ -16,7 +16,7 @@ from proxy.administration.trail import audited
 from proxy.administration.workplace import Desk
 from proxy.audit.events import CREATE, entity_changed
 from proxy.content.answers import Bounds, Session, StepFailed
-from proxy.content.csvexport import LONGEST, Progress, Tell
+from proxy.content.csvexport import LONGEST, Tell
 from proxy.content.csvpatterns import Guesser, known_pattern
 from proxy.content.csvtargets import Piece, Target, target_of
 from proxy.content.csvtext import CsvReader, Line, Run
@@ -28,6 +28,7 @@ from proxy.content.runs import new_run_id
 from proxy.content.sessions import OPENERS, Open
 from proxy.content.sqltext import SqlText
 from proxy.content.tables import TableName, columns_text, quoted
+from proxy.content.transfers import Progress, carrying
 from proxy.content.visits import visiting
 from proxy.store import Workspace
 
@@ -110,17 +111,25 @@ async def import_csv(
 
     async def act() -> Report:
         visit = visit_name("csv", "import", new_run_id())
-        async with visiting(
-            place,
-            entrance,
-            workspace,
-            label=visit,
-            name=visit,
-            lifetime=LONGEST,
-            openers=openers,
-        ) as sessions:
+        async with (
+            visiting(
+                place,
+                entrance,
+                workspace,
+                label=visit,
+                name=visit,
+                lifetime=LONGEST,
+                openers=openers,
+            ) as sessions,
+            carrying(place, workspace, "import", source, str(plan.table)) as telling,
+        ):
+
+            def both(progress: Progress) -> None:
+                telling(progress)
+                tell(progress)
+
             engine, session = await sessions.session(source)
-            return await _Import(engine, session, plan, chunks, tell).run()
+            return await _Import(engine, session, plan, chunks, both).run()
 
     return await audited(place.trail, event, act, place.warn)
 
@@ -147,7 +156,6 @@ class _Import:
         if plan.is_dry_run:
             async for piece in self._pieces():
                 report.rows += _rows(piece)
-                self._told()
             return report
         target = target_of(self._session, plan.table, report.columns)
         if plan.create and self._engine == "mysql":
@@ -237,6 +245,7 @@ class _Import:
 
     def _read(self, count: int) -> None:
         self._report.bytes += count
+        self._told()
 
     async def _write(self, target: Target) -> None:
         batch: list[Piece] = []

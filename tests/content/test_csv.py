@@ -15,12 +15,13 @@ import pytest
 
 from policies.document import Policy
 from proxy.content.answers import StepFailed
-from proxy.content.csvexport import Progress, export_csv
+from proxy.content.csvexport import export_csv
 from proxy.content.csvimport import ImportStopped, Plan, Report, import_csv
 from proxy.content.csvtext import written
 from proxy.content.entrance import Entrance
 from proxy.content.problems import ContentRefused
 from proxy.content.tables import TableName
+from proxy.content.transfers import Progress
 from proxy.store import Store
 from tests.content.town import Town
 from tests.servers.roles import SCRAM
