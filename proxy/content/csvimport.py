@@ -270,6 +270,7 @@ class _Import:
     def _refuse(self, bad: Sequence[BadLine]) -> None:
         report, plan = self._report, self._plan
         report.bad += bad[: MAX_BAD - len(report.bad)]
+        self._told()
         if len(report.bad) >= MAX_BAD:
             raise ImportStopped(f"there are {MAX_BAD} bad lines, so nothing was imported", report)
         if plan.on_bad == "stop" and not plan.is_dry_run:
