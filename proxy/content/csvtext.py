@@ -18,6 +18,8 @@ from proxy.content.values import plain
 
 MAX_RECORD: Final = 1024 * 1024
 """Bytes of one line with its quoted line ends. A quote that nobody closes costs as much."""
+_MAX_RUN: Final = 64 * 1024
+"""Bytes: of lines of two bytes it makes as many values as memory has room for."""
 MAX_COLUMNS: Final = 1_600
 """PostgreSQL's own limit; MySQL has 4,096, InnoDB 1,017."""
 
@@ -138,7 +140,7 @@ class CsvReader:
         at = self._at
         if self.pattern is None or self._seen != at or self._is_beginning or at >= len(self._data):
             return None
-        match = self.pattern.match(self._data, at, min(self._sound_end(), at + MAX_RECORD))
+        match = self.pattern.match(self._data, at, min(self._sound_end(), at + _MAX_RUN))
         if match is None or match.end() == at:
             return None
         run = Run(self._number, bytes(memoryview(self._data)[at : match.end()]))

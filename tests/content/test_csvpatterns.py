@@ -151,6 +151,15 @@ def test_a_guessed_file_is_runs_when_its_types_have_shown():
     ]
 
 
+def test_a_run_is_of_bounded_size_however_much_comes_at_once():
+    data = b"1\n" * 200_000
+    reader = CsvReader()
+    reader.pattern = known_pattern(["int4"], b"\n")
+    found = pieces(reader, data, len(data))
+    assert sum(piece.rows if isinstance(piece, Run) else 1 for piece in found) == 200_000
+    assert max(piece.rows for piece in found if isinstance(piece, Run)) <= 32_768
+
+
 def test_a_line_that_is_too_long_is_in_no_run():
     data = b"1,%b\n" % (b"x" * MAX_RECORD) + b"2,y\n"
     reader = CsvReader()
