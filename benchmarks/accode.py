@@ -6,12 +6,14 @@ product: what is measured is what an operator starts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from benchmarks.beside import AdminEndpoints
 from benchmarks.builds import Build
 from benchmarks.mysql_server import MariaDb
 from benchmarks.processes import BenchmarkError, Server, free_port, run
@@ -109,6 +111,30 @@ class AccodeProgram(OneProcess, ABC):
     def _fill(self) -> None:
         """Add the workspaces and their sources."""
 
+    @contextlib.contextmanager
+    def administered(self) -> Iterator[AdminEndpoints]:
+        """Its admin endpoints, in a process of their own beside it. See ``beside``."""
+        workspace, port = self._exports_of, free_port()
+        made = self._command("admin", "key", "create", "--workspace", workspace, "--json")
+        endpoints = Server(
+            f"{self.title}, admin endpoints",
+            [self._program, "admin", "serve"],
+            log=self._folder / "admin.log",
+            cwd=self._folder,
+            environment=self._environment() | {"ACCODE_PROXY_ADMIN__PORT": str(port)},
+        )
+        try:
+            endpoints.wait_for_port(port)
+            path = f"/v1/workspaces/{workspace}/sources/{SOURCE}"
+            yield AdminEndpoints(port, json.loads(made)["key"], path)
+        finally:
+            endpoints.stop()
+
+    @property
+    @abstractmethod
+    def _exports_of(self) -> str:
+        """The workspace whose rows are exported."""
+
     def require_audit(self) -> None:
         """Say in the notes what audit was written. Raises BenchmarkError if it was none."""
         files = [path for path in (self._folder / "audit").rglob("*") if path.is_file()]
@@ -196,6 +222,10 @@ class PostgresAccode(AccodeProgram):
         """The workspace as the user, its token as the password, the source as the database."""
         return Endpoint(self._port, _workspace(iterations), self._tokens[iterations], SOURCE, tls)
 
+    @property
+    def _exports_of(self) -> str:
+        return _workspace(4096)
+
     def _fill(self) -> None:
         # The credential is always the role with 4,096: the product refuses fewer from a data
         # source without TLS. It makes no difference to a connect: the server checks against
@@ -231,6 +261,10 @@ class MysqlAccode(AccodeProgram):
     def endpoint(self, *, tls: bool = False, iterations: int = 4096) -> Endpoint:
         """The workspace as the user, its token as the password, the source as the database."""
         return Endpoint(self._port, _MYSQL_WORKSPACE, self._token, SOURCE, tls)
+
+    @property
+    def _exports_of(self) -> str:
+        return _MYSQL_WORKSPACE
 
     def _fill(self) -> None:
         server = self._server.endpoint()

@@ -18,7 +18,8 @@ class Sizes:
 
     ``warm_seconds``, and the time of the logins, pass before the measured window of ``seconds``
     begins, both in a run of pgbench or sysbench. ``scale``: pgbench's, 100,000 accounts each; a
-    tenth of it for sysbench. ``rows``: of the bulk cases. ``stalled_rows``: 1,000 bytes each.
+    tenth of it for sysbench. ``rows``: of the bulk cases. ``stalled_rows``, ``exported_rows``:
+    1,000 bytes each.
     """
 
     rounds: int = 4
@@ -31,6 +32,7 @@ class Sizes:
     stalled_rows: int = 600_000
     stall_seconds: float = 4.0
     crowd: int = 10_000
+    exported_rows: int = 1_000_000
 
     @property
     def sysbench_rows(self) -> int:
@@ -49,6 +51,7 @@ QUICK = Sizes(
     stalled_rows=100_000,
     stall_seconds=1.0,
     crowd=200,
+    exported_rows=400_000,
 )
 
 
@@ -145,11 +148,15 @@ class Audience(enum.Enum):
     POLICIES = "policies"
     # What pools by transaction.
     SHARING = "sharing"
+    # Accode Proxy as it comes: what has admin endpoints.
+    ADMINISTERED = "administered"
 
     def includes(self, subject: Subject) -> bool:
         """Whether the subject takes part. Raises BenchmarkError if its process has died."""
         if self is Audience.SHARING or subject.is_shared:
             return self is Audience.SHARING and subject.is_shared
+        if self is Audience.ADMINISTERED:
+            return subject.has_policy is False
         if self is Audience.POLICIES:
             return subject.has_policy is not None
         if subject.has_policy:
@@ -170,8 +177,8 @@ class Case(Protocol):
 
     @property
     def group(self) -> str:
-        """The table it belongs to: queries, policies, sharing, crowd, connects, bulk, idle,
-        stalled.
+        """The table it belongs to: queries, policies, sharing, crowd, beside, connects, bulk,
+        idle, stalled.
         """
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.bench import Audience, Case
+from benchmarks.beside import beside
 from benchmarks.crowd import crowd
 from benchmarks.memory import IdleCase, StalledCase
 from benchmarks.pgbench import PgbenchCase
@@ -85,6 +86,7 @@ POSTGRES_CASES: tuple[Case, ...] = (
         for mode in ("simple", "prepared")
     ),
     crowd(8),
+    beside(1),
     *(_connect(iterations, tls=tls) for iterations in (4096, 1) for tls in (False, True)),
     RowsCase("select-rows", "SELECT", "select"),
     RowsCase("copy-out", "COPY to the client", "copy-out"),

@@ -82,6 +82,19 @@ def _groups(peer: str, title: str) -> dict[str, _Group]:
                 _Column("RSS KB", "rss_after_kb", 0),
             ),
         ),
+        "beside": (
+            "Beside an export of CSV through the admin endpoints",
+            (
+                _Column("p50 us", "p50_us", 0, shows_spread=True),
+                _Column("alone", "p50_alone_us", 0),
+                _Column("ratio", "p50_to_alone", 2, shows_spread=True),
+                _Column("p99 us", "p99_us", 0, shows_spread=True),
+                _Column("alone", "p99_alone_us", 0),
+                _Column("ratio", "p99_to_alone", 2, shows_spread=True),
+                _Column("p99 ratio beside psql's COPY", "p99_copy_to_alone", 2, shows_spread=True),
+                _Column("MB/s exported", "exported_mb_per_s", 0),
+            ),
+        ),
         "connects": (
             "Connects (a login, one statement, a disconnect)",
             (

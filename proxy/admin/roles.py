@@ -133,6 +133,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "getDashboardData": Operation(CHANGERS),
     "exportCsv": Operation(CHANGERS),
     "importCsv": Operation(CHANGERS),
+    "listTransfers": Operation(EVERYBODY),
+    "getTransfer": Operation(EVERYBODY),
     "exportContent": Operation(EVERYBODY),
     "importContent": Operation(CHANGERS, is_creation=True),
     "exportWorkspace": Operation(EVERYBODY),

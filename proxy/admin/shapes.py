@@ -84,6 +84,7 @@ WorkflowName = Annotated[
 DashboardName = Annotated[
     str, Path(alias="dashboard", description="A dashboard's name.", examples=["sales"])
 ]
+TransferId = Annotated[str, Path(description="A transfer's id.", examples=["5f0c1d2e3a4b5c6d"])]
 RunId = Annotated[str, Path(description="A run's id.", examples=["5f0c1d2e3a4b5c6d"])]
 Label = Annotated[str, Field(min_length=1, max_length=128, examples=["nightly report"])]
 

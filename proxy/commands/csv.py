@@ -8,21 +8,24 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import click
 
 from proxy.administration.workplace import open_workplace
 from proxy.commands import display
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
-from proxy.content.csvexport import Progress, export_csv
+from proxy.content.csvexport import export_csv
 from proxy.content.csvimport import ImportStopped, Plan, Report, import_csv
 from proxy.content.entrance import Entrance
+from proxy.content.naming import workspace_named
 from proxy.content.tables import TableName
+from proxy.content.transfers import Progress, transfer_value
 
 _CHUNK = 256 * 1024
 _TOLD_EVERY = 1.0
 """Seconds between two lines of progress."""
+_MEGABYTE = 1_000_000
 _SHOWN = 20
 """Bad lines shown; --json has those that are kept."""
 
@@ -119,6 +122,8 @@ def import_(
     on_bad: Literal["stop", "skip"] = "skip" if skip_bad_lines else "stop"
     plan = Plan(TableName.parse(table), create=create, on_bad=on_bad, is_dry_run=dry_run)
 
+    size = rows.stat().st_size
+
     async def work() -> Report:
         async with open_workplace(config, invocation.note) as place:
             return await import_csv(
@@ -128,7 +133,7 @@ def import_(
                 source,
                 plan,
                 lambda: _chunks(rows),
-                tell=_teller(invocation),
+                tell=_teller(invocation, size),
             )
 
     try:
@@ -140,25 +145,82 @@ def import_(
     invocation.show(_value(report), _as_text(report, dry_run))
 
 
+@csv.command(
+    "transfers",
+    examples=("accode-proxy csv transfers finance", "accode-proxy csv transfers finance --json"),
+)
+@click.argument("workspace")
+@everywhere
+def transfers(invocation: Invocation, workspace: str) -> None:
+    """Show how far each export and import is, by command or over HTTP; the newest first."""
+    config = invocation.config()
+
+    async def work() -> list[dict[str, Any]]:
+        async with open_workplace(config, invocation.note) as place:
+            found = await place.store.transfers.of(await workspace_named(place.store, workspace))
+            now = place.store.content.now()
+            return [transfer_value(one, now) for one in found]
+
+    found = asyncio.run(work())
+    invocation.show(
+        found,
+        display.table(
+            ("ID", "WHAT", "SOURCE", "TABLE", "STATUS", "STARTED", "ROWS", "MB", "MB/S"),
+            [
+                (
+                    *(one[name] for name in ("id", "direction", "source")),
+                    one["table"] or "(query)",
+                    one["status"],
+                    display.moment(one["started_at"]),
+                    one["rows"],
+                    f"{one['bytes'] / _MEGABYTE:.1f}",
+                    f"{one['bytes_per_second'] / _MEGABYTE:.1f}",
+                )
+                for one in found
+            ],
+        ),
+    )
+
+
 async def _chunks(file: Path) -> AsyncIterator[bytes]:
     with file.open("rb") as stream:
         while data := stream.read(_CHUNK):
             yield data
 
 
-def _teller(invocation: Invocation) -> Callable[[Progress], None]:
-    """Tells a person at a terminal how far it is, once a second."""
-    last = time.monotonic()
+class Teller:
+    """Tells how far it is, at most once a second. ``total``: bytes of the file; 0: not known."""
 
-    def tell(progress: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _TOLD_EVERY and sys.stderr.isatty():
-            last = now
-            bad = f", {progress.bad} bad lines" if progress.bad else ""
-            invocation.note(f"{progress.rows} rows, {progress.bytes} bytes{bad} so far")
+    def __init__(
+        self, note: Callable[[str], None], clock: Callable[[], float], total: int = 0
+    ) -> None:
+        self._note = note
+        self._clock = clock
+        self._total = total
+        self._began = self._last = clock()
 
-    return tell
+    def __call__(self, progress: Progress) -> None:
+        """It is so far."""
+        now = self._clock()
+        if now - self._last < _TOLD_EVERY:
+            return
+        self._last = now
+        parts = [f"{progress.bytes / _MEGABYTE:.1f} MB"]
+        if self._total:
+            parts[0] += f" of {self._total / _MEGABYTE:.1f} ({progress.bytes / self._total:.0%})"
+        if progress.rows:
+            parts.append(f"{progress.rows} rows")
+        if progress.bad:
+            parts.append(f"{progress.bad} bad lines")
+        parts.append(f"{progress.bytes / _MEGABYTE / (now - self._began):.1f} MB/s")
+        self._note(", ".join(parts))
+
+
+def _teller(invocation: Invocation, total: int = 0) -> Callable[[Progress], None]:
+    """For a person at a terminal; nothing for a program."""
+    if not sys.stderr.isatty():
+        return lambda progress: None
+    return Teller(invocation.note, time.monotonic, total)
 
 
 def _value(report: Report) -> dict[str, object]:

@@ -8,7 +8,7 @@ The map of this package, what is pure first:
 ``retrying``    what is tried again, and when
 
 ``answers``     a statement's answer, and the interface to who runs it
-``postgres``, ``mysql``, ``mysqlbinary``, ``sessions``  statements through the proxy
+``postgres``, ``mysql``, ``mysqlbinary``, ``mysqlrows``, ``sessions``  statements through the proxy
 ``webhook``     one HTTP call through the egress guard
 ``executing``   a workflow's steps, one after the other, over these interfaces
 
@@ -23,6 +23,8 @@ The map of this package, what is pure first:
 ``published``   the JSON Schemas
 
 ``csvtext``, ``csvtypes``, ``tables``  CSV and what its columns are; tables' names (pure)
+``csvpatterns``  many good lines found at once (pure)
 ``csvexport``, ``csvimport``, ``csvtargets``  rows out of a source and into one
 ``csvstream``   an import of what comes once
+``transfers``   how far each is, kept in the store
 """

@@ -6,8 +6,9 @@ one after the other; the server waits while whoever takes them is slow.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -16,13 +17,22 @@ from proxy.administration.workplace import Desk
 from proxy.audit.events import READ, entity_changed
 from proxy.content import mysql, postgres
 from proxy.content.answers import StepFailed
-from proxy.content.csvtext import CsvReader, is_number_type, neutralised, written
+from proxy.content.csvpatterns import harmless_pattern
+from proxy.content.csvtext import (
+    MAX_RECORD,
+    CsvReader,
+    Line,
+    Run,
+    is_number_type,
+    neutralised,
+    written,
+)
 from proxy.content.entrance import Entrance, visit_name
 from proxy.content.naming import workspace_named
 from proxy.content.runs import new_run_id
 from proxy.content.sessions import OPENERS, Open, Sessions
-from proxy.content.sqltext import SqlText
 from proxy.content.tables import TableName
+from proxy.content.transfers import Progress, carrying
 from proxy.content.visits import visiting
 from proxy.store import Workspace
 
@@ -31,15 +41,6 @@ Sink = Callable[[bytes], Awaitable[None]]
 
 _CHUNK: Final = 64 * 1024
 LONGEST: Final = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far it is. ``bad``: lines of an import that were refused so far."""
-
-    rows: int = 0
-    bytes: int = 0
-    bad: int = 0
 
 
 Tell = Callable[[Progress], None]
@@ -56,6 +57,7 @@ async def export_csv(
     neutralise: bool = False,
     tell: Tell = lambda progress: None,
     openers: Mapping[str, Open] = OPENERS,
+    transfer_id: str | None = None,
 ) -> Progress:
     """Write a table, or a query's result, to ``sink``, with a header of the columns' names.
 
@@ -80,16 +82,25 @@ async def export_csv(
 
     async def act() -> Progress:
         visit = visit_name("csv", "export", new_run_id())
-        async with visiting(
-            place,
-            entrance,
-            workspace,
-            label=visit,
-            name=visit,
-            lifetime=LONGEST,
-            openers=openers,
-        ) as sessions:
-            return await _export(sessions, source, query, _Counted(sink, tell), neutralise)
+        table = str(what) if isinstance(what, TableName) else ""
+        async with (
+            visiting(
+                place,
+                entrance,
+                workspace,
+                label=visit,
+                name=visit,
+                lifetime=LONGEST,
+                openers=openers,
+            ) as sessions,
+            carrying(place, workspace, "export", source, table, transfer_id) as telling,
+        ):
+
+            def both(progress: Progress) -> None:
+                telling(progress)
+                tell(progress)
+
+            return await _export(sessions, source, query, _Counted(sink, both), neutralise)
 
     return await audited(place.trail, event, act, place.warn)
 
@@ -135,16 +146,18 @@ async def _from_postgresql(connection: Any, query: str, sink: _Counted, neutrali
         raise StepFailed("this statement gives no rows to export", "no-rows", had_no_effect=True)
     await sink(written([attribute.name for attribute in attributes]), 0)
     reader = CsvReader()
-    are_numbers = [is_number_type(attribute.type.name) for attribute in attributes]
+    types = [attribute.type.name for attribute in attributes]
+    reader.pattern = harmless_pattern(types)
+    are_numbers = [is_number_type(name) for name in types]
 
     async def passed(data: bytes) -> None:
         # COPY sends a row in a message, and asyncpg several of them at once.
         await sink(bytes(data), 0)
 
     async def rewritten(data: bytes) -> None:
-        lines = list(reader.feed(bytes(data)))
+        lines = [_harmless(piece, are_numbers) for piece in reader.pieces(bytes(data))]
         if lines:
-            await sink(b"".join(neutralised(line, are_numbers) for line in lines), 0)
+            await sink(b"".join(lines), 0)
 
     status = await connection.copy_from_query(
         query, output=rewritten if neutralise else passed, format="csv"
@@ -152,20 +165,30 @@ async def _from_postgresql(connection: Any, query: str, sink: _Counted, neutrali
     await sink(b"", int(status.rsplit(" ", 1)[-1]))
 
 
+def _harmless(piece: Line | Run, are_numbers: Sequence[bool]) -> bytes:
+    if isinstance(piece, Run):
+        return piece.data.replace(b"\n", b"\r\n")
+    if piece.problem:
+        raise StepFailed(
+            f"a row of more than {MAX_RECORD} bytes cannot be neutralised", "too-large"
+        )
+    return neutralised(piece, are_numbers)
+
+
 async def _from_mysql(
     session: mysql.MysqlSession, query: str, sink: _Counted, neutralise: bool
 ) -> None:
-    columns, rows, _ = await session.execute(SqlText(query, ()), ())
-    if rows is None:
-        raise StepFailed("this statement gives no rows to export", "no-rows")
+    found = await session.lines(query, neutralise=neutralise)
+    if found is None:
+        raise StepFailed("this statement gives no rows to export", "no-rows", had_no_effect=True)
+    columns, pieces = found
     await sink(written([column.name for column in columns]), 0)
-    held, size, count = [], 0, 0
-    async for row in rows:
-        line = written(row, neutralise=neutralise)
-        held.append(line)
-        size += len(line)
-        count += 1
-        if size >= _CHUNK:
-            await sink(b"".join(held), count)
-            held, size, count = [], 0, 0
-    await sink(b"".join(held), count)
+    held, size = [], 0
+    async with aclosing(pieces):
+        async for lines in pieces:
+            held += lines
+            size += sum(map(len, lines))
+            if size >= _CHUNK:
+                await sink(b"".join(held), len(held))
+                held, size = [], 0
+    await sink(b"".join(held), len(held))

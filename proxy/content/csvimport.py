@@ -1,8 +1,9 @@
 """CSV into a table: checked, then written in batches of one transaction.
 
-A batch that the server refuses is halved until the lines that it refuses are alone: so a
-report names lines by their numbers, and the good ones can go in without them. Memory holds
-one batch, whatever the file's size.
+Lines that a pattern finds nothing wrong with stay together as they stand in the file; each
+other one is looked at by itself. A batch that the server refuses is halved until the lines
+that it refuses are alone: so a report names lines by their numbers, and the good ones can go
+in without them. Memory holds one batch, whatever the file's size.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from proxy.administration.trail import audited
 from proxy.administration.workplace import Desk
 from proxy.audit.events import CREATE, entity_changed
 from proxy.content.answers import Bounds, Session, StepFailed
-from proxy.content.csvexport import LONGEST, Progress, Tell
-from proxy.content.csvtargets import Target, target_of
-from proxy.content.csvtext import CsvReader, Line
-from proxy.content.csvtypes import check_header, guesses, problem_of
+from proxy.content.csvexport import LONGEST, Tell
+from proxy.content.csvpatterns import Guesser, known_pattern
+from proxy.content.csvtargets import Piece, Target, target_of
+from proxy.content.csvtext import CsvReader, Line, Run
+from proxy.content.csvtypes import check_header, problem_of
 from proxy.content.entrance import Entrance, visit_name
 from proxy.content.naming import workspace_named
 from proxy.content.problems import ContentRefused
@@ -26,13 +28,11 @@ from proxy.content.runs import new_run_id
 from proxy.content.sessions import OPENERS, Open
 from proxy.content.sqltext import SqlText
 from proxy.content.tables import TableName, columns_text, quoted
+from proxy.content.transfers import Progress, carrying
 from proxy.content.visits import visiting
 from proxy.store import Workspace
 
-BATCH_ROWS: Final = 500
-BATCH_CHARACTERS: Final = 2 * 1024 * 1024
-MAX_PLACES: Final = 65_000
-"""Values of one INSERT: MySQL's protocol counts them in 16 bits."""
+BATCH_CHARACTERS: Final = 1024 * 1024
 MAX_BAD: Final = 1_000
 """Lines reported; a file with more bad lines is another file than was meant."""
 
@@ -111,17 +111,25 @@ async def import_csv(
 
     async def act() -> Report:
         visit = visit_name("csv", "import", new_run_id())
-        async with visiting(
-            place,
-            entrance,
-            workspace,
-            label=visit,
-            name=visit,
-            lifetime=LONGEST,
-            openers=openers,
-        ) as sessions:
+        async with (
+            visiting(
+                place,
+                entrance,
+                workspace,
+                label=visit,
+                name=visit,
+                lifetime=LONGEST,
+                openers=openers,
+            ) as sessions,
+            carrying(place, workspace, "import", source, str(plan.table)) as telling,
+        ):
+
+            def both(progress: Progress) -> None:
+                telling(progress)
+                tell(progress)
+
             engine, session = await sessions.session(source)
-            return await _Import(engine, session, plan, chunks, tell).run()
+            return await _Import(engine, session, plan, chunks, both).run()
 
     return await audited(place.trail, event, act, place.warn)
 
@@ -136,6 +144,7 @@ class _Import:
         self._chunks = chunks
         self._tell = tell
         self._report = Report()
+        self._line_end = b"\n"
 
     async def run(self) -> Report:
         report, plan = self._report, self._plan
@@ -145,8 +154,8 @@ class _Import:
         else:
             report.columns = await self._known(header)
         if plan.is_dry_run:
-            async for line in self._lines():
-                self._count(line)
+            async for piece in self._pieces():
+                report.rows += _rows(piece)
             return report
         target = target_of(self._session, plan.table, report.columns)
         if plan.create and self._engine == "mysql":
@@ -175,7 +184,8 @@ class _Import:
     # --- the columns -------------------------------------------------------------------
 
     async def _header(self) -> tuple[str, ...]:
-        async for line in read_lines(self._chunks()):
+        async for line in read_pieces(self._chunks(), CsvReader()):
+            assert isinstance(line, Line)
             if line.problem:
                 raise ContentRefused.of(f"line 1: {line.problem}")
             try:
@@ -185,13 +195,14 @@ class _Import:
         raise ContentRefused.of("the file is empty")
 
     async def _guessed(self, header: Sequence[str]) -> tuple[tuple[str, str], ...]:
-        found = guesses(len(header))
-        async for line in read_lines(self._chunks()):
-            if line.number > 1 and not line.problem and len(line.fields) == len(header):
-                for guess, value in zip(found, line.fields, strict=True):
-                    guess.see(value)
+        reader = CsvReader()
+        guesser = Guesser(len(header), reader)
+        async for piece in read_pieces(self._chunks(), reader):
+            if piece.number > 1:
+                guesser.see(piece)
         return tuple(
-            (name, guess.type_name(self._engine)) for name, guess in zip(header, found, strict=True)
+            (name, guess.type_name(self._engine))
+            for name, guess in zip(header, guesser.guesses, strict=True)
         )
 
     async def _known(self, header: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -213,51 +224,53 @@ class _Import:
 
     # --- the lines ---------------------------------------------------------------------
 
-    async def _lines(self) -> AsyncIterator[Line]:
+    async def _pieces(self) -> AsyncIterator[Piece]:
         """The lines behind the header that nothing speaks against so far."""
         names = self._report.columns
-
-        async for line in read_lines(self._chunks(), self._read):
-            is_blank = line.fields == (None,) and len(names) > 1
-            if line.number == 1 or is_blank:
-                continue
-            problem = line.problem or _problem(line, names, is_checked=not self._plan.create)
-            if problem:
-                self._refuse([BadLine(line.number, problem)])
-            else:
-                yield line
+        # The types of a table that is made are guessed from these very lines.
+        types = ["" if self._plan.create else kind for _, kind in names]
+        reader = CsvReader()
+        async for piece in read_pieces(self._chunks(), reader, self._read):
+            if isinstance(piece, Run):
+                yield piece
+            elif piece.number == 1:
+                reader.pattern = known_pattern(types, reader.line_end)
+                self._line_end = reader.line_end
+            elif piece.fields != (None,) or len(names) == 1:
+                problem = piece.problem or _problem(piece, names, is_checked=not self._plan.create)
+                if problem:
+                    self._refuse([BadLine(piece.number, problem)])
+                else:
+                    yield piece
 
     def _read(self, count: int) -> None:
         self._report.bytes += count
+        self._told()
 
     async def _write(self, target: Target) -> None:
-        batch: list[Line] = []
+        batch: list[Piece] = []
         size = 0
-        most = max(1, min(BATCH_ROWS, MAX_PLACES // max(1, len(self._report.columns))))
-        async for line in self._lines():
-            batch.append(line)
-            size += sum(len(value) for value in line.fields if value is not None)
-            if len(batch) >= most or size >= BATCH_CHARACTERS:
-                await self._flush(target, batch)
-                batch, size = [], 0
+        async for piece in self._pieces():
+            for part in target.parts(piece):
+                batch.append(part)
+                size += _size(part)
+                if len(batch) >= target.most or size >= BATCH_CHARACTERS:
+                    await self._flush(target, batch)
+                    batch, size = [], 0
         await self._flush(target, batch)
 
-    async def _flush(self, target: Target, batch: Sequence[Line]) -> None:
+    async def _flush(self, target: Target, batch: Sequence[Piece]) -> None:
         if batch:
-            bad = await _halved(target, batch)
-            self._report.rows += len(batch) - len(bad)
+            bad = await _halved(target, batch, self._line_end)
+            self._report.rows += sum(map(_rows, batch)) - len(bad)
             if bad:
                 self._refuse(bad)
-            self._told()
-
-    def _count(self, line: Line) -> None:
-        self._report.rows += 1
-        if self._report.rows % BATCH_ROWS == 0:
             self._told()
 
     def _refuse(self, bad: Sequence[BadLine]) -> None:
         report, plan = self._report, self._plan
         report.bad += bad[: MAX_BAD - len(report.bad)]
+        self._told()
         if len(report.bad) >= MAX_BAD:
             raise ImportStopped(f"there are {MAX_BAD} bad lines, so nothing was imported", report)
         if plan.on_bad == "stop" and not plan.is_dry_run:
@@ -270,17 +283,28 @@ class _Import:
         self._tell(Progress(self._report.rows, self._report.bytes, len(self._report.bad)))
 
 
-async def read_lines(
-    chunks: AsyncIterator[bytes], read: Callable[[int], None] = lambda count: None
-) -> AsyncIterator[Line]:
+async def read_pieces(
+    chunks: AsyncIterator[bytes],
+    reader: CsvReader,
+    read: Callable[[int], None] = lambda count: None,
+) -> AsyncIterator[Piece]:
     """The lines of a file; ``read`` is told how many bytes were taken."""
-    reader = CsvReader()
     async for data in chunks:
         read(len(data))
-        for line in reader.feed(data):
-            yield line
-    for line in reader.feed(b"", is_last=True):
-        yield line
+        for piece in reader.pieces(data):
+            yield piece
+    for piece in reader.pieces(b"", is_last=True):
+        yield piece
+
+
+def _rows(piece: Piece) -> int:
+    return piece.rows if isinstance(piece, Run) else 1
+
+
+def _size(piece: Piece) -> int:
+    if isinstance(piece, Run):
+        return len(piece.data)
+    return sum([len(value) for value in piece.fields if value is not None])
 
 
 def _problem(line: Line, columns: Sequence[tuple[str, str]], *, is_checked: bool) -> str | None:
@@ -295,19 +319,21 @@ def _problem(line: Line, columns: Sequence[tuple[str, str]], *, is_checked: bool
     return None
 
 
-async def _halved(target: Target, batch: Sequence[Line]) -> list[BadLine]:
+async def _halved(target: Target, batch: Sequence[Piece], line_end: bytes) -> list[BadLine]:
     """Write what can be written of a batch; the lines that cannot."""
     try:
-        await target.write(batch)
+        await target.write(batch, line_end)
     except StepFailed as failure:
         # A lost connection, a refusal by policy: no line's fault.
         if failure.is_transient or not failure.code.startswith(_BLAMED):
             raise
-        if len(batch) == 1:
-            return [BadLine(batch[0].number, str(failure))]
-        middle = len(batch) // 2
-        first = await _halved(target, batch[:middle])
-        return first + await _halved(target, batch[middle:])
+        first = batch[0]
+        if len(batch) == 1 and isinstance(first, Line):
+            return [BadLine(first.number, str(failure))]
+        parts = first.lines() if len(batch) == 1 and isinstance(first, Run) else batch
+        middle = len(parts) // 2
+        bad = await _halved(target, parts[:middle], line_end) if middle else []
+        return bad + await _halved(target, parts[middle:], line_end)
     return []
 
 

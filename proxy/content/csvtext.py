@@ -8,15 +8,18 @@ over. Lines end in CRLF, and are read with LF too.
 from __future__ import annotations
 
 import codecs
+import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 from proxy.content.values import plain
 
 MAX_RECORD: Final = 1024 * 1024
-"""Characters of one line with its quoted line ends. A quote that nobody closes costs as much."""
+"""Bytes of one line with its quoted line ends. A quote that nobody closes costs as much."""
+_MAX_RUN: Final = 64 * 1024
+"""Bytes: of lines of two bytes it makes as many values as memory has room for."""
 MAX_COLUMNS: Final = 1_600
 """PostgreSQL's own limit; MySQL has 4,096, InnoDB 1,017."""
 
@@ -29,8 +32,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 Field = str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of a file. ``number`` counts from 1, with the lines inside quoted texts."""
 
     number: int
@@ -38,74 +40,190 @@ class Line:
     problem: str = ""
 
 
+class Run(NamedTuple):
+    """Whole lines that a pattern found nothing wrong with, as they stand in the file.
+
+    ``number`` is the first one's. See ``csvpatterns``.
+    """
+
+    number: int
+    data: bytes
+
+    @property
+    def rows(self) -> int:
+        """How many they are."""
+        if b'"' not in self.data:
+            return self.data.count(b"\n")
+        # Between an even quote and the next one nothing is quoted.
+        return b"".join(self.data.split(b'"')[::2]).count(b"\n")
+
+    def lines(self) -> list[Line]:
+        """Each of them."""
+        if b'"' in self.data:
+            return self._quoted_lines()
+        records = self.data.decode().replace("\r\n", "\n").removesuffix("\n").split("\n")
+        return [
+            Line(number, tuple([field or None for field in record.split(",")]))
+            for number, record in enumerate(records, self.number)
+        ]
+
+    def _quoted_lines(self) -> list[Line]:
+        # The csv module cannot tell an empty text from NULL before Python 3.12, and has a
+        # limit of the process on fields, but is ten times as fast.
+        if b'""' not in self.data:
+            reader = csv.reader([line + "\n" for line in self.data.decode().split("\n")[:-1]])
+            lines, number = [], self.number
+            with suppress(csv.Error):
+                for fields in reader:
+                    record = tuple([field or None for field in fields])
+                    # The csv module finds no field in an empty line, where there is one.
+                    lines.append(Line(number, record or (None,)))
+                    number = self.number + reader.line_num
+                return lines
+        return list(CsvReader(self.number).feed(self.data))
+
+
 class CsvReader:
     """Takes bytes as they come, gives lines. A line that cannot be read has a ``problem``.
 
-    A quote that is not closed costs the line that it is in, not those behind it.
+    A quote that is not closed costs the line that it is in, not those behind it. ``number``
+    is the first line's.
+
+    ``pattern`` may be set between any two lines: it matches any number of whole lines that
+    need no closer look, whose end is ``line_end``, and ``pieces`` gives those as runs.
     """
 
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
-        self._text = ""
-        self._number = 1
+    def __init__(self, number: int = 1) -> None:
+        self.pattern: re.Pattern[bytes] | None = None
+        self.line_end = b"\n"
+        self._data = bytearray()
+        self._number = number
+        # Where the next record begins.
+        self._at = 0
         # Of the record that is not whole yet: how far it was looked at, and what was seen.
         self._seen = 0
         self._is_open = False
+        # To here all is known to be UTF-8.
+        self._sound = 0
+        self._is_beginning = True
 
     def feed(self, data: bytes, *, is_last: bool = False) -> Iterator[Line]:
         """The lines that are whole by now; with ``is_last`` all that is left."""
-        self._text += self._decoder.decode(data, final=is_last)
-        at = 0
-        while at < len(self._text):
-            end = self._end(at, is_last=is_last)
-            if end is None:
-                break
-            record = self._text[at:end]
-            line = _line(self._number, record.removesuffix("\r"))
-            self._number += record.count("\n") + 1
-            at = end + 1
-            self._seen, self._is_open = at, False
+        self._data += data
+        while (line := self._line(is_last=is_last)) is not None:
             yield line
-        self._text = self._text[at:]
-        self._seen -= at
+        self._drop()
+
+    def pieces(self, data: bytes, *, is_last: bool = False) -> Iterator[Line | Run]:
+        """The same, in runs where there is a pattern that matches."""
+        self._data += data
+        while True:
+            run = self._run()
+            if run is not None:
+                yield run
+            line = self._line(is_last=is_last)
+            if line is None:
+                break
+            yield line
+        self._drop()
+
+    def _drop(self) -> None:
+        del self._data[: self._at]
+        self._seen -= self._at
+        self._sound -= self._at
+        self._at = 0
+
+    # --- runs --------------------------------------------------------------------------
+
+    def _run(self) -> Run | None:
+        # A record that was begun is read to its end as a line.
+        at = self._at
+        if self.pattern is None or self._seen != at or self._is_beginning or at >= len(self._data):
+            return None
+        match = self.pattern.match(self._data, at, min(self._sound_end(), at + _MAX_RUN))
+        if match is None or match.end() == at:
+            return None
+        run = Run(self._number, bytes(memoryview(self._data)[at : match.end()]))
+        self._number += run.data.count(b"\n")
+        self._at = self._seen = match.end()
+        return run
+
+    def _sound_end(self) -> int:
+        if self._sound <= self._at:
+            with memoryview(self._data) as view, view[self._at :] as rest:
+                try:
+                    _, taken = codecs.utf_8_decode(rest, "strict", False)
+                except UnicodeDecodeError as error:
+                    taken = error.start
+            self._sound = self._at + taken
+        return self._sound
+
+    # --- lines -------------------------------------------------------------------------
+
+    def _line(self, *, is_last: bool) -> Line | None:
+        if self._is_beginning and not self._is_past_mark(is_last=is_last):
+            return None
+        if self._at >= len(self._data):
+            return None
+        end = self._end(self._at, is_last=is_last)
+        if end is None:
+            return None
+        record = bytes(memoryview(self._data)[self._at : end])
+        number = self._number
+        self._number += record.count(b"\n") + 1
+        self._at = self._seen = end + 1
+        self._is_open = False
+        self.line_end = b"\r\n" if record.endswith(b"\r") else b"\n"
+        return _line(number, record.removesuffix(b"\r"))
+
+    def _is_past_mark(self, *, is_last: bool) -> bool:
+        if len(self._data) < len(codecs.BOM_UTF8) and not is_last:
+            return False
+        self._is_beginning = False
+        if self._data.startswith(codecs.BOM_UTF8):
+            self._at = self._seen = len(codecs.BOM_UTF8)
+        return True
 
     def _end(self, at: int, *, is_last: bool) -> int | None:
         """Where the record from ``at`` ends; None: not yet."""
-        text = self._text
+        data = self._data
         while True:
-            newline = text.find("\n", self._seen)
-            if newline < 0:
-                return self._given_up(at, is_last=is_last)
+            newline = data.find(b"\n", self._seen)
+            until = newline if newline >= 0 else len(data)
             # Inside of quotes there is an odd number of quotes before a line's end.
-            self._is_open ^= text.count('"', self._seen, newline) % 2 == 1
+            self._is_open ^= data.count(b'"', self._seen, until) % 2 == 1
+            if newline < 0:
+                self._seen = until
+                return self._given_up(at, is_last=is_last)
             self._seen = newline + 1
             if not self._is_open:
                 return newline
             if newline - at > MAX_RECORD:
-                return text.find("\n", at)
+                return data.find(b"\n", at)
 
     def _given_up(self, at: int, *, is_last: bool) -> int | None:
         """Where a record ends that has no end of its own."""
-        newline = self._text.find("\n", at)
-        if is_last:
-            is_open = self._is_open ^ (self._text.count('"', self._seen) % 2 == 1)
-            return newline if is_open and newline >= 0 else len(self._text)
-        if len(self._text) - at <= MAX_RECORD:
+        if not is_last and len(self._data) - at <= MAX_RECORD:
             return None
-        return newline if newline >= 0 else len(self._text)
+        newline = self._data.find(b"\n", at)
+        if newline < 0 or (is_last and not self._is_open):
+            return len(self._data)
+        return newline
 
 
-def _line(number: int, record: str) -> Line:
+def _line(number: int, record: bytes) -> Line:
     if len(record) > MAX_RECORD:
-        return Line(number, problem=f"the line has more than {MAX_RECORD} characters")
-    if "\ufffd" in record:
+        return Line(number, problem=f"the line has more than {MAX_RECORD} bytes")
+    try:
+        text = record.decode()
+    except UnicodeDecodeError:
         return Line(number, problem="the line is not UTF-8")
-    if "\0" in record:
+    if "\0" in text:
         return Line(number, problem="the line holds a NUL")
-    if '"' not in record:
-        fields: tuple[Field, ...] = tuple(field or None for field in record.split(","))
+    if '"' not in text:
+        fields: tuple[Field, ...] = tuple([field or None for field in text.split(",")])
     else:
-        found = _quoted(record)
+        found = _quoted(text)
         if found is None:
             return Line(number, problem="a quote stands where none may, or is not closed")
         fields = found
@@ -129,9 +247,9 @@ def _quoted(record: str) -> tuple[Field, ...] | None:
         at += 1
 
 
-def written(values: Iterable[Any], *, neutralise: bool = False) -> bytes:
+def written(values: Iterable[Any], *, neutralise: bool = False, line_end: bytes = b"\r\n") -> bytes:
     """One line. ``neutralise``: texts that a spreadsheet would calculate get a ' before them."""
-    return ",".join(_field(value, neutralise) for value in values).encode() + b"\r\n"
+    return ",".join([_field(value, neutralise) for value in values]).encode() + line_end
 
 
 def _field(value: Any, neutralise: bool) -> str:

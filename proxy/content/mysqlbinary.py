@@ -35,6 +35,25 @@ def encoded(values: Sequence[Any]) -> bytes:
     return bytes(bitmap) + b"\1" + bytes(types) + bytes(written)
 
 
+def encoded_texts(values: Sequence[str | None]) -> bytes:
+    """The same of texts alone, of which there are many."""
+    bitmap = bytearray((len(values) + 7) // 8)
+    parts: list[bytes] = []
+    for number, value in enumerate(values):
+        if value is None:
+            bitmap[number >> 3] |= 1 << (number & 7)
+        else:
+            data = value.encode()
+            count = len(data)
+            parts += (_SHORT[count] if count < 251 else _length(count), data)
+    # A NULL may be said to be of any type.
+    types = struct.pack("<H", FIELD_TYPE.VAR_STRING) * len(values)
+    return b"".join((bitmap, b"\1", types, *parts))
+
+
+_SHORT: Final = [bytes([count]) for count in range(251)]
+
+
 def _encoded(value: Any) -> tuple[int, bytes]:
     if value is None:
         return FIELD_TYPE.NULL, b""

@@ -15,6 +15,7 @@ The map of this package:
 ``restored``    a workspace stored with all that it holds, at once
 ``api_keys``    keys to the admin endpoints: made, recognised, kept as digests
 ``calls``       what was answered to calls that name themselves
+``transfers``   CSV files on their way
 ``feed``        what changed, soon after, and how sure we are of it
 ``location``, ``database``  the URL, the connections, the deadline of each call
 ``schema``, ``migrate``, ``migrations/``  the tables, and how they come to be

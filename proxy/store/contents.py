@@ -71,3 +71,25 @@ class Run:
     def has_ended(self) -> bool:
         """Whether nothing more comes of it."""
         return self.status not in ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A CSV file on its way, and how far it was at ``told_at``.
+
+    ``table``: empty where a query is exported. ``rows``, ``bytes``: that have passed; ``bad``:
+    lines of an import that were refused.
+    """
+
+    id: str
+    workspace_id: str
+    direction: Literal["export", "import"]
+    source: str
+    table: str
+    started_by: str
+    started_at: datetime
+    told_at: datetime
+    status: Literal["running", "succeeded", "failed"] = "running"
+    rows: int = 0
+    bytes: int = 0
+    bad: int = 0

@@ -29,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "v0009"
+HEAD: Final = "v0010"
 """The newest migration: what an opened store's schema must be."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -358,3 +358,25 @@ Index("runs_by_workspace", runs.c.workspace_id, runs.c.queued_at)
 Index("runs_by_document", runs.c.document_id, runs.c.queued_at)
 UNFINISHED = text("ended_at IS NULL")
 Index("runs_unfinished", runs.c.status, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("source", String(63), nullable=False),
+    # Empty: a query, whose text may be anything and is in the audit log.
+    Column("table_name", String(256), nullable=False),
+    Column("started_by", String(160), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("bad", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("told_at", Instant, nullable=False),
+    CheckConstraint("direction IN ('export', 'import')", name="transfers_direction"),
+    CheckConstraint("status IN ('running', 'succeeded', 'failed')", name="transfers_status"),
+)
+# A workspace keeps its newest rows in here, see queries/transfers.py.
+Index("transfers_by_workspace", transfers.c.workspace_id, transfers.c.started_at)

@@ -44,6 +44,7 @@ from proxy.store.sources import destination
 from proxy.store.staff import Staff
 from proxy.store.support import Support
 from proxy.store.tokens import DEFAULT_ITERATIONS, SALT_LENGTH
+from proxy.store.transfers import Transfers
 from vault import WrappedRootKey
 
 Clock = Callable[[], datetime]
@@ -80,6 +81,7 @@ class Store:
         self.policies = Policies(database, clock)
         self.staff = Staff(database, clock)
         self.support = Support(database, clock)
+        self.transfers = Transfers(database)
 
     @classmethod
     async def open(

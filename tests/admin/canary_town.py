@@ -150,6 +150,10 @@ class Town:
         }
         one = "/v1/workspaces/desk"
         self.ok("POST", f"{one}/sources", source)
+        exported = self.call(
+            "POST", f"{one}/sources/rows/csv/export", self.keys[OWNER], json={"table": TABLE}
+        )
+        self.ids["desk"]["transfer_id"] = exported.headers["transfer-id"]
         self.ok("POST", f"{one}/workflows", {"name": "ran", "document": _reading(a_workflow)})
         with a_runner(self.proxy):
             run_id = self.ok("POST", f"{one}/workflows/ran/run", {})["id"]

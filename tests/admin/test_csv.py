@@ -79,7 +79,7 @@ async def test_a_file_goes_in_and_the_report_tells_of_it(rig: Rig):
         "columns": [{"name": "id", "type": "int4"}, {"name": "note", "type": "text"}],
         "bad_lines": [],
     }
-    assert b"".join(rig.source.stored) == b"1,one\r\n2,\r\n"
+    assert b"".join(rig.source.stored) == b"1,one\n2,\n"
 
 
 BAD = b"id,note\n1,one\nx,two\n3\n4,four\n"
@@ -97,7 +97,7 @@ async def test_bad_lines_are_named_and_nothing_is_stored(rig: Rig):
     skipped = (await put(rig, BAD, skip_bad_lines=True)).json()
     assert (skipped["rows"], skipped["is_stored"]) == (2, True)
     assert [one["line"] for one in skipped["bad_lines"]] == [3, 4]
-    assert b"".join(rig.source.stored) == b"1,one\r\n4,four\r\n"
+    assert b"".join(rig.source.stored) == b"1,one\n4,four\n"
 
 
 async def test_a_file_comes_in_pieces_of_any_size(rig: Rig):

@@ -96,6 +96,8 @@ EXPECTED = {
     "getDashboardData": "OP W",
     "exportCsv": "OP W",
     "importCsv": "OP W",
+    "listTransfers": "OPAW",
+    "getTransfer": "OPAW",
     "exportContent": "OPAW",
     "importContent": "OP W",
     "exportWorkspace": "OPAW",

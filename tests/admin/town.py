@@ -14,6 +14,7 @@ from proxy.administration.tokens import create_token
 from proxy.audit.events import UPDATE, entity_changed
 from proxy.content.library import save_document
 from proxy.content.runs import start_run
+from proxy.content.transfers import Progress, carrying
 from proxy.parts import open_audit
 from proxy.store import (
     ApiKey,
@@ -96,6 +97,7 @@ async def settled(rig: Rig) -> Town:
             "token_id": token.id,
             "key_id": key.id,
             "session_id": session,
+            "transfer_id": await a_transfer(rig, workspace, source.name),
             **await some_content(rig, workspace),
         }
         await set_policy(rig.place, workspace, None, policy)
@@ -177,6 +179,13 @@ async def some_content(rig: Rig, workspace: Workspace) -> dict[str, str]:
     await save_document(place, workspace, "dashboard", dashboard, json.dumps(a_dashboard(source)))
     run = await start_run(place, workspace, workflow, {})
     return {"workflow": workflow, "dashboard": dashboard, "run_id": run.id}
+
+
+async def a_transfer(rig: Rig, workspace: Workspace, source: str) -> str:
+    """A file that has been imported; its id."""
+    async with carrying(rig.place, workspace, "import", source, "orders") as telling:
+        telling(Progress(rows=2, bytes=17))
+    return telling.transfer.id
 
 
 def a_session(session_id: str, workspace: str, workspace_id: str, source: str) -> dict[str, Any]:

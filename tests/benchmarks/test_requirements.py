@@ -21,7 +21,7 @@ def only_answer(*measured: Measured, asked: tuple[Requirement, ...] = POSTGRES) 
 
 
 def test_every_requirement_is_listed_also_when_nothing_was_measured():
-    for asked, count in ((POSTGRES, 33), (MYSQL, 13)):
+    for asked, count in ((POSTGRES, 34), (MYSQL, 13)):
         verdicts = verdicts_of(asked=asked)
         assert len(verdicts) == len(asked) == count
         assert {verdict.is_reached for verdict in verdicts.values()} == {None}
@@ -63,6 +63,15 @@ def test_memory_is_judged_by_its_worst_round():
     found = {v.text: v for v in judge(Results(rounds), POSTGRES)}["RSS per idle session, plain"]
     assert found.is_reached is False
     assert found.figure == "31.0 KB (30.0..33.0)"
+
+
+def test_the_p99_beside_an_export_is_judged_by_its_middle_round():
+    rounds = [
+        Round("export-1", "accode", number, 0, {"p99_to_alone": ratio})
+        for number, ratio in enumerate((1.05, 1.1, 1.6))
+    ]
+    (found,) = (v for v in judge(Results(rounds), POSTGRES) if v.is_reached is not None)
+    assert (found.is_reached, found.figure) == (True, "1.10x (1.05..1.60)")
 
 
 def test_mysqls_cpu_is_judged_as_a_multiple_of_haproxys():

@@ -51,7 +51,7 @@ def test_every_command_of_the_design_is_there():
             *("run", "runs", "cancel"),
         ),
         "dashboard": ("save", "list", "show", "history", "data", "delete", "schema"),
-        "csv": ("export", "import"),
+        "csv": ("export", "import", "transfers"),
     }
     expected = {f"{group} {verb}" for group, verbs in groups.items() for verb in verbs}
     expected |= {"admin serve", "admin openapi"}

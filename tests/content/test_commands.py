@@ -206,6 +206,10 @@ def test_csv_goes_out_and_in(line: Line):
     out = line.folder / "out.csv"
     done = line.value("csv", "export", *place, "--table", table, "-o", str(out))
     assert (done["rows"], out.read_bytes()) == (2, file.read_bytes())
+    (exported, imported, _) = line.value("csv", "transfers", line.workspace)
+    assert (exported["direction"], exported["bytes"]) == ("export", done["bytes"])
+    assert (imported["status"], imported["table"]) == ("succeeded", table)
+    assert table in line.run("csv", "transfers", line.workspace).stdout
     piped = line.run("csv", "export", *place, "--query", f"SELECT id FROM {table} WHERE id = 2")
     assert piped.stdout_bytes.split() == [b"id", b"2"]
     file.write_bytes(b"id,note\r\n3,a\r\nx,b\r\n")

@@ -19,6 +19,7 @@ from proxy.content.csvexport import export_csv
 from proxy.content.csvimport import Chunks, Plan, Report, import_csv
 from proxy.content.csvstream import kept, passed_once
 from proxy.content.entrance import Entrance
+from proxy.content.runs import new_run_id
 from proxy.content.tables import TableName
 
 KIND: Final = "text/csv"
@@ -90,7 +91,7 @@ async def export_rows(
     request: Request,
 ) -> Response:
     """RFC 4180 in UTF-8 with a header. A file that cannot be finished has no last chunk."""
-    office, what = call.office, body.what()
+    office, what, transfer_id = call.office, body.what(), new_run_id()
     await call.source(source)
 
     async def work(write: Write) -> None:
@@ -105,10 +106,14 @@ async def export_rows(
                 gathered,
                 neutralise=body.neutralise,
                 openers=office.openers,
+                transfer_id=transfer_id,
             )
         await gathered.flush()
 
-    headers = {"Content-Disposition": f'attachment; filename="{source}.csv"'}
+    headers = {
+        "Content-Disposition": f'attachment; filename="{source}.csv"',
+        "Transfer-Id": transfer_id,
+    }
     return Streamed(request, work, f"{KIND}; charset=utf-8; header=present", headers)
 
 
