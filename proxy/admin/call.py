@@ -16,6 +16,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from proxy.admin.guesses import Guesses
+from proxy.admin.pace import Pace
 from proxy.admin.problems import Problem, not_found
 from proxy.admin.streams import Shared, Streams
 from proxy.administration.api_keys import actor_name
@@ -55,12 +56,14 @@ class Office:
     monotonic: Callable[[], float] = time.monotonic
     passwords: Passwords = field(default_factory=Passwords)
     guesses: Guesses = field(init=False)
+    pace: Pace = field(init=False)
     _readings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_READINGS))
     _transfers: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(_MOST_TRANSFERS)
     )
 
     def __post_init__(self) -> None:
+        self.pace = Pace(self.config.admin.csv_rate)
         self.guesses = Guesses(self.vault.fingerprint_key(), self.monotonic)
         self.sessions = Shared(partial(list_sessions, self.client, None))
 

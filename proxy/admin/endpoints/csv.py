@@ -11,6 +11,7 @@ from pydantic import Field, StrictBool
 
 from proxy.admin.call import Admitted
 from proxy.admin.endpoint import Endpoint
+from proxy.admin.pace import Pace
 from proxy.admin.problems import Problem
 from proxy.admin.shapes import Answer, Body, SourceName, WorkspaceName
 from proxy.admin.streamed import Streamed, Write
@@ -95,7 +96,7 @@ async def export_rows(
     await call.source(source)
 
     async def work(write: Write) -> None:
-        gathered = _Gathered(write)
+        gathered = _Gathered(write, office.pace)
         async with office.transfer():
             await export_csv(
                 call.place,
@@ -166,10 +167,13 @@ async def _chunks(upload: Upload, plan: Plan) -> AsyncIterator[Chunks]:
 
 
 class _Gathered:
-    """Small pieces as larger ones: a query that fails at its first row gets a problem document."""
+    """Small pieces as larger ones, at the pace of all exports: a query that fails at its first row
+    gets a problem document.
+    """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, pace: Pace) -> None:
         self._write = write
+        self._pace = pace
         self._held = bytearray()
 
     async def __call__(self, data: bytes) -> None:
@@ -182,6 +186,7 @@ class _Gathered:
         data = bytes(self._held)
         self._held.clear()
         await self._write(data)
+        await self._pace.keep(len(data))
 
 
 _CSV = "/v1/workspaces/{workspace}/sources/{source}/csv"
