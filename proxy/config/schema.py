@@ -184,7 +184,8 @@ class AdminConfig:
     the host names that calls may be made under, beside IP addresses and ``localhost``; a
     page on another name that resolves here (DNS rebinding) gets no answer.
     ``calls_per_key`` and ``calls_per_address`` are calls a minute. ``csv_limit``:
-    bytes of a file that is imported.
+    bytes of a file that is imported. ``oidc_ca``: authorities believed for workspaces'
+    identity providers besides the system's, in PEM.
     """
 
     host: str = field(default="127.0.0.1", metadata=_read(Host()))
@@ -195,6 +196,7 @@ class AdminConfig:
     calls_per_key: int = field(default=600, metadata=_read(Whole(1, 1_000_000)))
     calls_per_address: int = field(default=1_200, metadata=_read(Whole(1, 1_000_000)))
     csv_limit: int = field(default=4 * 1024**3, metadata=_read(Whole(1, 1024**4)))
+    oidc_ca: Path | None = field(default=None, metadata=_read(FilePath(may_be_absent=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from proxy.store.errors import (
 )
 from proxy.store.failover import Endpoint, Failover
 from proxy.store.feed import ChangeFeed
-from proxy.store.identity import IdentityProvider, PendingLogin
+from proxy.store.identity import IdentityProvider, PendingLogin, oidc_actor
 from proxy.store.people import (
     STAFF_ROLES,
     PreApproval,
@@ -117,6 +117,7 @@ __all__ = [
     "draft_source",
     "new_id",
     "new_token",
+    "oidc_actor",
     "open_credential",
     "parse_token",
     "seal_credential",

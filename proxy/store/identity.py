@@ -11,6 +11,13 @@ LOGIN_LIFETIME = timedelta(minutes=10)
 """From a login's begin to its user's return: time for a second factor, and to look for a phone."""
 NAME_LIMIT = 120
 """Characters of an administrator's name, which stands in columns of 128 behind ``OIDC``."""
+OIDC = "OIDC "
+"""What the audit log has before the name of who has logged in with an identity provider."""
+
+
+def oidc_actor(name: str) -> str:
+    """How the audit log names an administrator whom a workspace's provider has vouched for."""
+    return OIDC + name
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ class Oidc:
         self._database = database
         self._clock = clock
 
+    def now(self) -> datetime:
+        """The store's clock."""
+        return self._clock()
+
     async def of_workspace(self, workspace_id: str) -> IdentityProvider | None:
         """Where the workspace's administrators log in."""
         return await self._database.read(

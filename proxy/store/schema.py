@@ -274,9 +274,7 @@ oidc_logins = Table(
     "oidc_logins",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
-    Column(
-        "provider_id", ForeignKey("identity_providers.id", ondelete="CASCADE"), nullable=False
-    ),
+    Column("provider_id", ForeignKey("identity_providers.id", ondelete="CASCADE"), nullable=False),
     Column("provider_version", Integer, nullable=False),
     Column("redirect_uri", String(512), nullable=False),
     Column("network", String(64), nullable=False),
