@@ -168,7 +168,8 @@ class Provider:
         self.asked.append(name)
         if name in self.answers:
             return self.answers[name]
-        status, value = 404, {"error": "not_found"}
+        status: int = 404
+        value: dict[str, Any] = {"error": "not_found"}
         if name == "/.well-known/openid-configuration":
             status, value = 200, self.discovery()
         if name == "/keys":
