@@ -22,7 +22,7 @@ from proxy.audit.people import administrator_logged_in, administrator_returned
 from proxy.oidc.administrators import Administrator, administrator_of
 from proxy.oidc.authentication import Turned
 from proxy.oidc.client import Client, Way
-from proxy.oidc.failures import Busy, LoginRefused, ProviderFailed
+from proxy.oidc.failures import Busy, LoginRefused, NotAdministrator, ProviderFailed
 from proxy.oidc.fetching import Fetch
 from proxy.oidc.id_token import Expected
 from proxy.store import (
@@ -41,6 +41,7 @@ from vault import UnsealError, Vault
 
 LOGIN_PREFIX = "aco_"
 _PURPOSE = b"accode-proxy oidc login 1\0"
+_NOBODY = Administrator("", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,9 @@ async def finish(
     try:
         who = await _vouched_for(place, client, fetch_for, back, login, (workspace, provider))
         outcome.logged_in = await _let_in(place, back, login, workspace, provider, who)
+    except NotAdministrator as refused:
+        who = Administrator(refused.subject, refused.name)
+        await _record_refusal(place, back, provider, str(refused), who)
     except LoginRefused as refused:
         await _record_refusal(place, back, provider, str(refused))
     except (ProviderFailed, Busy) as failure:
@@ -232,7 +236,11 @@ async def _let_in(
 
 
 async def _record_refusal(
-    place: Workplace, back: Return, provider: IdentityProvider, reason: str
+    place: Workplace,
+    back: Return,
+    provider: IdentityProvider,
+    reason: str,
+    who: Administrator = _NOBODY,
 ) -> None:
     await place.trail.record(
         administrator_logged_in(
@@ -240,6 +248,8 @@ async def _record_refusal(
             issuer=provider.issuer,
             ip=back.ip,
             port=back.port,
+            subject=who.subject,
+            name=who.name,
             reason=reason,
         )
     )

@@ -117,7 +117,10 @@ def administrator_logged_in(
     session_id: str = "",
     reason: str = "",
 ) -> Event:
-    """A workspace's identity provider has vouched for somebody, or (``reason`` given) not."""
+    """A workspace's identity provider has vouched for an administrator; ``reason`` given: not.
+
+    Of whom it has vouched for, and who is none, subject and name are told all the same.
+    """
     is_success = not reason
     return _of_administrator(
         _LOGON,

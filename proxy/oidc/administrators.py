@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from proxy.oidc.failures import LoginRefused
+from proxy.oidc.failures import LoginRefused, NotAdministrator
 from proxy.store import IdentityProvider
 from proxy.store.identity import NAME_LIMIT
 
@@ -31,17 +31,18 @@ def administrator_of(provider: IdentityProvider, claims: Mapping[str, Any]) -> A
     if not isinstance(subject, str) or not subject.isascii() or not _is_line(subject):
         raise LoginRefused("the subject is not one that can be recorded")
     email = claims.get(EMAIL)
-    is_verified = claims.get("email_verified") is True and isinstance(email, str)
+    is_verified = claims.get("email_verified") is True
+    names = (email if is_verified else None, subject)
+    name = next((one for one in names if isinstance(one, str) and _is_line(one, NAME_LIMIT)), None)
+    if name is None:
+        raise LoginRefused(f"neither address nor subject is a name of {NAME_LIMIT} characters")
     if provider.claim == EMAIL and not is_verified:
         # Whoever may type an address into a profile would be anybody.
-        raise LoginRefused("the e-mail address is not one that the provider has verified")
+        raise NotAdministrator("the provider has not verified the e-mail address", subject, name)
     if not _values(claims.get(provider.claim)) & set(provider.allowed):
-        raise LoginRefused("the claim has none of the values that make an administrator")
-    if is_verified and isinstance(email, str) and _is_line(email, NAME_LIMIT):
-        return Administrator(subject, email)
-    if not _is_line(subject, NAME_LIMIT):
-        raise LoginRefused(f"neither address nor subject is a name of {NAME_LIMIT} characters")
-    return Administrator(subject, subject)
+        said = "the claim has none of the values that make an administrator"
+        raise NotAdministrator(said, subject, name)
+    return Administrator(subject, name)
 
 
 def _values(claim: object) -> set[str]:

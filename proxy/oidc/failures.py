@@ -11,6 +11,15 @@ class LoginRefused(Exception):
     """Who came back is not let in; one sentence for the audit log, not for who came."""
 
 
+class NotAdministrator(LoginRefused):
+    """The provider vouches for somebody who is no administrator: ``subject``, known as ``name``."""
+
+    def __init__(self, sentence: str, subject: str, name: str) -> None:
+        super().__init__(sentence)
+        self.subject = subject
+        self.name = name
+
+
 class UnknownKey(LoginRefused):
     """The ID token was signed with a key that is not among those known."""
 

@@ -120,7 +120,12 @@ async def test_who_is_in_another_group_is_not_let_in(desk: Desk):
     desk.provider.user["groups"] = ["staff"]
     assert "none of the values" in await desk.refused()
     (event,) = [one for one in desk.logins() if one.status == 2]
-    assert event_to_json(event)["attributes"]["user"]["name"] == "unknown"
+    user = event_to_json(event)["attributes"]["user"]
+    assert (user["uid"], user["name"]) == ("248289761001", "ada@example.com")
+    # Whom nobody has vouched for has no name.
+    desk.provider.claim = changed(nonce="another")
+    await desk.refused()
+    assert event_to_json(desk.logins()[-1])["attributes"]["user"]["name"] == "unknown"
 
 
 # --- what does not count as a login ------------------------------------------------
