@@ -121,6 +121,24 @@ def test_a_key_is_found_by_its_name_and_without_one_where_there_is_one():
         verify(token, two, EXPECTED)
 
 
+def test_a_key_to_encrypt_with_is_none_of_those_to_be_chosen_from():
+    other = OTHER.as_dict(private=False) | {"use": "enc"}
+    ring = KeyRing.read({"keys": [other, *public(EC)["keys"]]})
+    assert verify(signed(claims(), EC), ring, EXPECTED)
+
+
+@pytest.mark.parametrize("bits", [1_024, 2_047, 8_193, 12_000])
+def test_an_rsa_key_is_as_long_as_is_safe_and_no_longer_than_is_quick(bits: int):
+    modulus = (1 << bits) - 1
+    raw = modulus.to_bytes((bits + 7) // 8, "big")
+    weak = {"kty": "RSA", "n": segment(raw), "e": "AQAB", "kid": "weak"}
+    with pytest.raises(ProviderFailed, match="holds none"):
+        KeyRing.read({"keys": [weak]})
+    ring = KeyRing.read({"keys": [weak, *public(RSA)["keys"]]})
+    with pytest.raises(UnknownKey):
+        ring.find(("RSA", ""), "weak")
+
+
 def test_two_keys_of_one_name_are_none():
     ring = KeyRing.read(public(EC, OTHER))
     with pytest.raises(UnknownKey):
