@@ -1,7 +1,8 @@
 """Which ID token is believed (OpenID Connect Core 1.0, 3.1.3.7): signature first, then claims.
 
 joserfc checks the signature; authlib the claims, the audience and its authorized party among
-them; what they leave to their caller, the nonce in constant time and the age, is checked here. Pure: keys, clock and what was expected are arguments. An error names a claim, never
+them; what they leave to their caller, the nonce in constant time and the age, is checked
+here. Pure: keys, clock and what was expected are arguments. An error names a claim, never
 its value.
 """
 
