@@ -265,8 +265,15 @@ async def test_who_set_the_provider_up_does_not_vouch_for_itself(desk: Desk):
     path = f"/v1/workspaces/finance/support-grants/{grant.id}/approve"
     for key in (token, made["secret"]):
         problem(await rig.call("POST", path, key=key), 403, "own-request")
+    # Nor beforehand, which a request would not count.
+    beforehand = "/v1/workspaces/finance/support-pre-approval"
+    await rig.ok("PUT", beforehand, {"minutes": 60}, key=token)
+    asked = {"workspace": "finance", "reason": "ticket 4711", "minutes": 60}
+    grants = "/v1/support-grants"
+    assert (await rig.ok("POST", grants, asked, role=SUPPORT))["state"] == "pending"
     # Also once there is another provider: the key is from before it.
     desk.rig.clock.advance(minutes=1)
     assert (await desk.put()).is_success
     problem(await rig.call("POST", path, key=made["secret"]), 403, "own-request")
+    assert (await rig.ok("POST", grants, asked, role=SUPPORT))["state"] == "pending"
     assert (await rig.call("POST", path, key=(await desk.log_in())["token"])).is_success

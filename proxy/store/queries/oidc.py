@@ -13,11 +13,11 @@ from sqlalchemy import Row, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.store.errors import Conflict, NotFound
-from proxy.store.identity import LOGIN_LIFETIME, IdentityProvider, PendingLogin
+from proxy.store.identity import LOGIN_LIFETIME, OIDC, IdentityProvider, PendingLogin
 from proxy.store.queries import api_keys as keys
 from proxy.store.queries.workspaces import end_logins, lock
 from proxy.store.records import SESSION_IDLE, ApiKey, SealedField
-from proxy.store.schema import api_keys, identity_providers, oidc_logins, workspaces
+from proxy.store.schema import api_keys, identity_providers, oidc_logins, pre_approvals, workspaces
 
 PENDING_LIMIT = 1_000
 """Logins under way of a workspace; one more takes the oldest one's place."""
@@ -55,6 +55,7 @@ async def put(
         )
         return
     await end_logins(connection, provider.workspace_id, provider.set_at)
+    await _disown(connection, provider.workspace_id)
     await connection.execute(
         update(identity_providers)
         .where(identity_providers.c.id == provider.id)
@@ -65,9 +66,24 @@ async def put(
 async def remove(connection: AsyncConnection, provider: IdentityProvider) -> None:
     """Remove it with all that it began. Raises Conflict where it was changed, NotFound."""
     await _check_same(connection, provider.workspace_id, provider)
+    await _disown(connection, provider.workspace_id)
     await connection.execute(delete(api_keys).where(api_keys.c.provider_id == provider.id))
     await connection.execute(
         delete(identity_providers).where(identity_providers.c.id == provider.id)
+    )
+
+
+async def _disown(connection: AsyncConnection, workspace_id: str) -> None:
+    """What an administrator of the provider before has approved beforehand goes back to nobody:
+    who had set that one up is not known any more.
+    """
+    await connection.execute(
+        update(pre_approvals)
+        .where(
+            pre_approvals.c.workspace_id == workspace_id,
+            pre_approvals.c.set_by.startswith(OIDC, autoescape=True),
+        )
+        .values(set_by="")
     )
 
 
