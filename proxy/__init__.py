@@ -9,6 +9,7 @@ The map of this package:
 ``gateway/``    the data path: listener, login, session, relay, cancel, live sessions
 ``store/``      the control-plane database: schema, migrations, queries
 ``directory``   the store's answers for logins, cached and kept current
+``oidc/``       logins with the identity providers of workspaces
 ``audit/``      events, hash chain, files, verification
 ``cli``, ``commands/``  the command line, one file per group of verbs
 ``control``     the unix socket between the command line and the running proxy

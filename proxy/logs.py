@@ -35,8 +35,8 @@ _SECRET_KEY = re.compile(
     r"client_key|server_key|stored_key|cancel_key|parameters|verifiers)$",
     re.IGNORECASE,
 )
-# An access token or an API key of ours, and the password part of any URL.
-_TOKEN = re.compile(r"(acp_|ack_)[0-9A-Za-z_-]{4,}")
+# A token, key or other secret text of ours, and the password part of any URL.
+_TOKEN = re.compile(r"(ac[dikops]_)[0-9A-Za-z_-]{4,}")
 _URL_PASSWORD = re.compile(r"(://[^\s/:@'\"]*):[^\s@'\"]*@")
 _KEYWORD_PASSWORD = re.compile(r"\b(password|passwd|secret)(\s*=\s*)\S+", re.IGNORECASE)
 # A log line is for people; a longer value belongs into the audit log.

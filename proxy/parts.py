@@ -153,6 +153,17 @@ async def egress_rules(
     )
 
 
+async def web_egress_rules(config: Config) -> EgressRules:
+    """The same for calls of another process than the proxy, whose ports are as configured."""
+    return await egress_rules(
+        config,
+        {
+            "listeners": [(listener.host, listener.port) for listener in config.listeners],
+            "metrics": [(config.metrics.host, config.metrics.port)],
+        },
+    )
+
+
 async def _addresses_of(host: str, port: int) -> set[tuple[Address, int]]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port)

@@ -21,6 +21,8 @@ from proxy.admin.endpoints import (
     dashboards,
     document,
     keys,
+    oidc,
+    oidc_login,
     own_account,
     policies,
     portability,
@@ -46,12 +48,14 @@ from proxy.metrics.exposition import program_version
 ENDPOINTS: tuple[Endpoint, ...] = (
     *keys.ENDPOINTS,
     *own_account.ENDPOINTS,
+    *oidc_login.ENDPOINTS,
     *staff.ENDPOINTS,
     *workspaces.ENDPOINTS,
     *tokens.ENDPOINTS,
     *sources.ENDPOINTS,
     *policies.ENDPOINTS,
     *trials.ENDPOINTS,
+    *oidc.ENDPOINTS,
     *sessions.ENDPOINTS,
     *session_stream.ENDPOINTS,
     *support.ENDPOINTS,
@@ -132,7 +136,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         openapi_version="3.1.0",
         description=(
             "Every call but logging in and enrolling needs an API key, or the token of a "
-            "session of the staff, as a bearer token. Answers never hold a stored secret. "
+            "session, as a bearer token. Answers never hold a stored secret. "
             "docs/admin.md tells more."
         ),
         routes=app.routes,

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from proxy.admin.guesses import Guesses
 from proxy.admin.pace import Pace
 from proxy.admin.problems import Problem, not_found
+from proxy.admin.rates import Rates
 from proxy.admin.streams import Shared, Streams
 from proxy.administration.api_keys import actor_name
 from proxy.administration.passwords import Passwords
@@ -27,6 +28,8 @@ from proxy.administration.workplace import Workplace
 from proxy.config import Config
 from proxy.content.sessions import OPENERS, Open
 from proxy.control import ControlClient
+from proxy.oidc.client import Client
+from proxy.oidc.fetching import Fetch, ask_nobody
 from proxy.store import ApiKey, Source, Store, SupportGrant, Workspace
 from proxy.store.store import utc_now
 from vault import Vault
@@ -40,9 +43,16 @@ _MOST_READINGS = 2
 _MOST_TRANSFERS = 8
 
 
+# From an identity provider, a minute and a network: each may cost three exchanges with it.
+_RETURNS = 60
+
+
 @dataclass(slots=True)
 class Office:
-    """What every call works with; made once. ``openers``: how the sources' sessions are opened."""
+    """What every call works with; made once. ``openers``: how the sources' sessions are opened.
+
+    ``fetch_for``: by what a workspace's identity provider is asked; by default none is there.
+    """
 
     config: Config
     store: Store
@@ -57,6 +67,10 @@ class Office:
     passwords: Passwords = field(default_factory=Passwords)
     guesses: Guesses = field(init=False)
     pace: Pace = field(init=False)
+    oidc: Client = field(init=False)
+    oidc_guesses: Guesses = field(init=False)
+    oidc_returns: Rates = field(default_factory=lambda: Rates(_RETURNS))
+    fetch_for: Callable[[Workspace], Fetch] = field(default=lambda _workspace: ask_nobody)
     _readings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_READINGS))
     _transfers: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(_MOST_TRANSFERS)
@@ -65,6 +79,9 @@ class Office:
     def __post_init__(self) -> None:
         self.pace = Pace(self.config.admin.csv_rate)
         self.guesses = Guesses(self.vault.fingerprint_key(), self.monotonic)
+        # Apart: who tries to begin with a workspace's provider slows no login of the staff.
+        self.oidc_guesses = Guesses(self.vault.fingerprint_key(), self.monotonic)
+        self.oidc = Client(self.monotonic)
         self.sessions = Shared(partial(list_sessions, self.client, None))
 
     @asynccontextmanager

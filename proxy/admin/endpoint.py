@@ -30,7 +30,7 @@ _REASONS = {
     428: "The call must name the ETag that was read.",
     429: "Too many calls.",
     500: "A bug of the proxy.",
-    502: "The running proxy refused, or the data source cannot be reached.",
+    502: "The running proxy refused, or the data source or identity provider cannot be used.",
     503: "The store, the audit log or the running proxy cannot be used now.",
 }
 _ALWAYS = (400, 401, 403, 421, 422, 429, 500, 503)

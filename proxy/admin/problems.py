@@ -29,6 +29,7 @@ from proxy.content.answers import StepFailed
 from proxy.content.csvimport import ImportStopped
 from proxy.content.problems import ContentRefused
 from proxy.control import ControlError, NotRunningError
+from proxy.oidc.failures import Busy
 from proxy.store.errors import (
     AlreadyExists,
     Conflict,
@@ -131,6 +132,7 @@ _RULES: tuple[tuple[type[Exception], _Rule], ...] = (
     (SearchTooLong, _Rule(503, "search-too-long")),
     (TrialFailed, _Rule(503, "trial-failed")),
     (TooManyHashes, _Rule(503, "busy", _SOON)),
+    (Busy, _Rule(503, "busy", _SOON)),
     (InvalidInvitation, _Rule(401, "invalid-invitation")),
     (WrongCode, _Rule(401, "wrong-code")),
 )

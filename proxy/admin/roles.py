@@ -53,6 +53,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "logIn": Operation(NOBODY, is_open=True),
     "takeUpInvitation": Operation(NOBODY, is_open=True),
     "confirmEnrolment": Operation(NOBODY, is_open=True),
+    "startOidcLogin": Operation(NOBODY, is_open=True),
+    "finishOidcLogin": Operation(NOBODY, is_open=True),
     # One's own account: a program's key has none.
     "logOut": Operation(STAFF, is_persons=True),
     "listOwnSessions": Operation(STAFF, is_persons=True),
@@ -80,6 +82,14 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "listWorkspaceKeys": Operation(EVERYBODY),
     "createWorkspaceKey": Operation(CHANGERS, is_creation=True, shown_once="secret"),
     "revokeWorkspaceKey": Operation(CHANGERS),
+    # Whom a workspace's provider vouches for is its administrator, and the provider is asked from
+    # inside: it is for the platform to set up.
+    "getOidc": Operation(EVERYBODY),
+    "putOidc": Operation(OPERATORS),
+    "removeOidc": Operation(OPERATORS),
+    "testOidc": Operation(OPERATORS),
+    "listOidcSessions": Operation(EVERYBODY),
+    "revokeOidcSession": Operation(CHANGERS),
     "listTokens": Operation(GRANTED),
     "createToken": Operation(CHANGERS, is_creation=True, shown_once="secret"),
     "revokeToken": Operation(CHANGERS),

@@ -25,9 +25,11 @@ from proxy.administration.trail import ProxyTrail
 from proxy.certificates import check_listener_certificate, utc_now
 from proxy.config import AdminConfig, Config
 from proxy.control import SocketClient
+from proxy.oidc.fetching import Fetch
 from proxy.parts import address_of, open_store, open_vault
 from proxy.preflight import is_loopback
 from proxy.sockets import bind_tcp
+from proxy.store import Workspace
 
 log = structlog.get_logger("admin")
 
@@ -97,9 +99,15 @@ class DeadlineProtocol(H11Protocol):
             self._waiting = None
 
 
-async def serve(config: Config, *, started: Callable[[int], None] = lambda port: None) -> None:
+async def serve(
+    config: Config,
+    fetch_for: Callable[[Workspace], Fetch],
+    *,
+    started: Callable[[int], None] = lambda port: None,
+) -> None:
     """Serve until SIGTERM or SIGINT; ``started`` is told the port.
 
+    ``fetch_for``: by what a workspace's identity provider is asked.
     Raises PortError, StoreError, KeyFileError, CertificateError, UnsafeListener.
     """
     settings = config.admin
@@ -109,7 +117,7 @@ async def serve(config: Config, *, started: Callable[[int], None] = lambda port:
     try:
         sock = bind_tcp(settings.host, settings.port, "admin")
         client = SocketClient(config.control.socket)
-        office = Office(config, store, vault, ProxyTrail(client), client)
+        office = Office(config, store, vault, ProxyTrail(client), client, fetch_for=fetch_for)
         host, port = address_of(sock)
         server = _Server(
             uvicorn_config(build_app(office), context),

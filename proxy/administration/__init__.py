@@ -4,6 +4,7 @@
 ``workspaces``, ``tokens``, ``sources``, ``policies``, ``keys``  the changes themselves
 ``api_keys``    keys to the admin endpoints
 ``staff``, ``login``, ``support``  people of the platform, and what workspaces grant to them
+``oidc``, ``oidc_login``  identity providers of workspaces, and logins with them
 ``passwords``, ``second_factor``   what they prove themselves with
 ``sessions``, ``probing``  what the running proxy is asked for; ``session_changes``
 ``explaining``, ``audit_log``  what changes nothing

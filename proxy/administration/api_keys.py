@@ -9,7 +9,16 @@ from proxy.administration.trail import audited
 from proxy.administration.workplace import Workplace
 from proxy.audit.events import api_key_changed
 from proxy.audit.ocsf import Event
-from proxy.store import ApiKey, ApiRole, InvalidToken, NotFound, Store, Workspace, staff_actor
+from proxy.store import (
+    ApiKey,
+    ApiRole,
+    InvalidToken,
+    NotFound,
+    Store,
+    Workspace,
+    oidc_actor,
+    staff_actor,
+)
 from proxy.store.api_keys import digest_of, new_api_key, parse_api_key
 
 USE_INTERVAL = timedelta(minutes=1)
@@ -47,7 +56,7 @@ async def revoke_api_key(place: Workplace, workspace: Workspace | None, key_id: 
     """End a key of a workspace, or (None) of the platform. Raises NotFound."""
     reach = None if workspace is None else workspace.id
     found = await place.store.api_keys.find(key_id)
-    if found is None or found.workspace_id != reach:
+    if found is None or found.workspace_id != reach or found.is_session:
         raise NotFound("there is no such API key")
     event = _event(place, "disable", found)
     return await audited(
@@ -85,4 +94,6 @@ def actor_name(key: ApiKey) -> str:
     """How the audit log names who holds a key, or whose session it is."""
     if key.staff_id is not None:
         return staff_actor(key.label)
+    if key.provider_id is not None:
+        return oidc_actor(key.label)
     return f"API key {key.id}"

@@ -229,9 +229,14 @@ def password_of(text: str) -> Secret:
 
     What is nothing but a mask is refused: it was read from a form that hid the real one.
     """
-    if not text or set(text) <= _MASKS or text.strip("<>[]").lower() in ("redacted", "hidden"):
+    if is_mask(text):
         raise InvalidSetting("password", "this is empty or a mask, not a password")
     return Secret(text.encode())
+
+
+def is_mask(text: str) -> bool:
+    """Whether this is nothing but what hides a secret."""
+    return set(text) <= _MASKS or text.strip("<>[]").lower() in ("redacted", "hidden")
 
 
 def auth_methods_for(engine: str, given: Iterable[str], secrets: NewSecrets) -> frozenset[str]:

@@ -29,6 +29,7 @@ from proxy.store import (
     verifiers_for,
 )
 from proxy.store.errors import StoreError
+from proxy.store.identity import OIDC
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ async def ask(
         asked_at=datetime.now(UTC),
     )
     setter = (await place.store.support.pre_approval(workspace.id)).set_by
-    believed = None if await _goes_back(place.store, setter, place.actor) else setter
+    believed = None if await _goes_back(place.store, workspace.id, setter, place.actor) else setter
     after = await _audited(
         place,
         CREATE,
@@ -152,28 +153,38 @@ async def set_pre_approval(
 
 async def check_not_own(store: Store, decider: ApiKey, grant: SupportGrant) -> None:
     """Raise OwnRequest where the decider is the asker, or holds a key that goes back to it."""
-    if await _goes_back(store, actor_name(decider), staff_actor(grant.staff_name)):
+    asker = staff_actor(grant.staff_name)
+    if await _goes_back(store, grant.workspace_id, actor_name(decider), asker):
         raise OwnRequest(
             "nobody approves their own request, nor with a key that goes back to them or to nobody "
             "who is known"
         )
 
 
-async def _goes_back(store: Store, actor: str, asker: str) -> bool:
+async def _goes_back(store: Store, workspace_id: str, actor: str, asker: str) -> bool:
     """Whether an actor is the asker, or a key that was made by it, or by such a key; also where
     it goes back to nobody who is known.
 
-    A support person makes no keys, but may have been an operator before.
+    An administrator whom the workspace's identity provider has vouched for goes back to who set
+    that one up. A support person makes no keys, but may have been an operator before.
     """
+    made_at = None
     for _ in range(_LONGEST_CHAIN):
         if actor == asker:
             return True
+        if actor.startswith(OIDC):
+            provider = await store.oidc.of_workspace(workspace_id)
+            if provider is None or (made_at is not None and made_at < provider.set_at):
+                # Under another one, which nobody remembers.
+                return True
+            actor = provider.set_by
+            continue
         if not actor.startswith(_KEY):
             return actor == ""
         key = await store.api_keys.find(actor.removeprefix(_KEY))
         if key is None:
             return True
-        actor = key.created_by
+        actor, made_at = key.created_by, key.created_at
     return True
 
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from protocols.errors import Refusal
 from proxy.audit.ocsf import Action, Event, EventClass, Severity, Status
-from proxy.audit.people import STAFF
+from proxy.audit.people import ADMINISTRATOR, STAFF
 from proxy.control import ControlClient, ControlError, Handler, NotRunningError, SocketClient
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ RECORD_VERB = "audit.record"
 PING_VERB = "ping"
 
 # What a command or the admin endpoints may ask the running proxy to record; never a session
-# or a statement, and of logins those of the staff alone.
+# or a statement, and of logins those of people alone.
 _PERMITTED = frozenset(
     {
         EventClass.ACCOUNT_CHANGE,
@@ -195,14 +195,14 @@ def event_from_json(value: Mapping[str, Any]) -> Event:
         raise ControlError("The audit event is malformed.") from None
     if event.event_class not in _PERMITTED:
         raise ControlError("An event of this class cannot be recorded from outside.")
-    if event.event_class is EventClass.AUTHENTICATION and not _is_of_staff(event):
+    if event.event_class is EventClass.AUTHENTICATION and not _is_of_people(event):
         raise ControlError("Logins with a token are the proxy's own to record.")
     return event
 
 
-def _is_of_staff(event: Event) -> bool:
+def _is_of_people(event: Event) -> bool:
     user = event.attributes.get("user")
-    return isinstance(user, dict) and user.get("type") == STAFF
+    return isinstance(user, dict) and user.get("type") in (STAFF, ADMINISTRATOR)
 
 
 def _typed(value: object, kind: type[T]) -> T:

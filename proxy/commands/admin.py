@@ -14,6 +14,7 @@ from proxy.administration.trail import operator_name
 from proxy.administration.workplace import open_reading, open_workplace
 from proxy.commands import display
 from proxy.commands.frame import Group, Invocation, everywhere
+from proxy.commands.oidc import oidc
 from proxy.commands.staff import staff
 from proxy.config import parse_duration
 from proxy.store import ApiKey, ApiRole, Store, Workspace
@@ -21,10 +22,11 @@ from proxy.store import ApiKey, ApiRole, Store, Workspace
 
 @click.group(cls=Group)
 def admin() -> None:
-    """The admin endpoints: serve, openapi, key, staff. docs/admin.md tells of them."""
+    """The admin endpoints: serve, openapi, key, staff, oidc. docs/admin.md tells of them."""
 
 
 admin.add_command(staff)
+admin.add_command(oidc)
 
 
 @admin.command(
@@ -37,12 +39,16 @@ admin.add_command(staff)
 def serve(invocation: Invocation) -> None:
     """Serve the endpoints until SIGTERM. The proxy itself must be running beside it."""
     from proxy.admin.server import serve as serve_endpoints
+    from proxy.commands.identity import fetch_for
+
+    async def work() -> None:
+        await serve_endpoints(config, await fetch_for(config))
 
     config = invocation.config()
     logs.configure(config.logs.format, config.logs.level)
     with asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(logs.loop_exception_handler)
-        runner.run(serve_endpoints(config))
+        runner.run(work())
 
 
 @admin.command(examples=("accode-proxy admin openapi > openapi.json",))

@@ -17,7 +17,7 @@ from proxy.content.entrance import Entrance
 from proxy.content.runner import Runner, RunnerSettings
 from proxy.content.webhook import Caller, EgressCaller
 from proxy.control import ControlError, SocketClient
-from proxy.parts import egress_rules, open_store
+from proxy.parts import open_store, web_egress_rules
 from proxy.store import Workspace
 
 
@@ -74,11 +74,7 @@ async def _run(config: Config) -> None:
 
 
 async def _caller_of(config: Config) -> Callable[[Workspace], Caller]:
-    listening = {
-        "listeners": [(listener.host, listener.port) for listener in config.listeners],
-        "metrics": [(config.metrics.host, config.metrics.port)],
-    }
-    rules = await egress_rules(config, listening)
+    rules = await web_egress_rules(config)
     tls = ssl.create_default_context()
     if config.runner.ca is not None:
         tls.load_verify_locations(cafile=config.runner.ca)

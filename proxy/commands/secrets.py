@@ -26,17 +26,31 @@ def read_password(*, from_stdin: bool, file: Path | None) -> Secret | None:
     On a terminal ``--password-stdin`` asks without showing what is typed. One line break
     at the end is not part of the password. Raises CommandError.
     """
+    raw = _read(from_stdin=from_stdin, file=file, name="password")
+    return None if raw is None else Secret(raw)
+
+
+def read_client_secret(*, from_stdin: bool, file: Path | None) -> str | None:
+    """A client's secret, in the same way (``--secret-stdin``). Raises CommandError."""
+    raw = _read(from_stdin=from_stdin, file=file, name="secret")
+    try:
+        return None if raw is None else raw.decode("ascii")
+    except UnicodeDecodeError:
+        raise CommandError("The secret holds what is not ASCII") from None
+
+
+def _read(*, from_stdin: bool, file: Path | None, name: str) -> bytes | None:
     if from_stdin and file is not None:
-        raise click.UsageError("Use --password-stdin or --password-file, not both.")
+        raise click.UsageError(f"Use --{name}-stdin or --{name}-file, not both.")
     if file is not None:
-        return _password(read_private_file(file, "password file"))
+        return _checked(read_private_file(file, f"{name} file"), name)
     if not from_stdin:
         return None
     stream = sys.stdin.buffer
     if stream.isatty():
-        typed: str = click.prompt("Password", hide_input=True, err=True)
-        return _password(typed.encode())
-    return _password(stream.read(_LIMIT + 1))
+        typed: str = click.prompt(name.capitalize(), hide_input=True, err=True)
+        return _checked(typed.encode(), name)
+    return _checked(stream.read(_LIMIT + 1), name)
 
 
 def read_private_file(path: Path, purpose: str) -> bytes:
@@ -68,12 +82,12 @@ def read_public_file(path: Path, purpose: str, limit: int) -> str:
         raise CommandError(f"The {purpose} {path} is not PEM text") from None
 
 
-def _password(raw: bytes) -> Secret:
+def _checked(raw: bytes, name: str) -> bytes:
     if len(raw) > _LIMIT:
-        raise CommandError(f"The password has more than {_LIMIT} bytes")
+        raise CommandError(f"The {name} has more than {_LIMIT} bytes")
     raw = raw.removesuffix(b"\n").removesuffix(b"\r")
     if not raw:
-        raise CommandError("The password is empty")
+        raise CommandError(f"The {name} is empty")
     if b"\0" in raw or b"\n" in raw:
-        raise CommandError("The password holds a line break or a NUL")
-    return Secret(raw)
+        raise CommandError(f"The {name} holds a line break or a NUL")
+    return raw

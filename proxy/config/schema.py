@@ -185,6 +185,8 @@ class AdminConfig:
     page on another name that resolves here (DNS rebinding) gets no answer.
     ``calls_per_key`` and ``calls_per_address`` are calls a minute. ``csv_limit``:
     bytes of a file that is imported; ``csv_rate``: bytes a second of all exports together.
+    ``oidc_ca``: authorities believed for workspaces' identity providers besides the system's,
+    in PEM.
     """
 
     host: str = field(default="127.0.0.1", metadata=_read(Host()))
@@ -196,6 +198,7 @@ class AdminConfig:
     calls_per_address: int = field(default=1_200, metadata=_read(Whole(1, 1_000_000)))
     csv_limit: int = field(default=4 * 1024**3, metadata=_read(Whole(1, 1024**4)))
     csv_rate: int = field(default=16 * 1024**2, metadata=_read(Whole(64 * 1024, 1024**4)))
+    oidc_ca: Path | None = field(default=None, metadata=_read(FilePath(may_be_absent=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ The map of this package:
 ``tokens``      a token's text: made, recognised, turned into verifiers
 ``sources``     a source's secrets: drafted, sealed, opened with the vault; ``held``: which
 ``staff``, ``people``  the people of the platform: accounts, second factors, sessions
+``oidc``, ``identity``  where administrators of workspaces log in, and their sessions
 ``support``     what workspaces grant to the support, for a time
 ``policies``    what is put of a workspace or source, and was before
 ``restored``    a workspace stored with all that it holds, at once
@@ -38,6 +39,7 @@ from proxy.store.errors import (
 )
 from proxy.store.failover import Endpoint, Failover
 from proxy.store.feed import ChangeFeed
+from proxy.store.identity import IdentityProvider, PendingLogin, oidc_actor
 from proxy.store.people import (
     STAFF_ROLES,
     PreApproval,
@@ -85,12 +87,14 @@ __all__ = [
     "DeletionReceipt",
     "Endpoint",
     "Failover",
+    "IdentityProvider",
     "InvalidName",
     "InvalidSetting",
     "InvalidToken",
     "LimitReached",
     "LoginRecord",
     "NotFound",
+    "PendingLogin",
     "PoolSettings",
     "PreApproval",
     "Proof",
@@ -113,6 +117,7 @@ __all__ = [
     "draft_source",
     "new_id",
     "new_token",
+    "oidc_actor",
     "open_credential",
     "parse_token",
     "seal_credential",

@@ -200,7 +200,7 @@ class ApiRole(StrEnum):
 
 
 SESSION_IDLE = timedelta(minutes=30)
-"""Without a call for so long, a session of the staff is over."""
+"""Without a call for so long, a session is over."""
 SESSION_LIFETIME = timedelta(hours=12)
 """After so long it is over in any case: a working day."""
 
@@ -210,8 +210,9 @@ class ApiKey:
     """A key to the admin endpoints as the store knows it: a digest, never the key itself.
 
     ``workspace_id``: the one workspace that it reaches; None: a key of the platform.
-    ``staff_id``: it is the session of that person, whose name is its ``label``; it ends
-    when it is idle as well.
+    ``staff_id``: it is the session of that person, whose name is its ``label``.
+    ``provider_id``: it is the session of a workspace's administrator, whom that identity
+    provider knows as ``subject``. A session ends when it is idle as well.
     """
 
     id: str
@@ -226,6 +227,13 @@ class ApiKey:
     last_used_at: datetime | None = None
     staff_id: str | None = None
     address: str = ""
+    provider_id: str | None = None
+    subject: str = ""
+
+    @property
+    def is_session(self) -> bool:
+        """Whether somebody has logged in for it."""
+        return self.staff_id is not None or self.provider_id is not None
 
     def state(self, now: datetime) -> Literal["live", "expired", "revoked"]:
         """Its state at ``now``; only a live key opens anything."""
@@ -233,9 +241,7 @@ class ApiKey:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= now:
             return "expired"
-        if self.staff_id is not None and now - (self.last_used_at or self.created_at) >= (
-            SESSION_IDLE
-        ):
+        if self.is_session and now - (self.last_used_at or self.created_at) >= SESSION_IDLE:
             return "expired"
         return "live"
 

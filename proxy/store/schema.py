@@ -29,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "v0010"
+HEAD: Final = "v0011"
 """The newest migration: what an opened store's schema must be."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -243,6 +243,45 @@ pre_approvals = Table(
     Column("set_by", String(160), nullable=False, server_default=""),
 )
 
+# Where the administrators of a workspace log in; the secret is sealed.
+identity_providers = Table(
+    "identity_providers",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column(
+        "workspace_id",
+        ForeignKey("workspaces.id", ondelete="CASCADE"),
+        nullable=False,
+        unique=True,
+    ),
+    Column("issuer", String(512), nullable=False),
+    Column("client_id", String(255), nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("secret_version", BigInteger, nullable=False),
+    Column("secret_highest", BigInteger, nullable=False),
+    Column("redirect_uris", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("claim", String(128), nullable=False),
+    Column("allowed", Text, nullable=False),
+    Column("session_minutes", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("set_by", String(160), nullable=False),
+    Column("set_at", Instant, nullable=False),
+)
+
+# Logins that have begun and wait for their user to come back; each is gone with its use.
+oidc_logins = Table(
+    "oidc_logins",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("provider_id", ForeignKey("identity_providers.id", ondelete="CASCADE"), nullable=False),
+    Column("provider_version", Integer, nullable=False),
+    Column("redirect_uri", String(512), nullable=False),
+    Column("network", String(64), nullable=False),
+    Column("begun_at", Instant, nullable=False),
+)
+Index("oidc_logins_by_provider", oidc_logins.c.provider_id, oidc_logins.c.begun_at)
+
 api_keys = Table(
     "api_keys",
     metadata,
@@ -260,12 +299,16 @@ api_keys = Table(
     # Not null: a session of that person, whose account is never removed.
     Column("staff_id", ForeignKey("staff.id")),
     Column("address", String(64), nullable=False, server_default=""),
+    # Not null: a session of an administrator whom that provider knows as the subject.
+    Column("provider_id", ForeignKey("identity_providers.id")),
+    Column("subject", String(255), nullable=False, server_default=""),
     CheckConstraint(
         "(role = 'workspace-admin') = (workspace_id IS NOT NULL)", name="api_keys_reach"
     ),
 )
 Index("api_keys_by_workspace", api_keys.c.workspace_id, api_keys.c.created_at)
 Index("api_keys_by_staff", api_keys.c.staff_id)
+Index("api_keys_by_provider", api_keys.c.provider_id)
 
 # What was answered to a call that names itself, so that it can be asked again.
 idempotent_calls = Table(

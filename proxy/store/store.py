@@ -28,6 +28,7 @@ from proxy.store.feed import ChangeFeed, open_feed
 from proxy.store.held import after_edit, fields_of, with_credential
 from proxy.store.location import SqliteLocation, locate
 from proxy.store.migrate import migrate
+from proxy.store.oidc import Oidc
 from proxy.store.policies import Policies
 from proxy.store.queries import sources, tokens, workspaces
 from proxy.store.records import (
@@ -78,6 +79,7 @@ class Store:
         self.api_keys = ApiKeys(database, clock)
         self.calls = Calls(database, clock)
         self.content = ContentStore(database, clock)
+        self.oidc = Oidc(database, clock)
         self.policies = Policies(database, clock)
         self.staff = Staff(database, clock)
         self.support = Support(database, clock)

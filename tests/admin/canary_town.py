@@ -27,6 +27,8 @@ from tests.admin.process import AdminProcess, run
 from tests.admin.test_roles import BODIES, QUERIES
 from tests.admin.town import a_dashboard, a_workflow
 from tests.canary.forms import Canary
+from tests.oidc.provider import CLIENT, Provider
+from tests.oidc.provider import SECRET as CLIENT_SECRET
 from tests.servers.certificates import Certificates
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ROOT, ProxyServer
@@ -45,7 +47,7 @@ PLACES = {"desk": "orders", "other": "ledger"}
 OWNER, ADMIN = ApiRole.OWNER, ApiRole.WORKSPACE_ADMIN
 _NAMES = re.compile(r"{(\w+)}")
 # What an answer shows once, by the field that holds it.
-_SHOWN = ("secret", "invitation", "token", "totp_secret", "device", "recovery_codes")
+_SHOWN = ("secret", "invitation", "token", "login", "totp_secret", "device", "recovery_codes")
 
 
 @dataclass
@@ -76,7 +78,9 @@ class Town:
         admin: AdminProcess,
         certificates: Certificates,
         postgres: PostgresServer,
+        provider: Provider,
     ) -> None:
+        self.provider = provider
         self.proxy = proxy
         self.admin = admin
         self.postgres = postgres
@@ -94,6 +98,7 @@ class Town:
             Canary("the password that was refused", REFUSED.encode()),
             Canary("the client's key", self.private_key.splitlines()[2].encode()),
             Canary("the password of rows", SCRAM.password.encode(), users=(SCRAM.name,)),
+            Canary("the client's secret", CLIENT_SECRET.encode(), users=(CLIENT,)),
             Canary("a person's password", PERSONS.encode()),
             Canary("a person's new password", NEW.encode()),
         ]
@@ -107,6 +112,7 @@ class Town:
         for name, source in PLACES.items():
             self._settle(name, source)
         self._rows()
+        self._administrator()
         self.platform = self.made("/v1/keys", {"role": "auditor", "label": "y"})["id"]
         self.ada, self.sue = self._person("ada", "owner"), self._person("sue", "support")
         tom = self.made("/v1/staff", {"name": "tom", "role": "auditor"})
@@ -163,6 +169,30 @@ class Town:
                 within=60,
                 what="the run",
             )
+
+    def at_the_provider(self) -> dict[str, Any]:
+        """What the desk's identity provider is set to."""
+        known = {
+            "issuer": self.provider.issuer,
+            "client_id": CLIENT,
+            "client_secret": CLIENT_SECRET,
+        }
+        return {**BODIES["putOidc"], **known, "allowed": ["finance-admins"]}
+
+    def _administrator(self) -> None:
+        """Somebody has logged in with the desk's identity provider."""
+        path, key = "/v1/workspaces/desk/oidc", self.keys[OWNER]
+        tag = {"If-Match": self.call("GET", path, key).headers["etag"]}
+        answer = self.call("PUT", path, key, json=self.at_the_provider(), headers=tag)
+        assert answer.status_code == 200, answer.text
+        start = {"workspace": "desk", "redirect_uri": BODIES["putOidc"]["redirect_uris"][0]}
+        begun = self.open("startOidcLogin", "/v1/oidc/start", start)
+        back = self.provider.authorize(begun["authorization_url"])
+        finish = {"login": begun["login"]} | back
+        made = self.open("finishOidcLogin", "/v1/oidc/finish", finish)
+        self._known("the code", back["code"])
+        self._known("the ID token", self.provider.last_token)
+        self.ids["desk"]["oidc_session_id"] = made["session_id"]
 
     def _person(self, name: str, role: str) -> Person:
         invitation = run(self.proxy, "admin", "staff", "create", name, "--role", role)["invitation"]
@@ -284,6 +314,7 @@ def right(town: Town, endpoint: Endpoint) -> dict[str, Any]:
     bodies = BODIES | {
         "createSource": {**BODIES["createSource"], "password": PASSWORD, "host": "127.0.0.1"},
         "rotateSource": {"password": ROTATED},
+        "putOidc": town.at_the_provider(),
         "renameWorkspace": {"name": "desk"},
         "createWorkflow": {"name": "new", "document": _reading(a_workflow)},
         "createDashboard": {"name": "new", "document": _reading(a_dashboard)},

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.admin.desk import Desk, opened_desk
 from tests.admin.rig import Prepared, Rig, rigged
+from tests.oidc.provider import Provider, providing
+from tests.servers.certificates import Certificates
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +23,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 async def rig(tmp_path: Path, prepared: Prepared) -> AsyncIterator[Rig]:
     async with rigged(tmp_path, prepared) as rig:
         yield rig
+
+
+@pytest.fixture
+def provider(certificates: Certificates) -> Iterator[Provider]:
+    with providing(certificates) as provider:
+        yield provider
+
+
+@pytest.fixture
+async def desk(rig: Rig, provider: Provider, certificates: Certificates) -> Desk:
+    return await opened_desk(rig, provider, certificates)

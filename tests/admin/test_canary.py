@@ -33,6 +33,7 @@ from tests.admin.canary_town import (
 )
 from tests.admin.process import AdminProcess
 from tests.admin.test_roles import in_order, may
+from tests.oidc.provider import providing
 from tests.servers.certificates import Certificates
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
@@ -50,6 +51,7 @@ def town(
         "port": 0,
         "tls_certificate": str(certificates.certificate("server")),
         "tls_key": str(certificates.key("server")),
+        "oidc_ca": str(certificates.ca),
         "calls_per_key": 1_000_000,
         "calls_per_address": 1_000_000,
     }
@@ -58,8 +60,9 @@ def town(
     folder = server_folder / "admin-canary"
     proxy = ProxyServer(folder, certificates, admin=settings, listener=listener).start()
     admin = AdminProcess(proxy)
-    made = Town(proxy, admin, certificates, postgres)
-    yield made
+    with providing(certificates) as provider:
+        made = Town(proxy, admin, certificates, postgres, provider)
+        yield made
     made.close()
     admin.stop()
     proxy.remove()
@@ -120,6 +123,7 @@ def test_no_secret_is_in_any_answer_log_or_record(town: Town):
     assert json.loads(town.answered["getRun"])["status"] == "succeeded"
     assert json.loads(town.answered["importCsv"])["is_stored"]
     assert json.loads(town.answered["testSource"])["ok"]
+    assert json.loads(town.answered["testOidc"])["ok"]
     assert json.loads(town.answered["killSession"])["killed"]
     records = b"".join(town.admin.files(town.proxy.folder).values())
     assert b"deleteWorkspace" in records

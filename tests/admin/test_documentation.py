@@ -18,7 +18,9 @@ from proxy.admin.guesses import OF_ALL_STRANGERS, PER_ACCOUNT, PER_DEVICE, PER_S
 from proxy.admin.idempotency import HEADER
 from proxy.admin.strict_json import BODY_LIMIT, DEPTH_LIMIT, ITEMS_LIMIT
 from proxy.administration.passwords import LEAST, MOST
+from proxy.oidc.settings import MINUTES
 from proxy.store import ApiRole
+from proxy.store.identity import LOGIN_LIFETIME
 from proxy.store.people import GRANT_MINUTES, INVITATION_LIFETIME
 from proxy.store.records import SESSION_IDLE, SESSION_LIFETIME
 from tests.admin.rig import Prepared
@@ -70,6 +72,9 @@ def test_the_numbers_are_the_programs():
     assert f"good for {INVITATION_LIFETIME // timedelta(hours=1)} hours" in TEXT
     assert f"after {SESSION_IDLE // timedelta(minutes=1)} minutes without a call" in TEXT
     assert f"after {SESSION_LIFETIME // timedelta(hours=1)} hours in any case" in TEXT
+    assert timedelta(minutes=10) == LOGIN_LIFETIME
+    assert "It is good for ten minutes." in TEXT
+    assert f"(480, at most {MINUTES[1]})" in TEXT
     assert all(f"`{role}`" in TEXT for role in ApiRole)
     guarded = {one.operation_id for one in ENDPOINTS if one.is_guarded}
     assert guarded == {
@@ -77,6 +82,8 @@ def test_the_numbers_are_the_programs():
         "deleteWorkspace",
         "editSource",
         "removeSource",
+        "putOidc",
+        "removeOidc",
         "putPolicy",
         "clearPolicy",
         "putSourcePolicy",

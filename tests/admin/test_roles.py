@@ -23,6 +23,8 @@ EXPECTED = {
     "logIn": "",
     "takeUpInvitation": "",
     "confirmEnrolment": "",
+    "startOidcLogin": "",
+    "finishOidcLogin": "",
     "logOut": "OPA S",
     "listOwnSessions": "OPA S",
     "revokeOwnSession": "OPA S",
@@ -47,6 +49,12 @@ EXPECTED = {
     "listWorkspaceKeys": "OPAW",
     "createWorkspaceKey": "OP W",
     "revokeWorkspaceKey": "OP W",
+    "getOidc": "OPAW",
+    "putOidc": "OP",
+    "removeOidc": "OP",
+    "testOidc": "OP",
+    "listOidcSessions": "OPAW",
+    "revokeOidcSession": "OP W",
     "listTokens": "OPAWS",
     "createToken": "OP W",
     "revokeToken": "OP W",
@@ -122,8 +130,8 @@ LETTERS = {
     "W": ApiRole.WORKSPACE_ADMIN,
     "S": ApiRole.SUPPORT,
 }
-# For who has no key yet: tests/admin/test_login.py.
-OPEN = {"logIn", "takeUpInvitation", "confirmEnrolment"}
+# For who has no key yet: tests/admin/test_login.py, test_oidc.py.
+OPEN = {"logIn", "takeUpInvitation", "confirmEnrolment", "startOidcLogin", "finishOidcLogin"}
 
 POLICY = {"policy": {"version": 1, "access": "full"}}
 BODIES: dict[str, Any] = {
@@ -131,6 +139,14 @@ BODIES: dict[str, Any] = {
     "createWorkspace": {"name": "new"},
     "renameWorkspace": {"name": "finance"},
     "createWorkspaceKey": {"label": "new"},
+    "putOidc": {
+        "issuer": "https://idp.example.com",
+        "client_id": "accode",
+        "client_secret": "correct horse",
+        "redirect_uris": ["https://console.example.com/back"],
+        "claim": "groups",
+        "allowed": ["admins"],
+    },
     "createToken": {"label": "new"},
     "createSource": {
         "name": "new",
@@ -194,6 +210,7 @@ LAST = (
     "deleteDashboard",
     "clearSourcePolicy",
     "clearPolicy",
+    "removeOidc",
     "removeSource",
     "deleteWorkspace",
 )

@@ -73,4 +73,4 @@ async def test_keys_do_not_go_over_the_network_in_plaintext(rig: Rig, tmp_path: 
     for host in ("0.0.0.0", "192.0.2.1", "::"):
         open_to_all = replace(config, admin=replace(config.admin, host=host, port=0))
         with pytest.raises(UnsafeListener):
-            await asyncio.wait_for(serve(open_to_all), 40)
+            await asyncio.wait_for(serve(open_to_all, rig.office.fetch_for), 40)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from policies.document import policy_from
 from proxy.administration import support
+from proxy.administration.oidc import Wanted, client_secret_of, set_provider
 from proxy.administration.policies import set_policy
 from proxy.administration.staff import invite
 from proxy.administration.tokens import create_token
@@ -19,6 +21,7 @@ from proxy.parts import open_audit
 from proxy.store import (
     ApiKey,
     ApiRole,
+    PendingLogin,
     SealedCredential,
     Source,
     SupportGrant,
@@ -26,6 +29,7 @@ from proxy.store import (
     draft_source,
     seal_credential,
 )
+from proxy.store.api_keys import digest_of, new_session_token, parse_api_key
 from tests.admin.rig import Rig
 from vault import Secret
 
@@ -58,6 +62,9 @@ class Town:
             found += [(key.id, key.revoked_at) for key in await rig.store.api_keys.of(workspace.id)]
             found += await rig.store.support.of_workspace(workspace.id)
             found.append(await rig.store.support.pre_approval(workspace.id))
+            found.append(await rig.store.oidc.of_workspace(workspace.id))
+            logged_in = await rig.store.oidc.sessions(workspace.id)
+            found += [(one.id, one.revoked_at) for one in logged_in]
         found += [(one.id, one.role, one.state) for one in await rig.store.staff.all()]
         for person in rig.people.values():
             logins = await rig.store.staff.sessions(person.account.id)
@@ -98,6 +105,7 @@ async def settled(rig: Rig) -> Town:
             "key_id": key.id,
             "session_id": session,
             "transfer_id": await a_transfer(rig, workspace, source.name),
+            "oidc_session_id": await an_oidc_session(rig, workspace),
             **await some_content(rig, workspace),
         }
         await set_policy(rig.place, workspace, None, policy)
@@ -122,6 +130,44 @@ async def settled(rig: Rig) -> Town:
             )
     rig.trail.events.clear()
     return Town(ids, versions, platform.id, colleague.id, grants)
+
+
+PROVIDER = Wanted(
+    issuer="https://idp.example.com",
+    client_id="accode",
+    redirect_uris=("https://console.example.com/back",),
+    claim="groups",
+    allowed=("admins",),
+)
+
+
+async def an_oidc_session(rig: Rig, workspace: Workspace) -> str:
+    """The workspace has an identity provider, and an administrator has logged in with it."""
+    secret = client_secret_of("battery staple")
+    provider = await set_provider(rig.place, workspace, None, PROVIDER, secret)
+    login = PendingLogin(
+        digest=workspace.id.encode(),
+        provider_id=provider.id,
+        provider_version=provider.version,
+        redirect_uri=PROVIDER.redirect_uris[0],
+        network="192.0.2.7",
+        begun_at=rig.clock(),
+    )
+    text = new_session_token()
+    session = ApiKey(
+        id=parse_api_key(text),
+        workspace_id=workspace.id,
+        role=ApiRole.WORKSPACE_ADMIN,
+        label=f"ada@{workspace.name}.example",
+        digest=digest_of(text),
+        created_by="root",
+        created_at=rig.clock(),
+        expires_at=None,
+        provider_id=provider.id,
+        subject="2482",
+    )
+    assert await rig.store.oidc.open_session(login, session, timedelta(hours=8))
+    return session.id
 
 
 async def _grants(rig: Rig, workspace: Workspace) -> dict[str, str]:

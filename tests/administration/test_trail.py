@@ -23,7 +23,7 @@ from proxy.administration.trail import (
 )
 from proxy.audit.events import CREATE, authenticated, entity_changed, token_changed
 from proxy.audit.ocsf import Event, EventClass, Status
-from proxy.audit.people import staff_logged_in
+from proxy.audit.people import administrator_logged_in, staff_logged_in
 from proxy.control import ControlError, SocketClient, serve_control
 
 EVENT = entity_changed(
@@ -193,9 +193,12 @@ async def test_a_malformed_event_stops_neither_the_proxy_nor_its_log(socket: Pat
     assert log.events == [event]
 
 
-def test_of_logins_only_those_of_the_staff_come_from_outside():
+def test_of_logins_only_those_of_people_come_from_outside():
     mine = staff_logged_in(staff_id="1", name="ada", ip="192.0.2.1", port=1)
-    assert event_from_json(event_to_json(mine)).attributes == mine.attributes
+    issuer = "https://idp.example"
+    theirs = administrator_logged_in(workspace_id="w", issuer=issuer, ip="192.0.2.1", port=1)
+    for event in (mine, theirs):
+        assert event_from_json(event_to_json(event)).attributes == event.attributes
     token = authenticated(
         workspace_id="w", workspace="finance", token_id="t", client_ip="192.0.2.1", client_port=1
     )

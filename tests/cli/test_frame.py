@@ -57,6 +57,8 @@ def test_every_command_of_the_design_is_there():
     expected |= {"admin serve", "admin openapi"}
     expected |= {f"admin key {verb}" for verb in ("create", "list", "revoke")}
     expected |= {f"admin staff {verb}" for verb in ("create", "list", "reset", "disable")}
+    expected |= {f"admin oidc {verb}" for verb in ("set", "show", "test", "remove")}
+    expected |= {f"admin oidc session {verb}" for verb in ("list", "revoke")}
     expected |= {"init", "serve", "check-config", "completion", "runner"}
     assert {" ".join(path) for path in LEAVES} == expected
 
@@ -91,7 +93,7 @@ def test_every_command_takes_json_and_config(path: tuple[str, ...]):
 
 def test_no_command_takes_a_secret_as_an_argument():
     # --password-file and --tls-key name files; --public-key is public.
-    harmless = {"--password-stdin", "--password-file", "--no-password", "--public-key"}
+    harmless = {"--password-stdin", "--secret-stdin", "--no-password", "--public-key"}
     for path in LEAVES:
         for parameter in command_at(path).params:
             for option in parameter.opts:

@@ -49,6 +49,15 @@ def only(stream: io.StringIO) -> dict[str, Any]:
     return parsed
 
 
+@pytest.mark.parametrize("kind", ["acp_", "ack_", "acs_", "aci_", "acd_", "aco_"])
+def test_no_secret_text_of_ours_is_logged_whatever_its_kind(kind: str):
+    stream = configured()
+    secret = "4fT9aQ2xZk_" + "B" * 49
+    logs.get_logger("admin").warning(f"somebody gave {kind}{secret}", note=f"{kind}{secret}")
+    assert "BBBB" not in stream.getvalue()
+    assert stream.getvalue().count(kind) == 2
+
+
 def test_an_event_is_one_line_of_json_with_level_and_utc_time():
     stream = configured()
     logs.get_logger("gateway").info("listening", port=6432)

@@ -90,7 +90,10 @@ class Caller(Answer):
     id: str
     role: Literal["owner", "operator", "auditor", "support", "workspace-admin"]
     label: str
-    staff: str | None = Field(description="Whose session this is; null: it is an API key.")
+    staff: str | None = Field(description="Whose session this is; null: of nobody of the staff.")
+    oidc: str | None = Field(
+        description="Whose session this is, by the workspace's identity provider; null: of nobody."
+    )
     workspace: str | None = Field(description="The one workspace of the key; null: all of them.")
     expires_at: datetime | None
 
@@ -103,6 +106,7 @@ async def who_am_i(call: Admitted) -> Caller:
         role=call.key.role.value,
         label=call.key.label,
         staff=None if call.key.staff_id is None else call.key.label,
+        oidc=None if call.key.provider_id is None else call.key.label,
         workspace=None if own is None else own.name,
         expires_at=call.key.expires_at,
     )

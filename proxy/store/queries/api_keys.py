@@ -84,7 +84,7 @@ def _reach(workspace_id: str | None) -> Any:
     column = api_keys.c.workspace_id
     if workspace_id is None:
         return and_(column.is_(None), api_keys.c.staff_id.is_(None))
-    return column == workspace_id
+    return and_(column == workspace_id, api_keys.c.provider_id.is_(None))
 
 
 def columns(key: ApiKey) -> dict[str, Any]:
@@ -100,6 +100,8 @@ def columns(key: ApiKey) -> dict[str, Any]:
         "expires_at": key.expires_at,
         "staff_id": key.staff_id,
         "address": key.address,
+        "provider_id": key.provider_id,
+        "subject": key.subject,
     }
 
 
@@ -118,4 +120,6 @@ def key_of(row: Row[Any]) -> ApiKey:
         last_used_at=row.last_used_at,
         staff_id=row.staff_id,
         address=row.address,
+        provider_id=row.provider_id,
+        subject=row.subject,
     )

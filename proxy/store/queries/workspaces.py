@@ -15,7 +15,16 @@ from proxy.store.errors import AlreadyExists, Conflict, NotFound, StoreCorrupt
 from proxy.store.queries.changes import append
 from proxy.store.queries.policy_text import parsed
 from proxy.store.records import ChangeKind, DeletionReceipt, Workspace, WorkspaceState
-from proxy.store.schema import credentials, root_keys, sources, tokens, workspaces
+from proxy.store.schema import (
+    api_keys,
+    credentials,
+    identity_providers,
+    oidc_logins,
+    root_keys,
+    sources,
+    tokens,
+    workspaces,
+)
 from vault import UnsealError, WrappedRootKey
 
 
@@ -130,8 +139,23 @@ async def set_state(
         .where(workspaces.c.id == workspace_id, workspaces.c.state != state)
         .values(state=state)
     )
+    if state == "suspended":
+        await end_logins(connection, workspace_id, now)
     if result.rowcount:
         await append(connection, ChangeKind.WORKSPACE, workspace_id, workspace_id, now)
+
+
+async def end_logins(connection: AsyncConnection, workspace_id: str, now: datetime) -> None:
+    """End what a workspace's identity provider has begun: sessions, and logins under way."""
+    providers = select(identity_providers.c.id).where(
+        identity_providers.c.workspace_id == workspace_id
+    )
+    await connection.execute(delete(oidc_logins).where(oidc_logins.c.provider_id.in_(providers)))
+    await connection.execute(
+        update(api_keys)
+        .where(api_keys.c.provider_id.in_(providers), api_keys.c.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
 
 
 async def replace_root_key(
@@ -185,6 +209,8 @@ async def destroy(
         delete(sources).where(sources.c.workspace_id == workspace.id).returning(sources.c.id)
     )
     source_list = sorted(source_ids)
+    # Before the identity provider that some of them are sessions of, which they hold.
+    await connection.execute(delete(api_keys).where(api_keys.c.workspace_id == workspace.id))
     await connection.execute(delete(workspaces).where(workspaces.c.id == workspace.id))
     await append(connection, ChangeKind.WORKSPACE, workspace.id, workspace.id, now)
     return DeletionReceipt(
