@@ -197,7 +197,7 @@ class AdminConfig:
     calls_per_key: int = field(default=600, metadata=_read(Whole(1, 1_000_000)))
     calls_per_address: int = field(default=1_200, metadata=_read(Whole(1, 1_000_000)))
     csv_limit: int = field(default=4 * 1024**3, metadata=_read(Whole(1, 1024**4)))
-    csv_rate: int = field(default=16 * 1024**2, metadata=_read(Whole(64 * 1024, 1024**4)))
+    csv_rate: int = field(default=8 * 1024**2, metadata=_read(Whole(64 * 1024, 1024**4)))
     oidc_ca: Path | None = field(default=None, metadata=_read(FilePath(may_be_absent=True)))
 
 

@@ -25,7 +25,20 @@ async def test_all_together_keep_the_rate():
     pace = Pace(1_000_000, time.clock, time.sleep)
     for _ in range(40):
         await pace.keep(65_536)
-    assert time.now - 1000.0 == pytest.approx(40 * 65_536 / 1_000_000, abs=0.06)
+    assert time.now - 1000.0 == pytest.approx(40 * 65_536 / 1_000_000, abs=0.56)
+
+
+async def test_it_rests_seldom_and_then_for_a_while():
+    time = Time()
+    pace = Pace(1_000_000, time.clock, time.sleep)
+    rests = []
+    for _ in range(160):
+        before = time.now
+        await pace.keep(65_536)
+        rests.append(time.now - before)
+    slept = [rest for rest in rests if rest]
+    assert min(slept) > 0.5
+    assert sum(slept) == pytest.approx(160 * 65_536 / 1_000_000, abs=0.56)
 
 
 async def test_who_is_slower_never_waits():
