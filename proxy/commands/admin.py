@@ -16,6 +16,7 @@ from proxy.commands import display
 from proxy.commands.frame import Group, Invocation, everywhere
 from proxy.commands.oidc import oidc
 from proxy.commands.staff import staff
+from proxy.commands.support import support
 from proxy.config import parse_duration
 from proxy.store import ApiKey, ApiRole, Store, Workspace
 
@@ -27,6 +28,7 @@ def admin() -> None:
 
 admin.add_command(staff)
 admin.add_command(oidc)
+admin.add_command(support)
 
 
 @admin.command(

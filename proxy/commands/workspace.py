@@ -21,7 +21,7 @@ from proxy.store.tokens import DEFAULT_ITERATIONS
 
 @click.group(cls=Group)
 def workspace() -> None:
-    """Workspaces: create, list, show, suspend, resume, delete, export, import."""
+    """Workspaces: create, list, show, rename, suspend, resume, delete, export, import."""
 
 
 @workspace.command(
@@ -102,6 +102,24 @@ def show(invocation: Invocation, name: str) -> None:
         ("SCRAM iterations", found.scram_iterations),
     ]
     invocation.show(value, display.facts(pairs))
+
+
+@workspace.command(examples=("accode-proxy workspace rename finance accounts",))
+@click.argument("name")
+@click.argument("new_name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@everywhere
+def rename(invocation: Invocation, name: str, new_name: str, yes: bool) -> None:
+    """Give a workspace another name. Its sessions end, for a DSN holds the name."""
+    invocation.confirm(f"Rename {name} to {new_name} and end its sessions?", is_confirmed=yes)
+
+    async def work() -> Workspace:
+        async with open_workplace(invocation.config(), invocation.note) as place:
+            found = await place.store.workspace(name)
+            return await workspaces.rename_workspace(place, found, new_name)
+
+    renamed = asyncio.run(work())
+    invocation.show(workspace_value(renamed), f"Renamed workspace {name} to {renamed.name}.")
 
 
 @workspace.command(

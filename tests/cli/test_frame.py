@@ -37,7 +37,7 @@ LEAVES = list(leaves(cli))
 def test_every_command_of_the_design_is_there():
     groups = {
         "workspace": (
-            *("create", "list", "show", "suspend", "resume", "delete"),
+            *("create", "list", "show", "rename", "suspend", "resume", "delete"),
             *("export", "import"),
         ),
         "token": ("create", "list", "revoke"),
@@ -57,6 +57,7 @@ def test_every_command_of_the_design_is_there():
     expected |= {"admin serve", "admin openapi"}
     expected |= {f"admin key {verb}" for verb in ("create", "list", "revoke")}
     expected |= {f"admin staff {verb}" for verb in ("create", "list", "reset", "disable")}
+    expected |= {f"admin support {verb}" for verb in ("list", "end")}
     expected |= {f"admin oidc {verb}" for verb in ("set", "show", "test", "remove")}
     expected |= {f"admin oidc session {verb}" for verb in ("list", "revoke")}
     expected |= {"init", "serve", "check-config", "completion", "runner"}

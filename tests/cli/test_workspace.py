@@ -20,6 +20,18 @@ def test_its_life_from_creation_to_receipt(line: CommandLine):
     assert line.ok("workspace", "list").strip() == "There are no workspaces."
 
 
+def test_a_workspace_is_renamed(finance: CommandLine):
+    before = finance.value("workspace", "show", "finance")
+    assert "add --yes" in finance.refused("workspace", "rename", "finance", "accounts")
+    said = finance.ok("workspace", "rename", "finance", "accounts", "--yes")
+    assert said.strip() == "Renamed workspace finance to accounts."
+    after = finance.value("workspace", "show", "accounts")
+    assert after == before | {"name": "accounts"}
+    assert "no workspace named finance" in finance.refused("workspace", "show", "finance")
+    finance.ok("workspace", "create", "finance")
+    assert "finance" in finance.refused("workspace", "rename", "accounts", "finance", "--yes")
+
+
 def test_the_receipt_is_readable_for_people_too(finance: CommandLine):
     shown = finance.ok("workspace", "delete", "finance", "--yes")
     assert "Deletion receipt" in shown
