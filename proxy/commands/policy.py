@@ -25,6 +25,7 @@ from proxy.administration.workplace import open_reading, open_workplace
 from proxy.commands import display
 from proxy.commands.frame import CommandError, Group, Invocation, everywhere
 from proxy.commands.policy_file import read_policy_file
+from proxy.commands.policy_history import diff, history
 from proxy.commands.policy_try import try_
 
 REFUSED = 3
@@ -35,10 +36,12 @@ source_option = click.option("--source", help="The policy that narrows it for on
 
 @click.group(cls=Group)
 def policy() -> None:
-    """Policies: show, set, clear, check, try. docs/policies.md has the document."""
+    """Policies: show, set, clear, check, try, history, diff. docs/policies.md has the document."""
 
 
 policy.add_command(try_)
+policy.add_command(history)
+policy.add_command(diff)
 
 
 @policy.command(

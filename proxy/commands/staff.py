@@ -16,7 +16,7 @@ from proxy.store import STAFF_ROLES, ApiRole, StaffAccount
 
 @click.group(cls=Group)
 def staff() -> None:
-    """People who log in to the admin endpoints: create, list, reset, disable."""
+    """People who log in to the admin endpoints: create, list, role, reset, disable."""
 
 
 @staff.command(examples=("accode-proxy admin staff create ada --role owner",))
@@ -45,6 +45,28 @@ def reset(invocation: Invocation, name: str, yes: bool) -> None:
         return await work.invite_anew(place, await work.named(place, name))
 
     _invite(invocation, invite)
+
+
+@staff.command(examples=("accode-proxy admin staff role ada --role auditor --yes",))
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in STAFF_ROLES]),
+    required=True,
+    help="What the person may do from now on.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@everywhere
+def role(invocation: Invocation, name: str, role: str, yes: bool) -> None:
+    """Give an account another role; its sessions end, and what workspaces granted to it."""
+    invocation.confirm(f"Give {name} the role {role}?", is_confirmed=yes)
+
+    async def act() -> StaffAccount:
+        async with open_workplace(invocation.config(), invocation.note) as place:
+            return await work.change_role(place, await work.named(place, name), ApiRole(role))
+
+    changed = asyncio.run(act())
+    invocation.show(staff_value(changed), f"{changed.name} has the role {changed.role}.")
 
 
 @staff.command(examples=("accode-proxy admin staff disable ada --yes",))

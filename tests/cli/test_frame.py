@@ -42,7 +42,7 @@ def test_every_command_of_the_design_is_there():
         ),
         "token": ("create", "list", "revoke"),
         "source": ("add", "list", "show", "test", "edit", "rotate", "pool", "hosts", "remove"),
-        "policy": ("show", "set", "clear", "check", "try"),
+        "policy": ("show", "set", "clear", "check", "try", "history", "diff"),
         "session": ("list", "kill"),
         "audit": ("tail", "search", "verify", "export"),
         "key": ("status", "create", "rotate"),
@@ -56,7 +56,7 @@ def test_every_command_of_the_design_is_there():
     expected = {f"{group} {verb}" for group, verbs in groups.items() for verb in verbs}
     expected |= {"admin serve", "admin openapi"}
     expected |= {f"admin key {verb}" for verb in ("create", "list", "revoke")}
-    expected |= {f"admin staff {verb}" for verb in ("create", "list", "reset", "disable")}
+    expected |= {f"admin staff {verb}" for verb in ("create", "list", "role", "reset", "disable")}
     expected |= {f"admin support {verb}" for verb in ("list", "end")}
     expected |= {f"admin oidc {verb}" for verb in ("set", "show", "test", "remove")}
     expected |= {f"admin oidc session {verb}" for verb in ("list", "revoke")}

@@ -250,3 +250,26 @@ async def open_log(line: CommandLine) -> AsyncIterator[AuditLog]:
     config = load_config(line.file, {})
     async with open_audit(config, open_vault(config)) as log:
         yield log
+
+
+def test_what_was_put_is_listed_and_compared(orders: CommandLine):
+    assert orders.ok("policy", "history", "finance").strip() == "No policy was ever put."
+    orders.ok("policy", "set", "finance", "-", stdin=READ_ONLY)
+    orders.ok("policy", "set", "finance", "-", stdin='version = 1\naccess = "read-write"\n')
+    orders.ok("policy", "clear", "finance", "--yes")
+    listed = orders.value("policy", "history", "finance")
+    numbers = [one["number"] for one in listed]
+    assert numbers == sorted(numbers, reverse=True)
+    assert [one["policy"] and one["policy"]["access"] for one in listed] == [
+        None,
+        "read-write",
+        "read-only",
+    ]
+    third, second, first = (str(number) for number in numbers)
+    said = orders.ok("policy", "diff", "finance", first, second)
+    assert 'access: "read-only" -> "read-write"' in said
+    assert orders.value("policy", "diff", "finance", first, first) == []
+    assert orders.value("policy", "diff", "finance", second, third) != []
+    said = orders.refused("policy", "diff", "finance", first, "4711")
+    assert said == "There is no policy 4711 in this history."
+    assert orders.value("policy", "history", "finance", "--source", "orders") == []

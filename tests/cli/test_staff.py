@@ -23,6 +23,14 @@ def test_a_person_is_invited_listed_reset_and_disabled(finance: CommandLine):
     assert made["invitation"] not in json.dumps(finance.records())
 
 
+def test_a_person_is_given_another_role(finance: CommandLine):
+    finance.ok("admin", "staff", "create", "ada", "--role", "owner")
+    assert "--yes" in finance.refused("admin", "staff", "role", "ada", "--role", "auditor")
+    changed = finance.value("admin", "staff", "role", "ada", "--role", "auditor", "--yes")
+    assert changed["role"] == "auditor"
+    assert finance.value("admin", "staff", "list")[0]["role"] == "auditor"
+
+
 def test_a_rotation_of_the_key_takes_the_people_along(finance: CommandLine):
     finance.ok("admin", "staff", "create", "ada", "--role", "owner")
     before = finance.value("key", "status")
