@@ -252,9 +252,17 @@ async def quiet(app: App) -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """In a loop like the program's own."""
+    """In a loop like the program's own, until the last connection is closed: TLS says goodbye in
+    its own time, and is left open where its loop is closed meanwhile.
+    """
+
+    async def whole() -> None:
+        before = descriptors()
+        await main
+        await eventually(lambda: descriptors() <= before, what="every connection to be closed")
+
     with asyncio.Runner(loop_factory=SessionLoop) as runner:
-        runner.run(main)
+        runner.run(whole())
 
 
 def test_descriptors_and_tasks_return_to_their_number_from_before(
