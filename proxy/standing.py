@@ -23,7 +23,7 @@ async def stand(step: Callable[[], Awaitable[None]], failed: str) -> None:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-def tell(failed: str, error: Exception) -> None:
+def tell(failed: str, error: BaseException) -> None:
     """Report a bug as asyncio reports its callbacks': it gets into the log with its traceback."""
     context = {"message": failed, "exception": error}
     asyncio.get_running_loop().call_exception_handler(context)

@@ -17,6 +17,8 @@ RESET_ALL: Final = (b"", b"")
 
 MOST: Final = 20
 """Settings that a session may have so: drivers have two or three. With more it is pinned."""
+MOST_BYTES: Final = 2_000
+"""Of their names and values, kept for as long as the session is open: the same."""
 
 
 def after(settings: Settings, changes: list[tuple[bytes, bytes]]) -> Settings:
@@ -27,6 +29,12 @@ def after(settings: Settings, changes: list[tuple[bytes, bytes]]) -> Settings:
         else:
             settings = (*(one for one in settings if one[0] != change[0]), change)
     return settings
+
+
+def are_few(settings: Settings) -> bool:
+    """Whether they are few enough to be carried along."""
+    size = sum([len(name) + len(value) for name, value in settings])
+    return len(settings) <= MOST and size <= MOST_BYTES
 
 
 def leading(here: Settings, there: Settings) -> bytes:

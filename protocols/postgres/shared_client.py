@@ -36,7 +36,7 @@ from protocols.postgres.pooled import (
 )
 from protocols.postgres.prepared import NAME_LENGTH, Prepared, PreparedStatements
 from protocols.postgres.scan_client import ClientScan
-from protocols.postgres.session_settings import MOST, RESET_ALL, Settings, after, leading
+from protocols.postgres.session_settings import RESET_ALL, Settings, after, are_few, leading
 from protocols.remains import Remainder, Remains
 from protocols.statements import StatementSink
 
@@ -137,14 +137,14 @@ class SharedClientScan(ClientScan):
             # More than that command takes away is the pool's own reset's to take.
             self._on_reset()
 
-    def changed_by(self, entry: Expected) -> tuple[bytes, bytes] | None:
+    def change_of(self, entry: Expected) -> tuple[bytes, bytes] | None:
         """The change of settings that this text makes, if it is one that is carried on."""
         return self._change if entry is self._setting else None
 
     def settle(self, changes: list[tuple[bytes, bytes]], is_idle: bool) -> None:
         """Changes were made, and are undone no more where the server is idle."""
         settings = after(self.settings, changes)
-        if not is_idle or len(settings) > MOST:
+        if not is_idle or not are_few(settings):
             self.pin("setting")
         if not self.pinned_by:
             self.settings = self._memory.settings = settings
@@ -189,7 +189,7 @@ class SharedClientScan(ClientScan):
             found = self._remains(data[at + 5 : at + total - 1])
             if found is not None:
                 name = found.deallocates
-                change = self._change_by(found)
+                change = self._carried(found)
                 before = self._heed("" if change else found.cause, found.is_deallocating)
                 is_discarding = found.is_deallocating and not found.cause and name is None
         else:
@@ -395,8 +395,11 @@ class SharedClientScan(ClientScan):
 
     # -- what remains ------------------------------------------------------------------
 
-    def _change_by(self, found: Remainder) -> tuple[bytes, bytes] | None:
-        """How a text changes the session's settings, where it can be told from its answer."""
+    def _carried(self, found: Remainder) -> tuple[bytes, bytes] | None:
+        """How a text changes the session's settings, where its other connections get that too.
+
+        Not where another text is open: one at a time is remembered.
+        """
         if not self._is_alone:
             return None
         if found.sets is not None:

@@ -15,7 +15,6 @@ cdef class SharedServerScan(ServerScan):
     cdef dict _changed
     cdef readonly dict reported
     cdef list _made
-    cdef bint _has_made
 
     cpdef attach(self, ServerMemory memory)
     cdef _note_setting(self, bytes data, Py_ssize_t at, Py_ssize_t total)

@@ -60,9 +60,8 @@ class SharedServerScan(ServerScan):
         # ``reported`` since the session has set them. By name, the newest value.
         self._changed: dict[bytes, bytes] = {}
         self.reported: dict[bytes, bytes] = {}
-        # Changes of settings since the server was last idle, and whether there are any.
+        # Changes of settings since the server was last idle.
         self._made: list[tuple[bytes, bytes]] = []
-        self._has_made = False
 
     def attach(self, memory: ServerMemory) -> None:
         """This connection from now on."""
@@ -106,43 +105,40 @@ class SharedServerScan(ServerScan):
             if ledger.head == _QUERY:
                 # A Query drops the unnamed statement (exec_simple_query).
                 self.forget(b"", now)
-            if self._has_made:
+            if self._made:
                 self._settle(is_idle=total == 6 and data[at + 5] == _IDLE)
-        elif code == 0x45 and self._has_made:
+        elif code == 0x45 and self._made:
             # What was done since the last Sync is undone, unless the client has committed it.
-            self._of_client.pin("setting")
-            self._forget_made()
+            self._lose_made()
         return ServerScan._take_server(self, code, data, at, total, now)
 
     def _note_setting(self, data: bytes, at: int, total: int) -> None:
         """SET or RESET has succeeded: a change that is carried on, or nobody knows which."""
         tag = data[at + 5 : at + total - 1]
         ledger = self._ledger
-        if tag == b"ROLLBACK" and self._has_made:
+        if tag == b"ROLLBACK" and self._made:
             # In one pipeline with what it may have undone.
-            self._of_client.pin("setting")
-            self._forget_made()
+            self._lose_made()
         if tag != b"SET" and tag != b"RESET":
             return
         if ledger.head == _MAYBE:
             ledger.skip_maybes()
         change: tuple[bytes, bytes] | None = None
         if ledger.head == _QUERY:
-            change = self._of_client.changed_by(ledger.first())
+            change = self._of_client.change_of(ledger.first())
         elif ledger.head == _EXECUTE:
             prepared = self._statements.in_portal(ledger.first().name)
             if prepared is not None:
                 change = prepared.sets
         if change is not None:
             self._made.append(change)
-            self._has_made = True
-        elif tag == b"RESET" and (self._has_made or self._of_client.settings):
+        elif tag == b"RESET" and (self._made or self._of_client.settings):
             # Of those that the session has set, or of one.
             self._of_client.pin("setting")
 
     def _settle(self, *, is_idle: bool) -> None:
-        self._of_client.settle(self._made, is_idle)
-        self._forget_made()
+        made, self._made = self._made, []
+        self._of_client.settle(made, is_idle)
         if self._of_client.pinned_by:
             return
         after_login = dict(self._memory.parameters)
@@ -153,9 +149,10 @@ class SharedServerScan(ServerScan):
                 if after_login.get(name) != value:
                     self.reported[name] = value
 
-    def _forget_made(self) -> None:
+    def _lose_made(self) -> None:
+        """What is set now is not known any more."""
         self._made = []
-        self._has_made = False
+        self._of_client.pin("setting")
 
     def _confirm(self, entry: Expected) -> None:
         prepared = entry.prepared
@@ -200,7 +197,6 @@ class SharedServerScan(ServerScan):
         if tag == b"DISCARD ALL":
             # It ends at once, outside of any transaction.
             self._made.append(RESET_ALL)
-            self._has_made = True
             if self._ledger.head == _QUERY:
                 self._of_client.unpin(self._ledger.first())
 

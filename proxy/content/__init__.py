@@ -25,6 +25,7 @@ The map of this package, what is pure first:
 ``csvtext``, ``csvtypes``, ``tables``  CSV and what its columns are; tables' names (pure)
 ``csvpatterns``  many good lines found at once (pure)
 ``csvexport``, ``csvimport``, ``csvtargets``  rows out of a source and into one
+``csvvisit``    a session at the source for one file, and word of how far it is
 ``csvstream``   an import of what comes once
 ``transfers``   how far each is, kept in the store
 """

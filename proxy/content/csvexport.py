@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, Final
 
 from proxy.administration.trail import audited
 from proxy.administration.workplace import Desk
 from proxy.audit.events import READ, entity_changed
 from proxy.content import mysql, postgres
-from proxy.content.answers import StepFailed
+from proxy.content.answers import Session, StepFailed
 from proxy.content.csvpatterns import harmless_pattern
 from proxy.content.csvtext import (
     MAX_RECORD,
@@ -27,23 +26,18 @@ from proxy.content.csvtext import (
     neutralised,
     written,
 )
-from proxy.content.entrance import Entrance, visit_name
+from proxy.content.csvvisit import Tell, carried
+from proxy.content.entrance import Entrance
 from proxy.content.naming import workspace_named
-from proxy.content.runs import new_run_id
-from proxy.content.sessions import OPENERS, Open, Sessions
+from proxy.content.sessions import OPENERS, Open
 from proxy.content.tables import TableName
-from proxy.content.transfers import Progress, carrying
-from proxy.content.visits import visiting
+from proxy.content.transfers import Progress
 from proxy.store import Workspace
 
 Sink = Callable[[bytes], Awaitable[None]]
 """Takes the next bytes, and returns when more may come."""
 
 _CHUNK: Final = 64 * 1024
-LONGEST: Final = timedelta(hours=24)
-
-
-Tell = Callable[[Progress], None]
 
 
 async def export_csv(
@@ -81,26 +75,19 @@ async def export_csv(
     )
 
     async def act() -> Progress:
-        visit = visit_name("csv", "export", new_run_id())
         table = str(what) if isinstance(what, TableName) else ""
-        async with (
-            visiting(
-                place,
-                entrance,
-                workspace,
-                label=visit,
-                name=visit,
-                lifetime=LONGEST,
-                openers=openers,
-            ) as sessions,
-            carrying(place, workspace, "export", source, table, transfer_id) as telling,
-        ):
-
-            def both(progress: Progress) -> None:
-                telling(progress)
-                tell(progress)
-
-            return await _export(sessions, source, query, _Counted(sink, both), neutralise)
+        async with carried(
+            place,
+            entrance,
+            workspace,
+            "export",
+            source,
+            table,
+            tell=tell,
+            openers=openers,
+            transfer_id=transfer_id,
+        ) as carrier:
+            return await _export(carrier.session, query, _Counted(sink, carrier.tell), neutralise)
 
     return await audited(place.trail, event, act, place.warn)
 
@@ -123,10 +110,7 @@ class _Counted:
         self._tell(self.progress)
 
 
-async def _export(
-    sessions: Sessions, source: str, query: str, sink: _Counted, neutralise: bool
-) -> Progress:
-    _, session = await sessions.session(source)
+async def _export(session: Session, query: str, sink: _Counted, neutralise: bool) -> Progress:
     if isinstance(session, postgres.PostgresSession):
         with postgres.translated():
             await _from_postgresql(session.connection, query, sink, neutralise)

@@ -15,21 +15,19 @@ from typing import Final, Literal
 from proxy.administration.trail import audited
 from proxy.administration.workplace import Desk
 from proxy.audit.events import CREATE, entity_changed
-from proxy.content.answers import Bounds, Session, StepFailed
-from proxy.content.csvexport import LONGEST, Tell
+from proxy.content.answers import Bounds, StepFailed
 from proxy.content.csvpatterns import Guesser, known_pattern
 from proxy.content.csvtargets import Piece, Target, target_of
 from proxy.content.csvtext import CsvReader, Line, Run
 from proxy.content.csvtypes import check_header, problem_of
-from proxy.content.entrance import Entrance, visit_name
+from proxy.content.csvvisit import Carrier, Tell, carried
+from proxy.content.entrance import Entrance
 from proxy.content.naming import workspace_named
 from proxy.content.problems import ContentRefused
-from proxy.content.runs import new_run_id
 from proxy.content.sessions import OPENERS, Open
 from proxy.content.sqltext import SqlText
 from proxy.content.tables import TableName, columns_text, quoted
-from proxy.content.transfers import Progress, carrying
-from proxy.content.visits import visiting
+from proxy.content.transfers import Progress
 from proxy.store import Workspace
 
 BATCH_CHARACTERS: Final = 1024 * 1024
@@ -110,39 +108,28 @@ async def import_csv(
     )
 
     async def act() -> Report:
-        visit = visit_name("csv", "import", new_run_id())
-        async with (
-            visiting(
-                place,
-                entrance,
-                workspace,
-                label=visit,
-                name=visit,
-                lifetime=LONGEST,
-                openers=openers,
-            ) as sessions,
-            carrying(place, workspace, "import", source, str(plan.table)) as telling,
-        ):
-
-            def both(progress: Progress) -> None:
-                telling(progress)
-                tell(progress)
-
-            engine, session = await sessions.session(source)
-            return await _Import(engine, session, plan, chunks, both).run()
+        async with carried(
+            place,
+            entrance,
+            workspace,
+            "import",
+            source,
+            str(plan.table),
+            tell=tell,
+            openers=openers,
+        ) as carrier:
+            return await _Import(carrier, plan, chunks).run()
 
     return await audited(place.trail, event, act, place.warn)
 
 
 class _Import:
-    def __init__(
-        self, engine: str, session: Session, plan: Plan, chunks: Chunks, tell: Tell
-    ) -> None:
-        self._engine = engine
-        self._session = session
+    def __init__(self, carrier: Carrier, plan: Plan, chunks: Chunks) -> None:
+        self._engine = carrier.engine
+        self._session = carrier.session
         self._plan = plan
         self._chunks = chunks
-        self._tell = tell
+        self._tell = carrier.tell
         self._report = Report()
         self._line_end = b"\n"
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from proxy.administration.workplace import Desk
 from proxy.content.runs import new_run_id
+from proxy.standing import stand
 from proxy.store import StoreError, Workspace
 from proxy.store.contents import Transfer
 
@@ -81,11 +82,11 @@ async def carrying(
             await transfers.tell(replace(telling.transfer, told_at=now(), **status))
 
     async def tell_on() -> None:
-        while True:
-            await asyncio.sleep(pace)
-            await tell()
+        await asyncio.sleep(pace)
+        await tell()
 
-    task = asyncio.create_task(tell_on(), name=f"transfer {telling.transfer.id}")
+    standing = stand(tell_on, "how far a CSV file is could not be told")
+    task = asyncio.create_task(standing, name=f"transfer {telling.transfer.id}")
     status = "failed"
     try:
         yield telling

@@ -20,6 +20,7 @@ from proxy.gateway.counting import OwnPlaces, Places
 from proxy.gateway.live_session import STOP_SECONDS, LiveSession
 from proxy.gateway.neighbours import NO_NEIGHBOURS, Neighbours
 from proxy.gateway.relay import CANCELLING
+from proxy.standing import stand, tell
 from proxy.store.store import Clock, utc_now
 
 SWEEP_SECONDS = 1.0
@@ -66,7 +67,8 @@ class LiveSessions:
 
     def start(self) -> None:
         """Begin the sweep."""
-        self._sweeper = asyncio.create_task(self._sweep(), name="live sessions: sweep")
+        sweeping = stand(self._sweep, "the open sessions could not be swept")
+        self._sweeper = asyncio.create_task(sweeping, name="live sessions: sweep")
 
     async def stop(self) -> None:
         """End the sweep."""
@@ -258,9 +260,8 @@ class LiveSessions:
                     await asyncio.wait(self._stopping)
 
     async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            self._look_at_all(monotonic(), self._clock())
+        await asyncio.sleep(SWEEP_SECONDS)
+        self._look_at_all(monotonic(), self._clock())
 
     def _look_at_all(self, now: float, wall: datetime) -> None:
         # Not in the sweep itself: what waits there would hold the last session looked at.
@@ -269,9 +270,7 @@ class LiveSessions:
                 self._look_at(session, now, wall)
             except Exception as error:  # noqa: BLE001
                 # A bug of ours ends the session it shows in, not the sweep of all others.
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "a session could not be looked at", "exception": error}
-                )
+                tell("a session could not be looked at", error)
                 self.cut(session, _FAILED)
 
     def _look_at(self, session: LiveSession, now: float, wall: datetime) -> None:

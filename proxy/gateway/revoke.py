@@ -15,6 +15,7 @@ from protocols.errors import Reason, Refusal
 from proxy.gateway.authenticate import Authenticator
 from proxy.gateway.live import LiveSessions
 from proxy.gateway.live_session import LiveSession
+from proxy.standing import tell
 from proxy.store.records import Change, ChangeKind
 from proxy.store.sources import is_same_place
 
@@ -62,9 +63,7 @@ class Revoker:
                 why = await self._answer(session)
             except Exception as error:  # noqa: BLE001
                 # A bug of ours must let neither this session live on unseen nor those behind it.
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "a session could not be reviewed", "exception": error}
-                )
+                tell("a session could not be reviewed", error)
                 why = "the rights of this session could not be checked; log in again"
             if why is not None:
                 self._live.cut(session, Refusal(Reason.SESSION_ENDED, why))

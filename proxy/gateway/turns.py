@@ -26,6 +26,7 @@ from proxy.gateway.relay import Relay
 from proxy.gateway.upstream import Opened
 from proxy.metrics.metrics import Metrics, PoolClose, PoolState
 from proxy.patience import Patience
+from proxy.standing import tell
 from proxy.store.records import Source
 
 if cython.compiled:
@@ -41,6 +42,8 @@ waits costs no more than one that does not."""
 
 _ACTIVE = PoolState.ACTIVE
 _IDLE = PoolState.IDLE
+
+_NOT_BEGUN = "a session's turn could not begin"
 
 FULL = "all connections to the data source are in use; try again"
 
@@ -270,9 +273,7 @@ class SessionTurns(Turns):
             if self._use(ticket):
                 relay.go_on()
         except Exception as error:  # noqa: BLE001
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a session's turn could not begin", "exception": error}
-            )
+            tell(_NOT_BEGUN, error)
             relay.abort()
 
     def _waited(self) -> None:
@@ -326,10 +327,9 @@ class SessionTurns(Turns):
         if self._has_place:
             self._has_place = False
             self._shared.pool.leave()
-        if not task.cancelled() and task.exception() is not None:
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a session's turn could not begin", "exception": task.exception()}
-            )
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            tell(_NOT_BEGUN, error)
             if self._relay is not None:
                 self._relay.abort()
 

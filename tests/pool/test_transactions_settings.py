@@ -171,6 +171,11 @@ PINNING = {
     "reset and undone": (
         [query("SET work_mem = '5MB'"), query("BEGIN; RESET ALL; ROLLBACK")], "5MB",
     ),
+    "longer than are kept": (
+        [query(f"SET my.setting_{at} = '{'x' * 400}'") for at in range(5)]
+        + [query("SET work_mem = '5MB'")],
+        "5MB",
+    ),
     "more than are kept": (
         [query(f"SET my.setting_{at} = 1") for at in range(21)] + [query("SET work_mem = '5MB'")],
         "5MB",

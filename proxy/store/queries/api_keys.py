@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.store.errors import LimitReached, NotFound
 from proxy.store.queries.workspaces import lock
-from proxy.store.records import ApiKey, ApiRole
+from proxy.store.records import SESSION_IDLE, ApiKey, ApiRole
 from proxy.store.schema import api_keys
 
 LIVE_LIMIT = 100
@@ -40,6 +40,30 @@ async def create(connection: AsyncConnection, key: ApiKey) -> None:
         )
         await connection.execute(delete(api_keys).where(api_keys.c.id.in_(oldest)))
     await connection.execute(insert(api_keys).values(columns(key)))
+
+
+async def make_room(
+    connection: AsyncConnection, now: datetime, *bounds: tuple[ColumnElement[bool], int]
+) -> None:
+    """Of sessions: forget those that ended, and end the oldest of the others where there are as
+    many as may be. ``bounds``: which, and how many with the one that comes; the widest last.
+    """
+    widest, _ = bounds[-1]
+    silent = func.coalesce(api_keys.c.last_used_at, api_keys.c.created_at)
+    is_ended = or_(
+        api_keys.c.revoked_at.is_not(None),
+        api_keys.c.expires_at <= now,
+        silent <= now - SESSION_IDLE,
+    )
+    await connection.execute(delete(api_keys).where(widest, is_ended))
+    for which, most in bounds:
+        kept = (
+            select(api_keys.c.id)
+            .where(which)
+            .order_by(api_keys.c.created_at.desc(), api_keys.c.id)
+            .limit(most - 1)
+        )
+        await connection.execute(delete(api_keys).where(which, api_keys.c.id.not_in(kept)))
 
 
 async def find(connection: AsyncConnection, key_id: str) -> ApiKey | None:

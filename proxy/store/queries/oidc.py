@@ -9,14 +9,14 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.store.errors import Conflict, NotFound
 from proxy.store.identity import LOGIN_LIFETIME, OIDC, IdentityProvider, PendingLogin
 from proxy.store.queries import api_keys as keys
 from proxy.store.queries.workspaces import end_logins, lock
-from proxy.store.records import SESSION_IDLE, ApiKey, SealedField
+from proxy.store.records import ApiKey, SealedField
 from proxy.store.schema import api_keys, identity_providers, oidc_logins, pre_approvals, workspaces
 
 PENDING_LIMIT = 1_000
@@ -170,29 +170,13 @@ async def open_session(connection: AsyncConnection, login: PendingLogin, session
     """
     if not await _is_current(connection, session.workspace_id or "", login):
         return False
-    now, mine = session.created_at, api_keys.c.provider_id == session.provider_id
-    silent = func.coalesce(api_keys.c.last_used_at, api_keys.c.created_at)
-    await connection.execute(
-        delete(api_keys).where(
-            mine,
-            or_(
-                api_keys.c.revoked_at.is_not(None),
-                api_keys.c.expires_at <= now,
-                silent <= now - SESSION_IDLE,
-            ),
-        )
+    mine = api_keys.c.provider_id == session.provider_id
+    await keys.make_room(
+        connection,
+        session.created_at,
+        (and_(mine, api_keys.c.subject == session.subject), SESSIONS_OF_SUBJECT),
+        (mine, SESSION_LIMIT),
     )
-    for where, most in (
-        ((mine, api_keys.c.subject == session.subject), SESSIONS_OF_SUBJECT),
-        ((mine,), SESSION_LIMIT),
-    ):
-        kept = (
-            select(api_keys.c.id)
-            .where(*where)
-            .order_by(api_keys.c.created_at.desc(), api_keys.c.id)
-            .limit(most - 1)
-        )
-        await connection.execute(delete(api_keys).where(*where, api_keys.c.id.not_in(kept)))
     await connection.execute(insert(api_keys).values(keys.columns(session)))
     return True
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, delete, func, insert, or_, select, update
+from sqlalchemy import Row, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,7 @@ from proxy.store.errors import AlreadyExists, Conflict, LimitReached, NotFound, 
 from proxy.store.people import Proof, StaffAccount, StaffState
 from proxy.store.queries import api_keys as keys
 from proxy.store.queries.support import end_of_staff
-from proxy.store.records import SESSION_IDLE, ApiKey, ApiRole, SealedField
+from proxy.store.records import ApiKey, ApiRole, SealedField
 from proxy.store.schema import api_keys, recovery_codes, staff
 from vault import UnsealError, WrappedRootKey
 
@@ -165,25 +165,8 @@ async def spend(connection: AsyncConnection, account: StaffAccount, proof: Proof
 
 async def open_session(connection: AsyncConnection, session: ApiKey) -> None:
     """Insert a session whose proof was spent; ended ones are forgotten, too many end."""
-    now, mine = session.created_at, api_keys.c.staff_id == session.staff_id
-    silent = func.coalesce(api_keys.c.last_used_at, api_keys.c.created_at)
-    await connection.execute(
-        delete(api_keys).where(
-            mine,
-            or_(
-                api_keys.c.revoked_at.is_not(None),
-                api_keys.c.expires_at <= now,
-                silent <= now - SESSION_IDLE,
-            ),
-        )
-    )
-    kept = (
-        select(api_keys.c.id)
-        .where(mine)
-        .order_by(api_keys.c.created_at.desc(), api_keys.c.id)
-        .limit(SESSION_LIMIT - 1)
-    )
-    await connection.execute(delete(api_keys).where(mine, api_keys.c.id.not_in(kept)))
+    now = session.created_at
+    await keys.make_room(connection, now, (api_keys.c.staff_id == session.staff_id, SESSION_LIMIT))
     await connection.execute(insert(api_keys).values(keys.columns(session)))
     await connection.execute(
         update(staff).where(staff.c.id == session.staff_id).values(last_login_at=now)
