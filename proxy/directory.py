@@ -2,7 +2,8 @@
 
 Knows what a login asks and when an answer is too old. Knows no protocol and opens no
 credential. What it gives is at most as old as the change feed's last confirmation; once
-that is more than a second ago, it gives nothing, cached or not.
+that is more than a second ago, it gives nothing, cached or not, and waits a moment for the
+next one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ from vault import WrappedRootKey
 
 START_SECONDS = 10.0
 """How long ``start`` waits: a few attempts to connect."""
+
+PATIENCE_SECONDS = 2.0
+"""How long a login waits for the store's next word: as long as a store or a process takes
+that stood still for a moment, and too short to pile up logins where the store is gone."""
+ATTEMPTS = 2
+"""Answers of a store that may come too late to be believed, one after another."""
 
 WORKSPACE_LIMIT = 4_096
 """Workspaces cached. With ten tokens each an entry takes about 10 KB: 40 MB when full."""
@@ -186,34 +193,46 @@ class Directory:
 
     async def workspace(self, name: str) -> WorkspaceEntry | None:
         """The workspace of that name, suspended or not, or None. Raises StoreUnavailable."""
-        self._check_current()
-        # A name that nobody can have is not looked up, and fills no cache.
-        if not validate.is_name(name):
-            return None
-        entry = await self._workspaces.get(name)
-        if entry is not None and not entry.holds_at(self._clock()):
-            self._workspaces.forget(name)
+        for _ in range(ATTEMPTS):
+            await self._wait_until_current()
+            # A name that nobody can have is not looked up, and fills no cache.
+            if not validate.is_name(name):
+                return None
             entry = await self._workspaces.get(name)
-        self._check_current()
-        return entry
+            if entry is not None and not entry.holds_at(self._clock()):
+                self._workspaces.forget(name)
+                entry = await self._workspaces.get(name)
+            if self.is_current:
+                return entry
+        raise StoreUnavailable(_NOT_CURRENT)
 
     async def source(self, workspace_id: str, name: str) -> Source | None:
         """The workspace's source of that name, or None. Raises StoreUnavailable."""
-        self._check_current()
-        if not validate.is_name(name):
-            return None
-        source = await self._sources.get((workspace_id, name))
-        self._check_current()
-        return source
+        for _ in range(ATTEMPTS):
+            await self._wait_until_current()
+            if not validate.is_name(name):
+                return None
+            source = await self._sources.get((workspace_id, name))
+            if self.is_current:
+                return source
+        raise StoreUnavailable(_NOT_CURRENT)
 
     def note_use(self, token_id: str) -> None:
         """A token was used now; written within a minute or two, never while a login waits."""
         if token_id in self._used or len(self._used) < USE_LIMIT:
             self._used[token_id] = self._clock()
 
-    def _check_current(self) -> None:
-        if not self.is_current:
-            raise StoreUnavailable(_NOT_CURRENT)
+    async def _wait_until_current(self) -> None:
+        """Raises StoreUnavailable where the store's next word takes too long."""
+        if self.is_current:
+            return
+        if self._tasks:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while self.age > FRESH_SECONDS:
+                        await self._feed.confirmed()
+                    return
+        raise StoreUnavailable(_NOT_CURRENT)
 
     async def _load_workspace(self, name: str) -> WorkspaceEntry | None:
         now = self._clock()

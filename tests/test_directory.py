@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from proxy.store import (
     Change,
     ChangeFeed,
     ChangeKind,
+    LoginRecord,
     SealedCredential,
     Source,
     Store,
@@ -323,6 +325,9 @@ class FailingFeed:
             raise self._failures.pop()
         return await anext(self._feed)
 
+    async def confirmed(self) -> None:
+        await self._feed.confirmed()
+
     async def aclose(self) -> None:
         await self._feed.aclose()
 
@@ -368,6 +373,85 @@ async def test_a_directory_is_current_from_its_start_to_its_stop(store: Store, v
     assert states == [False, True, False]
     with pytest.raises(StoreUnavailable):
         await directory.workspace("finance")
+
+
+class SilentFeed:
+    """A feed whose word is old while ``is_silent``; ``awaited`` is set by who waits for more."""
+
+    def __init__(self, feed: ChangeFeed) -> None:
+        self._feed = feed
+        self.is_silent = False
+        self.awaited = asyncio.Event()
+
+    @property
+    def confirmed_at(self) -> float:
+        return 0.0 if self.is_silent else monotonic()
+
+    def __aiter__(self) -> AsyncIterator[Change]:
+        return self
+
+    async def __anext__(self) -> Change:
+        return await anext(self._feed)
+
+    async def confirmed(self) -> None:
+        self.awaited.set()
+        await self._feed.confirmed()
+
+    async def aclose(self) -> None:
+        await self._feed.aclose()
+
+
+class SilencedStore(Store):
+    feed: SilentFeed
+    is_silenced_by_looking = False
+
+    def watch(self) -> ChangeFeed:
+        self.feed = SilentFeed(super().watch())
+        return self.feed
+
+    async def find_login(self, name: str) -> LoginRecord | None:
+        found = await super().find_login(name)
+        if self.is_silenced_by_looking:
+            self.is_silenced_by_looking = False
+            self.feed.is_silent = True
+        return found
+
+
+@asynccontextmanager
+async def silenced(url: str) -> AsyncIterator[tuple[SilencedStore, Directory]]:
+    store = await SilencedStore.open(url, timeout=40.0)
+    assert isinstance(store, SilencedStore)
+    try:
+        async with started(store, start_seconds=40.0) as directory:
+            yield store, directory
+    finally:
+        await store.close()
+
+
+async def test_a_login_waits_for_the_stores_next_word(url: str, vault: Vault):
+    async with silenced(url) as (store, directory):
+        workspace = await a_workspace(store, vault)
+        store.feed.is_silent = True
+        login = asyncio.ensure_future(directory.workspace("finance"))
+        source = asyncio.ensure_future(directory.source(workspace.id, "unknown"))
+        await store.feed.awaited.wait()
+        assert not login.done()
+        assert not source.done()
+        store.feed.is_silent = False
+        entry = await login
+        assert entry is not None
+        assert entry.workspace.id == workspace.id
+        assert await source is None
+
+
+async def test_an_answer_that_came_too_late_is_asked_for_again(url: str, vault: Vault):
+    async with silenced(url) as (store, directory):
+        await a_workspace(store, vault)
+        store.is_silenced_by_looking = True
+        asking = asyncio.ensure_future(directory.workspace("finance"))
+        await store.feed.awaited.wait()
+        store.feed.is_silent = False
+        assert await asking is not None
 
 
 async def test_a_stopped_directory_leaves_no_task(store: Store):

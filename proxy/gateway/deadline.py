@@ -13,10 +13,17 @@ from proxy.metrics.metrics import Metrics
 
 RULE = "limits.statement_seconds"
 
+ON_ITS_WAY = 64 << 20
+"""Bytes that may still come of what was stopped: they were in the buffers of both ends, which
+are as large as the kernels let them grow, and a client takes them at its own pace."""
+LONGEST_SECONDS = 60.0
+"""How long that may take, whatever still comes."""
+
 
 class Deadline:
-    """One session's; ``now`` is monotonic seconds. ``patience``: how many of them a data
-    source has to stop a statement before its session ends.
+    """One session's; ``now`` is monotonic seconds, ``arrived`` the bytes that its data source
+    has sent. ``patience``: how long one that was asked to stop a statement may be silent
+    before the session ends.
     """
 
     def __init__(self, seconds: int, metrics: Metrics, patience: float) -> None:
@@ -26,6 +33,9 @@ class Deadline:
         self._oldest: object | None = None
         self._since = 0.0
         self._stopped_at: float | None = None
+        self._stopped_with = 0
+        self._heard_at = 0.0
+        self._heard = 0
         self._is_told = False
         unit = "second" if seconds == 1 else "seconds"
         self._sentence = f"refused by policy: the statement ran for more than {seconds} {unit}"
@@ -42,15 +52,24 @@ class Deadline:
             self._is_told = False
         return oldest is not None and now - self._since >= self._seconds
 
-    def stop(self, now: float) -> None:
+    def stop(self, now: float, arrived: int) -> None:
         """The data source is being asked to stop it, perhaps once more."""
         if self._stopped_at is None:
-            self._stopped_at = now
+            self._stopped_at = self._heard_at = now
+            self._stopped_with = self._heard = arrived
             self._metrics.policy_refusals.add("limits")
 
-    def is_ignored(self, now: float) -> bool:
-        """Whether the data source was asked, and goes on."""
-        return self._stopped_at is not None and now - self._stopped_at > self._patience
+    def is_ignored(self, now: float, arrived: int) -> bool:
+        """Whether the data source was asked, and neither stops nor sends what it had sent off."""
+        if self._stopped_at is None:
+            return False
+        if arrived != self._heard:
+            self._heard, self._heard_at = arrived, now
+        return (
+            now - self._heard_at > self._patience
+            or arrived - self._stopped_with > ON_ITS_WAY
+            or now - self._stopped_at > LONGEST_SECONDS
+        )
 
     def why_stopped(self) -> Refusal | None:
         """What is said instead of the data source's error that a statement was stopped."""

@@ -286,10 +286,11 @@ class LiveSessions:
         deadline = session.deadline
         if deadline is None or not deadline.is_over(session.scanner.oldest, now):
             return
-        if deadline.is_ignored(now):
+        arrived = session.relay.bytes_from_source
+        if deadline.is_ignored(now, arrived):
             self.cut(session, deadline.why_ended())
         elif session.has_statement_to_cancel:
-            deadline.stop(now)
+            deadline.stop(now, arrived)
             self.cancel(session)
 
 

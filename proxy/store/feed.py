@@ -61,6 +61,10 @@ class ChangeFeed(Protocol):
 
     async def __anext__(self) -> Change: ...
 
+    async def confirmed(self) -> None:
+        """Wait for the next confirmation, or for a hint that there may have been one."""
+        ...
+
     async def aclose(self) -> None:
         """Give the connection back."""
         ...
@@ -86,6 +90,7 @@ class _Confirmation:
     def __init__(self) -> None:
         self.at = -math.inf
         self._is_told = False
+        self._confirmed = asyncio.Event()
 
     def is_late(self, at: float) -> bool:
         """Confirm up to ``at``, or once, after a gap, say that EVERYTHING comes first."""
@@ -95,7 +100,13 @@ class _Confirmation:
             return True
         self._is_told = False
         self.at = max(self.at, at)
+        self._confirmed.set()
         return False
+
+    async def wait(self) -> None:
+        """Wait for the next; whoever waits already is woken by it, too."""
+        self._confirmed.clear()
+        await self._confirmed.wait()
 
 
 class SqliteFeed:
@@ -119,6 +130,10 @@ class SqliteFeed:
     def confirmed_at(self) -> float:
         """See ``ChangeFeed``."""
         return self._confirmation.at
+
+    async def confirmed(self) -> None:
+        """See ``ChangeFeed``."""
+        await self._confirmation.wait()
 
     def __aiter__(self) -> SqliteFeed:
         return self
@@ -235,6 +250,10 @@ class PostgresqlFeed:
     def confirmed_at(self) -> float:
         """See ``ChangeFeed``."""
         return self._confirmation.at
+
+    async def confirmed(self) -> None:
+        """See ``ChangeFeed``."""
+        await self._confirmation.wait()
 
     def __aiter__(self) -> PostgresqlFeed:
         return self
