@@ -109,22 +109,11 @@ class _Confirmation:
         await self._confirmed.wait()
 
 
-class SqliteFeed:
-    """Looks for new rows of ``changes`` by primary key, on a connection of its own.
+class _ConfirmedFeed:
+    """What both feeds tell of their completeness."""
 
-    SQLite has one writer at a time, so rows become visible in the order of ``seq``.
-    """
-
-    def __init__(self, location: SqliteLocation, timeout: float) -> None:
+    def __init__(self) -> None:
         self._confirmation = _Confirmation()
-        self._location = location
-        self._timeout = timeout
-        self._connection: aiosqlite.Connection | None = None
-        self._file: tuple[int, int] | None = None
-        self._last: int | None = None
-        self._pending: deque[Change] = deque()
-        self._looked_at = -math.inf
-        self._failures = 0
 
     @property
     def confirmed_at(self) -> float:
@@ -134,6 +123,24 @@ class SqliteFeed:
     async def confirmed(self) -> None:
         """See ``ChangeFeed``."""
         await self._confirmation.wait()
+
+
+class SqliteFeed(_ConfirmedFeed):
+    """Looks for new rows of ``changes`` by primary key, on a connection of its own.
+
+    SQLite has one writer at a time, so rows become visible in the order of ``seq``.
+    """
+
+    def __init__(self, location: SqliteLocation, timeout: float) -> None:
+        super().__init__()
+        self._location = location
+        self._timeout = timeout
+        self._connection: aiosqlite.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._last: int | None = None
+        self._pending: deque[Change] = deque()
+        self._looked_at = -math.inf
+        self._failures = 0
 
     def __aiter__(self) -> SqliteFeed:
         return self
@@ -225,7 +232,7 @@ class SqliteFeed:
             connection.stop()
 
 
-class PostgresqlFeed:
+class PostgresqlFeed(_ConfirmedFeed):
     """Listens on a connection of its own, and asks it regularly whether all was heard.
 
     Notifications arrive in the order of commits (manual, NOTIFY). Each question also
@@ -234,7 +241,7 @@ class PostgresqlFeed:
     """
 
     def __init__(self, location: PostgresqlLocation, timeout: float) -> None:
-        self._confirmation = _Confirmation()
+        super().__init__()
         self._location = location
         self._timeout = timeout
         self._connection: asyncpg.Connection | None = None
@@ -245,15 +252,6 @@ class PostgresqlFeed:
         self._heard = 0
         self._missing = 0
         self._failures = 0
-
-    @property
-    def confirmed_at(self) -> float:
-        """See ``ChangeFeed``."""
-        return self._confirmation.at
-
-    async def confirmed(self) -> None:
-        """See ``ChangeFeed``."""
-        await self._confirmation.wait()
 
     def __aiter__(self) -> PostgresqlFeed:
         return self
