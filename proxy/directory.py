@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
+from typing import TypeVar
 
 from protocols.verifiers import TokenVerifier, TokenVerifiers
 from proxy.standing import stand, tell
@@ -27,6 +28,8 @@ from proxy.store.records import Change, ChangeKind, Source, Token, Workspace
 from proxy.store.store import Clock, LoginRecord, Store, utc_now
 from proxy.store.tokens import DEFAULT_ITERATIONS, SALT_LENGTH
 from vault import WrappedRootKey
+
+T = TypeVar("T")
 
 START_SECONDS = 10.0
 """How long ``start`` waits: a few attempts to connect."""
@@ -193,34 +196,38 @@ class Directory:
 
     async def workspace(self, name: str) -> WorkspaceEntry | None:
         """The workspace of that name, suspended or not, or None. Raises StoreUnavailable."""
-        for _ in range(ATTEMPTS):
-            await self._wait_until_current()
-            # A name that nobody can have is not looked up, and fills no cache.
-            if not validate.is_name(name):
-                return None
-            entry = await self._workspaces.get(name)
-            if entry is not None and not entry.holds_at(self._clock()):
-                self._workspaces.forget(name)
-                entry = await self._workspaces.get(name)
-            if self.is_current:
-                return entry
-        raise StoreUnavailable(_NOT_CURRENT)
+        return await self._believed(lambda: self._find_workspace(name))
 
     async def source(self, workspace_id: str, name: str) -> Source | None:
         """The workspace's source of that name, or None. Raises StoreUnavailable."""
-        for _ in range(ATTEMPTS):
-            await self._wait_until_current()
-            if not validate.is_name(name):
-                return None
-            source = await self._sources.get((workspace_id, name))
-            if self.is_current:
-                return source
-        raise StoreUnavailable(_NOT_CURRENT)
+        return await self._believed(lambda: self._find_source(workspace_id, name))
 
     def note_use(self, token_id: str) -> None:
         """A token was used now; written within a minute or two, never while a login waits."""
         if token_id in self._used or len(self._used) < USE_LIMIT:
             self._used[token_id] = self._clock()
+
+    async def _believed(self, find: Callable[[], Awaitable[T]]) -> T:
+        """What ``find`` finds, once it was found while the store's word was fresh."""
+        for _ in range(ATTEMPTS):
+            await self._wait_until_current()
+            found = await find()
+            if self.is_current:
+                return found
+        raise StoreUnavailable(_NOT_CURRENT)
+
+    async def _find_workspace(self, name: str) -> WorkspaceEntry | None:
+        # A name that nobody can have is not looked up, and fills no cache.
+        if not validate.is_name(name):
+            return None
+        entry = await self._workspaces.get(name)
+        if entry is not None and not entry.holds_at(self._clock()):
+            self._workspaces.forget(name)
+            entry = await self._workspaces.get(name)
+        return entry
+
+    async def _find_source(self, workspace_id: str, name: str) -> Source | None:
+        return await self._sources.get((workspace_id, name)) if validate.is_name(name) else None
 
     async def _wait_until_current(self) -> None:
         """Raises StoreUnavailable where the store's next word takes too long."""
