@@ -5,6 +5,7 @@ import stat
 import traceback
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -149,6 +150,6 @@ async def test_a_closed_store_leaves_no_task_and_no_connection(
         await a_workspace(store, vault)
     gc.collect()
     assert asyncio.all_tasks() == before
-    database = url.rpartition("/")[2]
+    database = urlsplit(url).path[1:]
     # The server takes a moment to notice; DROP waits up to five seconds for it.
     postgres.execute(f"DROP DATABASE {database}")

@@ -224,7 +224,7 @@ async def test_a_server_that_says_goodbye_and_stays_connected_is_followed_again(
         with Relay(postgres.port) as relay:
             through = url.replace(f":{postgres.port}/", f":{relay.port}/")
             # In the clear: TLS says goodbye in words of its own, which are bytes as others.
-            async with opened(f"{through}?sslmode=disable") as lost, watching(lost) as feed:
+            async with opened(through) as lost, watching(lost) as feed:
                 relay.fail(LOSE_END, Way.DOWN)
                 await _end_listeners(url)
                 assert await coming(feed) == EVERYTHING
