@@ -45,6 +45,7 @@ from proxy.gateway.rooms import Door, Rooms
 from proxy.gateway.sharing import SharingPools
 from proxy.gateway.upstream import Upstreams
 from proxy.heartbeat import Heartbeat
+from proxy.memory import MemoryReturn, allocator_trim
 from proxy.metrics import Metrics, new_registry
 from proxy.metrics.exposition import program_version
 from proxy.patience import Patience
@@ -190,6 +191,9 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         expiries.start()
         stack.push_async_callback(expiries.stop)
 
+        memory = MemoryReturn(allocator_trim())
+        memory.start()
+        stack.push_async_callback(memory.stop)
         heartbeat = Heartbeat(metrics.observe_loop)
         heartbeat.start()
         stack.callback(heartbeat.stop)

@@ -4,12 +4,13 @@
 is due, in a heap whose order are calls of Python. Of limits of one length the first to begin is
 the first to end: so they stand in a queue, and one timer looks at its front. What a limit means
 is as with ``asyncio.timeout``. Knows tasks; must never know what is waited for.
+
+Plain Python; compiled with the types in ``patience.pxd``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from time import monotonic
 from types import TracebackType
 from typing import Literal, Protocol
@@ -28,7 +29,7 @@ class Patience:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         # Those within, the first to end in front; and for it, or one before it, the timer.
-        self._running: OrderedDict[Waiting, float] = OrderedDict()
+        self._running: dict[Waiting, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:

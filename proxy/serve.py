@@ -6,7 +6,6 @@ What it consists of is ``app``; several processes are ``workers``.
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ import structlog
 
 from proxy.app import App, running
 from proxy.config import Config
+from proxy.memory import settle_garbage
 from proxy.notify import NOBODY, Notifier
 from vault import harden_process
 
@@ -61,15 +61,3 @@ async def serve(
         await asyncio.gather(draining, hurrying, return_exceptions=True)
     notifier.close()
     log.info("stopped")
-
-
-def settle_garbage() -> None:
-    """Leave what was made at the start out of every garbage collection.
-
-    Statements and sessions make no cycles (``tests/faults/test_leaks.py``); collecting at Python's
-    default of every 700 objects walks the program's own for nothing, and a full one stalls every
-    session for milliseconds.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)

@@ -1,8 +1,10 @@
 # The types with which remains.py is compiled; it runs without them too.
 cimport cython
 
+cdef list _NO_WORDS
 cdef int _OTHER, _WORD, _DOT, _CLOSED, _FIELD
 
+@cython.freelist(8)
 cdef class _Reader:
     cdef bytes text, deallocates, first
     cdef str cause
@@ -12,7 +14,7 @@ cdef class _Reader:
     cdef Py_ssize_t name, name_end, schema, schema_end, context, context_end
     cdef int statements, last, depth, config, commas
 
-    cdef _renew(self)
+    cdef renew(self)
     cdef blame(self, str cause)
     cdef take_word(self, Py_ssize_t start, Py_ssize_t end, bint is_quoted)
     cdef _keep_word(self)

@@ -106,6 +106,9 @@ _DDL_NAMING = frozenset(
 _IN_FRONT_OF_TEMP = frozenset(b"into create local global replace".split())
 _TRUE = frozenset((b"true", b"'true'", b"'t'", b"'on'", b"'1'", b"'yes'"))
 
+# Where none are kept: most statements need no list of their own.
+_NO_WORDS: list[bytes] = []
+
 # What stood last.
 _OTHER = 0
 _WORD = 1
@@ -125,12 +128,13 @@ class _Reader:
         self.statements = 0
         self.resets_all = False
         self.has_transaction = False
-        self._renew()
+        self.renew()
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Another statement begins."""
         self.first = b""
         self.is_looked_at = False
-        self.words: list[bytes] = []
+        self.words = _NO_WORDS
         # The name that stood last, its schema, and the word before the two: where each begins
         # and ends; nowhere for none.
         self.name = self.name_end = 0
@@ -145,7 +149,7 @@ class _Reader:
         # The parenthesis of a set_config, and its arguments so far.
         self.config = -1
         self.commas = 0
-        self.third: list[bytes] = []
+        self.third = _NO_WORDS
 
     def blame(self, cause: str) -> None:
         """The first cause counts."""
@@ -173,6 +177,8 @@ class _Reader:
             self.first = b"?" if is_quoted else self.text[start:end].lower()
             self.statements += 1
             self.is_looked_at = self.first in _LOOKED_AT
+            if self.is_looked_at:
+                self.words = []
         if self.is_looked_at:
             self._keep_word()
         if self.config >= 0 and self.commas == 2:
@@ -265,10 +271,8 @@ class _Reader:
         """A statement's end."""
         if self.config >= 0:
             self.blame("unknown")
-        first, words = self.first, self.words
-        if first:
-            self._judge(first, words)
-        self._renew()
+        if self.first:
+            self._judge(self.first, self.words)
 
     def _judge(self, first: bytes, words: list[bytes]) -> None:
         if self.is_temporary and not (
@@ -390,6 +394,7 @@ def remains(text: bytes) -> Remainder | None:
             reader.take_mark()
         elif c == 59:
             reader.end()
+            reader.renew()
             at += 1
         elif c == 46:
             if reader.last == _CLOSED:

@@ -7,6 +7,8 @@ from protocols.postgres.scan_client cimport ClientScan
 
 cdef int _PARSE, _BIND, _OUR_PARSE, _OUR_CLOSE, _OUR_QUERY
 cdef Py_ssize_t _NAME_LENGTH, _NAME_LIMIT
+cdef ServerMemory _NOWHERE
+cdef ServerStatements _NOTHING
 
 cdef class SharedClientScan(ClientScan):
     cdef object _remains

@@ -53,6 +53,8 @@ _OUR_QUERY = expected.OUR_QUERY
 _NAME_LENGTH = NAME_LENGTH
 _NAME_LIMIT = NAME_LIMIT
 
+_NOWHERE = NOWHERE
+_NOTHING = NOWHERE.statements
 _NOBODY = b"accode_nobody"
 _GONE = b"accode_gone"
 _CLOSE_NOBODY = b"C\0\0\0\x13S" + _NOBODY + b"\0"
@@ -90,8 +92,8 @@ class SharedClientScan(ClientScan):
         ClientScan.__init__(self, sink, limits, ledger, statements)
         self._texts = texts
         self._remains = remains
-        self._memory: ServerMemory = NOWHERE
-        self._server: ServerStatements = NOWHERE.statements
+        self._memory: ServerMemory = _NOWHERE
+        self._server: ServerStatements = _NOTHING
         self.pinned_by = ""
         self.settings: Settings = ()
         # The newest text that changes them, and how; whether nothing is open before a message.
@@ -120,8 +122,8 @@ class SharedClientScan(ClientScan):
 
     def detach(self) -> None:
         """None from now on."""
-        self._memory = NOWHERE
-        self._server = NOWHERE.statements
+        self._memory = _NOWHERE
+        self._server = _NOTHING
 
     def pin(self, cause: str) -> None:
         """The connection is this client's own."""

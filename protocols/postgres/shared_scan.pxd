@@ -15,6 +15,7 @@ cdef class SharedScanner(PostgresScanner):
     cdef object _told, _on_pin
     cdef bint _is_told_of_pin
 
+    @cython.locals(p="const unsigned char *", size="long long", length="long long")
     cpdef int needs_server(self, bytes data) except -2
     @cython.locals(of_server=ServerMemory)
     cpdef bytes attach(self, memory)

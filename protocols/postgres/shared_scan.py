@@ -62,9 +62,10 @@ class SharedScanner(PostgresScanner):
         size = len(data)
         if size < 5:
             return 0
-        if data[0] == 0x58:
+        p = data
+        if p[0] == 0x58:
             return -1
-        length = int.from_bytes(data[1:5], "big")
+        length = p[1] << 24 | p[2] << 16 | p[3] << 8 | p[4]
         return 1 if size > length or size >= _FIRST_LIMIT else 0
 
     def attach(self, memory: object) -> bytes:

@@ -98,8 +98,8 @@ class SharedServerScan(ServerScan):
             if code == 0x45:
                 raise PeerViolation("the data source did not take a setting, or a DISCARD, again")
         elif code == 0x43:
-            # SET, RESET and ROLLBACK, each with its length.
-            if total == 9 or total == 11 or total == 14:
+            # SET, RESET and ROLLBACK, each with its length; and not each SELECT of one row.
+            if total == 9 or total == 11 or (total == 14 and data[at + 5] == 0x52):
                 self._note_setting(data, at, total)
         elif code == 0x5A:
             if ledger.head == _QUERY:

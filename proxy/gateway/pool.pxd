@@ -13,7 +13,8 @@ cdef class Ticket:
     cdef public Idle found
 
 cdef class Pool:
-    cdef public object settings
+    cdef object _settings
+    cdef Py_ssize_t _maximum
     cdef public Py_ssize_t taken
     cdef object _is_alive, _close, _waiting
     cdef list _idle

@@ -63,7 +63,8 @@ class Pool:
         is_alive: Callable[[Any], bool],
         close: Callable[[Any, PoolClose], None],
     ) -> None:
-        self.settings = settings
+        self._settings = settings
+        self._maximum = settings.maximum
         self.taken = 0
         self._is_alive = is_alive
         self._close = close
@@ -71,6 +72,16 @@ class Pool:
         self._idle: list[Idle] = []
         self._waiting: deque[Ticket] = deque()
         self._is_serving = False
+
+    @property
+    def settings(self) -> PoolSettings:
+        """The source's, as they are now."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._maximum = settings.maximum
 
     @property
     def idle(self) -> int:
@@ -146,7 +157,7 @@ class Pool:
     def sweep(self, now: float) -> None:
         """Close what has been idle or alive for too long."""
         kept: list[Idle] = []
-        settings = self.settings
+        settings = self._settings
         for at, idle in enumerate(self._idle):
             if now >= idle.expires:
                 self._close(idle.connection, PoolClose.AGE)
@@ -194,8 +205,8 @@ class Pool:
             del self._idle[at]
             ticket.found = idle
             return self._granted(ticket)
-        if self.taken + len(self._idle) >= self.settings.maximum:
-            if self.taken >= self.settings.maximum:
+        if self.taken + len(self._idle) >= self._maximum:
+            if self.taken >= self._maximum:
                 return False
             self._end(0, PoolClose.EVICTED)
         return self._granted(ticket)

@@ -5,6 +5,7 @@ from proxy.gateway.lease cimport Connection, Loan
 from proxy.gateway.pool cimport Pool, Ticket
 from proxy.gateway.relay cimport Relay
 from proxy.metrics.metrics cimport Metrics
+from proxy.patience cimport Patience
 
 cdef class Shared:
     cdef public Pool pool
@@ -12,10 +13,13 @@ cdef class Shared:
     cdef public long long generation
     cdef public Py_ssize_t sessions
     cdef dict _keys
-    cdef object _patience
+    cdef Patience _patience
+
+    cpdef Patience patience(self)
 
 cdef class SessionTurns(Turns):
-    cdef object _welcome, _lender, _wish, _key, _context, _patience, _opening
+    cdef object _welcome, _lender, _wish, _key, _context, _opening
+    cdef Patience _patience
     cdef Shared _shared
     cdef long long _generation
     cdef Metrics _metrics

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -34,6 +35,7 @@ def new_registry(metrics: Metrics) -> CollectorRegistry:
     return registry
 
 
+@cache
 def program_version() -> str:
     """The installed distribution's version."""
     try:

@@ -25,10 +25,10 @@ from proxy.audit.events import chains_seen
 from proxy.config import Config, config_from_text
 from proxy.control import ControlError, Handler
 from proxy.gateway.loop import SessionLoop
+from proxy.memory import settle_garbage
 from proxy.metrics import new_registry
 from proxy.parts import open_vault, recover_chains
 from proxy.preflight import examine, raise_descriptor_limit
-from proxy.serve import settle_garbage
 from proxy.workers.counts import Counts, Shape
 from proxy.workers.desk import Desk
 from proxy.workers.link import Link
