@@ -12,6 +12,7 @@ from policies.document import Policy, policy_from
 from tests.enforcement.conftest import Bureau
 from tests.faults.office import fatal
 from tests.hostile.raw import SYNC, bind, execute, fields_of, first_column, parse, query
+from tests.servers.waiting import wait_past_midnight
 
 CUT = psycopg.errors.ConfigurationLimitExceeded
 
@@ -148,6 +149,7 @@ def test_a_minute_has_so_many_sessions_of_a_workspace_and_of_a_source(bureau: Bu
 
 
 def test_the_days_rows_are_those_of_all_sessions(bureau: Bureau) -> None:
+    wait_past_midnight()
     office = bureau.office(limited(rows_per_day=25))
     with office.connect() as one, office.connect() as other:
         one.execute("SELECT g FROM generate_series(1, 10) g")

@@ -16,7 +16,7 @@ from pymysql.cursors import SSCursor
 from policies.document import DAYS, policy_from
 from tests.mysql.conftest import Route
 from tests.mysql.test_read_only import connect, direct, govern, put, ungoverned
-from tests.servers.waiting import wait_until
+from tests.servers.waiting import wait_past_midnight, wait_until
 
 __all__ = ["ungoverned"]
 
@@ -213,6 +213,7 @@ def test_a_minute_has_so_many_statements(counted: Route) -> None:
 
 
 def test_the_days_rows_are_those_of_all_sessions(counted: Route) -> None:
+    wait_past_midnight()
     limit(counted, rows_per_day=1000)
     with closing(connect(counted)) as one, closing(connect(counted)) as other:
         with one.cursor() as cursor:

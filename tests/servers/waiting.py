@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 _WITHIN = 45.0  # seconds: waited out only where a test fails, so long for a busy machine
+_DAY = 86_400
 _PAUSE = 0.01  # seconds between two looks: short beside what a process takes to start
 
 
@@ -23,6 +24,12 @@ def wait_until(
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {within:g} s for {what}")
         time.sleep(_PAUSE)
+
+
+def wait_past_midnight(seconds: float = 40.0) -> None:
+    """Return at once, but where UTC's midnight is so near: then a limit of a day counts anew."""
+    if _DAY - time.time() % _DAY < seconds:
+        wait_until(lambda: time.time() % _DAY < seconds, within=2 * seconds, what="midnight")
 
 
 async def eventually(

@@ -12,7 +12,7 @@ from policies.document import policy_from
 from protocols.errors import Reason
 from tests.conformance.driver import Session, Told
 from tests.conformance.office import Office
-from tests.servers.waiting import wait_until
+from tests.servers.waiting import wait_past_midnight, wait_until
 from tests.workers.conftest import WORKERS, OfficeFactory
 from tests.workers.spread import (
     seat_of,
@@ -113,6 +113,7 @@ def test_statements_of_a_minute_are_those_of_all_workers(office: Office):
 
 def test_rows_of_a_day_are_those_of_all_workers_and_outlive_one(start_office: OfficeFactory):
     office = start_office()
+    wait_past_midnight()
     govern(office, rows_per_day=100)
     with sessions_at_both(office) as (first, second):
         assert len(first.rows(office.driver.series(60))) == 60
