@@ -132,7 +132,7 @@ def test_a_secret_is_revealed_on_one_line_of_the_proxy_for_each_kind_of_place_it
         if isinstance(node, ast.Attribute) and node.attr == "reveal"
     ]
     # A data source's, and the client's at an identity provider.
-    assert found == ["proxy/gateway/upstream.py", "proxy/oidc/authentication.py"]
+    assert found == ["proxy/gateway/secrets.py", "proxy/oidc/authentication.py"]
 
 
 def test_the_gateway_knows_neither_the_admin_interface_nor_content():

@@ -10,7 +10,8 @@ The map of this room, in the order of a session's life:
 ``dial``          resolve once, check every address, connect to the one that was checked
 ``failover``      which host of a source a session gets, and its share of the time
 ``breaker``, ``hosts``  which hosts do not answer, and when they are tried again
-``upstream``      use the credential: audit, unseal, TLS, login at the data source
+``secrets``       a stored secret opened for use, never before its record is durable
+``upstream``      open a data source: dial, TLS, login with what ``secrets`` gave
 ``blame``         what went wrong there, and whether another host may do
 ``pool``          who gets which connection of a source, and when: decisions alone
 ``lease``         one connection, and a session's hold on it

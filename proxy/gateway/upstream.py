@@ -1,15 +1,13 @@
-"""Open a data source: dial, record the credential's use, unseal it, TLS, log in.
+"""Open a data source: dial, have its secrets opened (``secrets``), TLS, log in.
 
-The one place of the program where a credential is used. The record of its use is
-durable before it is opened, and TLS is verified before the first byte that depends on
-it, for the host that is really dialled. Which host that is, ``failover`` decides. Knows no
-protocol but through its interface.
+The one place of the program where a stored credential is sent anywhere. TLS is verified before
+the first byte that depends on it, for the host that is really dialled. Which host that is,
+``failover`` decides. Knows no protocol but through its interface.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -23,7 +21,6 @@ from policies.upstream import check_upstream, narrowed
 from protocols.errors import PeerClosed, PeerViolation, Reason, Refusal, insist
 from protocols.interface import (
     Arrival,
-    Derive,
     Entropy,
     SessionRules,
     Upstream,
@@ -32,7 +29,6 @@ from protocols.interface import (
 )
 from protocols.roles import TargetSession
 from proxy.audit.context import SessionContext
-from proxy.audit.events import credential_unsealed
 from proxy.audit.log import AuditLog
 from proxy.gateway.blame import CredentialRejected, blamed
 from proxy.gateway.channel import SocketChannel
@@ -48,18 +44,14 @@ from proxy.gateway.failover import HostFailed, Search
 from proxy.gateway.hosts import HostsOfSource, KnownHosts
 from proxy.gateway.poller import Poller
 from proxy.gateway.rotation import Stored, newest, wait_for_newer
-from proxy.gateway.tls import NoTls, UpstreamTls, upstream_tls
-from proxy.metrics import Connect, Credential, Leg, Metrics
+from proxy.gateway.secrets import SourceSecrets
+from proxy.gateway.tls import NoTls, UpstreamTls
+from proxy.metrics import Connect, Leg, Metrics
 from proxy.store.failover import Endpoint
-from proxy.store.records import CredentialField, Source, Workspace
-from proxy.store.sources import open_credential
+from proxy.store.records import Source, Workspace
 from proxy.store.store import Clock, utc_now
-from vault import UnsealError, Vault
+from vault import Vault
 
-# Contexts kept: one for each source in use; loading the system's CAs takes milliseconds.
-CONTEXT_LIMIT = 512
-# Derived SCRAM keys kept, 32 bytes each.
-DERIVED_LIMIT = 4_096
 # Sources remembered whose server has accepted a credential.
 ACCEPTED_LIMIT = 4_096
 # The largest PBKDF2 work a server may ask of us; PostgreSQL's default is 4,096.
@@ -110,8 +102,7 @@ class Upstreams:
         resolve: Resolve = resolve_by_system,
         clock: Clock = utc_now,
     ) -> None:
-        self._vault = vault
-        self._audit = audit
+        self._secrets = SourceSecrets(vault, audit, metrics)
         self._metrics = metrics
         self._rules = rules
         self._entropy = entropy
@@ -120,8 +111,6 @@ class Upstreams:
         self._resolve = SharedResolver(resolve)
         self._clock = clock
         self.hosts = KnownHosts(metrics, entropy)
-        self._contexts: OrderedDict[tuple[str, int, int], UpstreamTls | NoTls] = OrderedDict()
-        self._derived: OrderedDict[tuple[str, int, bytes, int], bytes] = OrderedDict()
         self._accepted: OrderedDict[str, None] = OrderedDict()
 
     def check(self, protocol: WireProtocol, workspace: Workspace, source: Source) -> None:
@@ -260,8 +249,8 @@ class Upstreams:
         try:
             address = sock.getpeername()[:2]
             context = at_endpoint(wanted.context, endpoint, address)
-            password = await self._use(workspace, source, "password", context)
-            tls = await self._tls(protocol, workspace, source, endpoint, context)
+            password = await self._secrets.use(workspace, source, "password", context)
+            tls = await self._secrets.tls(protocol, workspace, source, endpoint, context)
             self._metrics.used_tls(Leg.SOURCE, tls.profile)
             channel = SocketChannel(sock, tls, self._poller, is_server=False)
             login = UpstreamLogin(
@@ -282,7 +271,9 @@ class Upstreams:
                 is_kept=wanted.is_kept,
                 asks_role=wanted.asks_role,
             )
-            upstream = await protocol.connect(channel, login, self._derive(source), self._entropy)
+            upstream = await protocol.connect(
+                channel, login, self._secrets.derive(source), self._entropy
+            )
             self._accept(source)
             return Opened(channel, upstream, address, tls, endpoint)
         except BaseException:
@@ -301,97 +292,6 @@ class Upstreams:
         self._accepted.move_to_end(source.id)
         if len(self._accepted) > ACCEPTED_LIMIT:
             self._accepted.popitem(last=False)
-
-    async def _use(
-        self,
-        workspace: Workspace,
-        source: Source,
-        field: CredentialField,
-        context: SessionContext,
-    ) -> bytes | None:
-        """A stored secret, opened after the record of its use is durable; None if none is."""
-        if not source.has_secret(field):
-            return None
-        await self._announce(source, field, context)
-        try:
-            secret = open_credential(self._vault, workspace, source, field).reveal()
-        except UnsealError as error:
-            self._metrics.credentials.add(Credential.UNUSABLE)
-            raise Refusal(
-                Reason.CREDENTIAL_UNUSABLE,
-                "the data source's stored credential cannot be opened; store it again",
-                str(error),
-            ) from None
-        self._metrics.credentials.add(Credential.USED)
-        return secret
-
-    async def _announce(
-        self, source: Source, field: CredentialField, context: SessionContext
-    ) -> None:
-        """Put into the log, durably, that a stored secret is about to be used."""
-        await self._audit.record_durably(
-            credential_unsealed(
-                context, credential_version=source.highest_version(field), purpose=field
-            )
-        )
-
-    async def _tls(
-        self,
-        protocol: WireProtocol,
-        workspace: Workspace,
-        source: Source,
-        endpoint: Endpoint,
-        context: SessionContext,
-    ) -> UpstreamTls | NoTls:
-        """The source's TLS, for a server of this name."""
-        made = await self._context(protocol, workspace, source, context)
-        if isinstance(made, NoTls):
-            return made
-        return replace(made, server_hostname=source.tls.server_name or endpoint.host)
-
-    async def _context(
-        self,
-        protocol: WireProtocol,
-        workspace: Workspace,
-        source: Source,
-        context: SessionContext,
-    ) -> UpstreamTls | NoTls:
-        key = (source.id, source.version, source.client_key_version)
-        found = self._contexts.get(key)
-        if found is not None:
-            self._contexts.move_to_end(key)
-            if source.has_secret("client_key"):
-                # The key is in the context: a handshake uses it as much as the first one did.
-                await self._announce(source, "client_key", context)
-                self._metrics.credentials.add(Credential.USED)
-            return found
-        client_key = None
-        if source.tls.client_cert_pem is not None:
-            client_key = await self._use(workspace, source, "client_key", context)
-        made = await asyncio.to_thread(
-            upstream_tls, source.tls, source.host, protocol.alpn, client_key
-        )
-        self._contexts[key] = made
-        if len(self._contexts) > CONTEXT_LIMIT:
-            self._contexts.popitem(last=False)
-        return made
-
-    def _derive(self, source: Source) -> Derive:
-        """PBKDF2 in a thread, remembered for this credential, salt and count."""
-
-        async def derive(password: bytes, salt: bytes, iterations: int) -> bytes:
-            key = (source.id, source.password_version, salt, iterations)
-            found = self._derived.get(key)
-            if found is None:
-                found = await asyncio.to_thread(
-                    hashlib.pbkdf2_hmac, "sha256", password, salt, iterations
-                )
-                self._derived[key] = found
-                if len(self._derived) > DERIVED_LIMIT:
-                    self._derived.popitem(last=False)
-            return found
-
-        return derive
 
     def stopper(
         self,
