@@ -16,95 +16,25 @@ Plain Python; compiled with the types in ``remains.pxd``.
 
 from __future__ import annotations
 
-from policies.postgres.functions import HARMLESS, LARGE_OBJECTS
 from policies.postgres.plain_set import plain_set
+from policies.postgres.remains_words import (
+    CAUSES,
+    COMMANDS,
+    DDL,
+    DDL_KEYWORDS,
+    DDL_NAMING,
+    FUNCTIONS,
+    IN_FRONT_OF_TEMP,
+    KEYWORDS,
+    LEAVES_NOTHING,
+    LOOKED_AT,
+    NAMING,
+    OF_TRANSACTIONS,
+    TRUE,
+)
 from protocols.remains import Remainder
 
 _UNKNOWN = Remainder("unknown")
-
-# Commands that leave nothing by themselves. CREATE and DECLARE are looked at word by word.
-_COMMANDS = frozenset(
-    b"""
-    select with values table insert update delete merge copy fetch move close begin start commit
-    end rollback abort savepoint release show reset unlisten notify alter drop truncate grant
-    revoke reassign comment security import vacuum analyze analyse reindex cluster checkpoint
-    refresh lock create declare
-    """.split()
-)
-# Those of which more than the first word is to be known.
-_LOOKED_AT = frozenset(b"set reset prepare execute explain deallocate discard create".split())
-# Behind these a text that succeeds may have undone what it did before.
-_OF_TRANSACTIONS = frozenset(
-    b"begin start commit end rollback abort savepoint release prepare".split()
-)
-_CAUSES = {
-    b"listen": "listen",
-    b"execute": "prepared",
-    b"load": "library",
-    b"do": "code",
-    b"call": "code",
-}
-_DDL = frozenset(b"create alter drop comment grant revoke security".split())
-
-_EXTENSIONS = """
-uuid_generate_v1 uuid_generate_v1mc uuid_generate_v3 uuid_generate_v4 uuid_generate_v5
-crypt gen_salt digest hmac similarity word_similarity strict_word_similarity unaccent
-"""
-_VOLATILE = """
-nextval setval loread pg_notify pg_sleep pg_sleep_for pg_sleep_until pg_cancel_backend
-pg_terminate_backend pg_export_snapshot pg_logical_emit_message pg_reload_conf
-pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all
-pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_xact_lock
-pg_try_advisory_xact_lock_shared hashtext hashtextextended
-"""
-# Of the harmless ones some are so only where the session is nobody else's.
-_SESSION = "currval lastval setseed pg_prepared_statement"
-_LEAVES_NOTHING = frozenset(
-    name.encode() for name in HARMLESS | LARGE_OBJECTS | set(f"{_EXTENSIONS} {_VOLATILE}".split())
-) - frozenset(_SESSION.encode().split())
-_FUNCTIONS = {
-    b"currval": "sequence",
-    b"lastval": "sequence",
-    b"pg_advisory_lock": "lock",
-    b"pg_advisory_lock_shared": "lock",
-    b"pg_try_advisory_lock": "lock",
-    b"pg_try_advisory_lock_shared": "lock",
-    b"pg_prepared_statement": "prepared",
-    b"set_config": "setting",
-    b"setseed": "setting",
-}
-
-# What may stand before a parenthesis and is no function's name: keywords that cannot be one
-# ("SQL Key Words" in the manual), and a few that nobody calls one.
-_KEYWORDS = frozenset(
-    b"""
-    all analyse analyze and any array as asc asymmetric both case cast check collate column
-    constraint create default deferrable desc distinct do else end except false fetch for foreign
-    from grant group having in initially intersect into lateral leading limit not null offset on
-    only or order placing primary references returning select some symmetric table then to
-    trailing true union unique using variadic when where window with
-    between bigint bit boolean char character coalesce dec decimal exists extract float greatest
-    grouping inout int integer interval json json_array json_arrayagg json_exists json_object
-    json_objectagg json_query json_scalar json_serialize json_table json_value least merge_action
-    national nchar none normalize nullif numeric out overlay position precision real row setof
-    smallint substring time timestamp treat trim values varchar xmlattributes xmlconcat
-    xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
-    join like ilike concurrently verbose by set conflict rollup cube sets materialized update
-    insert delete explain vacuum reindex cluster copy stdin stdout current_time current_timestamp
-    localtime localtimestamp within
-    """.split()
-)
-_DDL_KEYWORDS = frozenset(
-    b"enum key include range list hash identity inherits options returns columns varying".split()
-)
-# Behind these a name before a parenthesis is a table's, an alias's, or a type's.
-_NAMING = frozenset(b"into table copy references as exists with recursive".split())
-_DDL_NAMING = frozenset(
-    b"on using function procedure aggregate routine view type statistics add analyze vacuum".split()
-)
-
-_IN_FRONT_OF_TEMP = frozenset(b"into create local global replace".split())
-_TRUE = frozenset((b"true", b"'true'", b"'t'", b"'on'", b"'1'", b"'yes'"))
 
 # Where none are kept: most statements need no list of their own.
 _NO_WORDS: list[bytes] = []
@@ -176,7 +106,7 @@ class _Reader:
         if not self.first:
             self.first = b"?" if is_quoted else self.text[start:end].lower()
             self.statements += 1
-            self.is_looked_at = self.first in _LOOKED_AT
+            self.is_looked_at = self.first in LOOKED_AT
             if self.is_looked_at:
                 self.words = []
         if self.is_looked_at:
@@ -202,13 +132,13 @@ class _Reader:
             self.blame("temporary")
         elif word == b"pg_prepared_statements":
             self.blame("prepared")
-        elif self.schema_end > 0 and word in _FUNCTIONS:
+        elif self.schema_end > 0 and word in FUNCTIONS:
             # x.f may be f(x), too.
-            self.blame(_FUNCTIONS[word])
+            self.blame(FUNCTIONS[word])
         elif not self.is_quoted:
             before = self.text[self.context : self.context_end].lower()
             if word == b"temp" or word == b"temporary":
-                if before in _IN_FRONT_OF_TEMP:
+                if before in IN_FRONT_OF_TEMP:
                     self.is_temporary = True
             elif word == b"hold" and before == b"with":
                 self.is_with_hold = True
@@ -224,36 +154,36 @@ class _Reader:
         name = self.text[self.name : self.name_end]
         if not self.is_quoted:
             name = name.lower()
-        is_ddl = self.first in _DDL
+        is_ddl = self.first in DDL
         if self.schema_end == 0:
             if self.is_behind_paren:
                 return
-            if not self.is_quoted and (name in _KEYWORDS or (is_ddl and name in _DDL_KEYWORDS)):
+            if not self.is_quoted and (name in KEYWORDS or (is_ddl and name in DDL_KEYWORDS)):
                 return
         if self.context_end > 0:
             before = self.text[self.context : self.context_end].lower()
-            if before in _NAMING:
+            if before in NAMING:
                 return
-            if before in _DDL_NAMING and (is_ddl or self.first in (b"analyze", b"vacuum")):
+            if before in DDL_NAMING and (is_ddl or self.first in (b"analyze", b"vacuum")):
                 return
         if self.schema_end > 0:
             if self.text[self.schema : self.schema_end].lower() != b"pg_catalog":
                 self.blame("function")
                 return
-        if name in _LEAVES_NOTHING:
+        if name in LEAVES_NOTHING:
             return
         if name == b"set_config" and self.config < 0:
             self.config = self.depth
             self.commas = 0
             self.third = []
             return
-        self.blame(_FUNCTIONS.get(name, "function"))
+        self.blame(FUNCTIONS.get(name, "function"))
 
     def close(self) -> None:
         """A closing parenthesis."""
         self.depth -= 1
         if self.config >= 0 and self.depth == self.config:
-            if self.commas != 2 or len(self.third) != 1 or self.third[0] not in _TRUE:
+            if self.commas != 2 or len(self.third) != 1 or self.third[0] not in TRUE:
                 self.blame("setting")
             self.config = -1
         self.last = _CLOSED
@@ -280,9 +210,9 @@ class _Reader:
             first == b"create" and _has_in_a_row(words, (b"on", b"commit", b"drop"))
         ):
             self.blame("temporary")
-        if first in _OF_TRANSACTIONS:
+        if first in OF_TRANSACTIONS:
             self.has_transaction = True
-        if first in _COMMANDS:
+        if first in COMMANDS:
             if first == b"reset" and words[1:] == [b"all"]:
                 self.resets_all = True
             if first == b"declare" and self.is_with_hold:
@@ -308,7 +238,7 @@ class _Reader:
             if first == b"deallocate" and len(names) == 1 and names[0] != b"all":
                 self.deallocates = names[0]
         else:
-            self.blame(_CAUSES.get(first, "unknown"))
+            self.blame(CAUSES.get(first, "unknown"))
 
     def result(self) -> Remainder | None:
         """After the last statement's end."""
