@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from proxy.store.errors import StoreUnavailable
 from proxy.store.location import PostgresqlLocation, SqliteLocation
+from proxy.store.threads import SqliteThreads, Work
 
 T = TypeVar("T")
-Work = Callable[[AsyncConnection], Awaitable[T]]
 
 ASYNCPG_ERRORS = (
     asyncpg.PostgresError,
@@ -52,55 +51,34 @@ class Database:
         self.location = location
         self.timeout = timeout
         self._abandoned: set[asyncio.Task[Any]] = set()
-        # SQLite has one writer at a time. Waiting for one's turn here costs nothing;
-        # waiting in SQLite is sleeping and trying again.
-        self._writing = asyncio.Lock()
+        self._engine: SqliteThreads | _PostgresqlEngine
         if isinstance(location, SqliteLocation):
-            self._engine = _sqlite_engine(location, timeout)
+            self._engine = SqliteThreads(location, timeout)
         else:
-            self._engine = _postgresql_engine(location, timeout)
+            self._engine = _PostgresqlEngine(location, timeout)
 
     async def read(self, work: Work[T]) -> T:
         """Run queries in one transaction. Raises StoreUnavailable, and what ``work`` raises."""
-        return await self._within(self._transaction(work, is_write=False))
+        return await self._within(self._engine.run(work, is_write=False))
 
     async def write(self, work: Work[T]) -> T:
         """Run changes in one transaction: all or nothing.
 
         After a StoreUnavailable it is unknown whether they were made.
         """
-        if isinstance(self.location, PostgresqlLocation):
-            return await self._within(self._transaction(work, is_write=True))
-        return await self._within(self._in_turn(work))
+        return await self._within(self._engine.run(work, is_write=True))
 
     async def empty_log(self) -> None:
         """SQLite: move the write-ahead log into the file and empty it, if no reader is in it."""
-        if isinstance(self.location, SqliteLocation):
-            await self._within(self._checkpoint())
+        if isinstance(self._engine, SqliteThreads):
+            await self._within(self._engine.checkpoint())
 
     async def close(self) -> None:
         """Close every connection; bounded by the timeout."""
-        await self._within(self._engine.dispose())
+        await self._within(self._engine.close())
         for task in tuple(self._abandoned):
             task.cancel()
         await asyncio.gather(*self._abandoned, return_exceptions=True)
-
-    async def _in_turn(self, work: Work[T]) -> T:
-        async with self._writing:
-            return await self._transaction(work, is_write=True)
-
-    async def _checkpoint(self) -> None:
-        # Outside of a transaction: within one, SQLite answers that its table is locked.
-        async with self._writing, self._engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            assert raw.driver_connection is not None
-            await raw.driver_connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    async def _transaction(self, work: Work[T], *, is_write: bool) -> T:
-        async with self._engine.connect() as connection:
-            await connection.execution_options(is_write=is_write)
-            async with connection.begin():
-                return await work(connection)
 
     async def _within(self, work: Awaitable[T]) -> T:
         """Await with a deadline that holds even where the driver's clean-up hangs.
@@ -153,62 +131,29 @@ async def open_postgresql(location: PostgresqlLocation, timeout: float) -> async
     return connection
 
 
-def _postgresql_engine(location: PostgresqlLocation, timeout: float) -> AsyncEngine:
-    async def connect(*_: object, **__: object) -> asyncpg.Connection:
-        return await open_postgresql(location, timeout)
+class _PostgresqlEngine:
+    """asyncpg's connections. As ``SqliteThreads``, one transaction for each work."""
 
-    # The connection is made by us, so that SQLAlchemy never holds the DSN.
-    return create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=connect,
-        pool_size=POOL_SIZE,
-        max_overflow=0,
-        pool_timeout=timeout,
-        pool_pre_ping=True,
-        hide_parameters=True,
-    )
+    def __init__(self, location: PostgresqlLocation, timeout: float) -> None:
+        async def connect(*_: object, **__: object) -> asyncpg.Connection:
+            return await open_postgresql(location, timeout)
 
+        # The connection is made by us, so that SQLAlchemy never holds the DSN.
+        self._engine: AsyncEngine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=connect,
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=timeout,
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
 
-def _sqlite_engine(location: SqliteLocation, timeout: float) -> AsyncEngine:
-    engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(location.path)),
-        pool_size=POOL_SIZE,
-        max_overflow=0,
-        pool_timeout=timeout,
-        hide_parameters=True,
-    )
+    async def run(self, work: Work[T], *, is_write: bool) -> T:
+        """Do this work in a transaction; PostgreSQL needs not to know whether it writes."""
+        async with self._engine.begin() as connection:
+            return await work(connection)
 
-    def set_up(connection: Any, _record: object) -> None:
-        # The driver's own BEGIN is switched off for the one below, as SQLAlchemy's
-        # manual says under "Serializable isolation / Savepoints / Transactional DDL".
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in sqlite_pragmas(timeout):
-            cursor.execute(pragma)
-        cursor.close()
-
-    def begin(connection: Connection) -> None:
-        # A deferred transaction that turns from reading to writing fails at once where
-        # another has written meanwhile (SQLITE_BUSY_SNAPSHOT); IMMEDIATE waits instead.
-        is_write = connection.get_execution_options().get("is_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
-
-    event.listen(engine.sync_engine, "connect", set_up)
-    event.listen(engine.sync_engine, "begin", begin)
-    return engine
-
-
-def sqlite_pragmas(timeout: float) -> tuple[str, ...]:
-    """What every SQLite connection sets.
-
-    ``synchronous=FULL``: a revocation that was answered survives a power cut.
-    ``secure_delete``: deleted keys are overwritten in the file. ``busy_timeout`` ends
-    before our own deadline does, so that the lock is given up in order.
-    """
-    return (
-        f"PRAGMA busy_timeout = {int(timeout * 800)}",
-        "PRAGMA journal_mode = WAL",
-        "PRAGMA synchronous = FULL",
-        "PRAGMA foreign_keys = ON",
-        "PRAGMA secure_delete = ON",
-    )
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()

@@ -21,9 +21,10 @@ from typing import Any, Protocol
 import aiosqlite
 import asyncpg
 
-from proxy.store.database import ASYNCPG_ERRORS, open_postgresql, sqlite_pragmas
+from proxy.store.database import ASYNCPG_ERRORS, open_postgresql
 from proxy.store.location import PostgresqlLocation, SqliteLocation
 from proxy.store.records import Change, ChangeKind
+from proxy.store.threads import sqlite_pragmas
 
 CHANNEL = "accode_proxy_changes"
 """The PostgreSQL notification channel."""

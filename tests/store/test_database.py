@@ -14,7 +14,7 @@ from proxy.store import Store, StoreUnavailable, Workspace
 from tests.servers import roles
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
-from tests.store.stores import a_token, a_workspace, new_postgresql_url, opened
+from tests.store.stores import a_token, a_workspace, make_vault, new_postgresql_url, opened
 from vault import Vault
 
 SHORT = 1.5
@@ -116,6 +116,19 @@ async def test_a_cancelled_call_leaves_the_store_usable(url: str, vault: Vault):
             await asyncio.wait([task])
         await a_token(store, workspace)
         assert await store.workspace("finance") == workspace
+
+
+async def test_a_transaction_of_sqlite_waits_for_nothing_but_its_connection(tmp_path: Path):
+    async with opened(f"sqlite:///{tmp_path}/store.db") as store:
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.exec_driver_sql("DELETE FROM changes")
+            await asyncio.sleep(0)
+
+        with pytest.raises(RuntimeError, match="something else than its connection"):
+            await store._database.write(work)
+        # It is rolled back, and the next one is not kept from writing.
+        await a_workspace(store, make_vault(tmp_path))
 
 
 @pytest.mark.parametrize(

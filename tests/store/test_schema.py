@@ -9,6 +9,7 @@ from sqlalchemy.dialects import sqlite
 
 from proxy.store import SealedCredential, Store, draft_source, seal_credential
 from proxy.store.schema import Instant
+from proxy.store.threads import SqliteThreads
 from tests.store.stores import a_token, a_workspace, opened
 from vault import Secret, Vault
 
@@ -18,7 +19,9 @@ class Statements:
 
     def __init__(self, store: Store) -> None:
         self.sent: list[tuple[str, Any]] = []
-        event.listen(store._database._engine.sync_engine, "before_cursor_execute", self._remember)
+        threads = store._database._engine
+        assert isinstance(threads, SqliteThreads)
+        event.listen(threads.engine, "before_cursor_execute", self._remember)
 
     def _remember(
         self, _connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any
