@@ -9,6 +9,8 @@
 ``settings``    what SET, RESET and set_config may do
 ``catalogs``    which of its own tables show what
 ``functions``   which functions are harmless
+``remains``     what a text leaves behind in its session, by the words of ``remains_words``
+``plain_set``   a SET of one literal, which can be carried to another session
 
 Node types, statements, settings and functions are allowed by list: what is on none of
 them, a newer grammar's node included, is refused.
