@@ -1,11 +1,12 @@
-"""What every test may ask for: real servers, and the four rules of the whole run.
+"""What every test may ask for: real servers, and the five rules of the whole run.
 
 1. ``ACCODE_PROXY_PURE=1`` runs our modules as plain Python even where compiled ones exist
    (``tests/servers/plain_python.py``).
 2. With ``CI`` set, a skipped test is a failure: a check that did not run proves nothing.
 3. Hypothesis fails a test for what it found, never for the time that a busy machine took; with
    ``CI`` set it looks at the same examples in every run.
-4. What tests start hears Ctrl-C, also where the run was started in a shell's background: there
+4. An event loop of a test ends when its connections have (``tests/servers/loops.py``).
+5. What tests start hears Ctrl-C, also where the run was started in a shell's background: there
    SIGINT is ignored (POSIX, "Asynchronous Lists"), and children would inherit that.
 """
 
@@ -24,6 +25,7 @@ from hypothesis import HealthCheck, settings
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.external import ExternalPostgres
 from tests.servers.fixtures import proxy, start_proxy
+from tests.servers.loops import PatientLoop
 from tests.servers.mariadb import MachineMariadb, NewMariadb, is_installed
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer, make_template
@@ -32,6 +34,13 @@ from tests.servers.sql import SqlServer
 from tests.servers.unpacked import MARIADB, MYSQL, Unpacked
 
 __all__ = ["proxy", "start_proxy"]  # fixtures, seen by pytest where they are named here
+
+# --- loops that end last -------------------------------------------------------------
+
+
+def pytest_asyncio_loop_factories() -> dict[str, type[PatientLoop]]:
+    return {"patient": PatientLoop}
+
 
 # --- a skip is red in CI -------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,11 +11,12 @@ from tests.admin.desk import Desk, opened_desk
 from tests.admin.rig import Prepared, Rig, rigged
 from tests.oidc.provider import Provider, providing
 from tests.servers.certificates import Certificates
+from tests.servers.loops import run_to_end
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    return asyncio.run(Prepared.make(tmp_path_factory.mktemp("prepared")))
+    return run_to_end(Prepared.make(tmp_path_factory.mktemp("prepared")))
 
 
 @pytest.fixture

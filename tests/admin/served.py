@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from proxy.admin.server import DeadlineProtocol, uvicorn_config
 from proxy.sockets import bind_tcp
 from tests.admin.rig import Prepared, Rig, rigged
 from tests.admin.town import settled
+from tests.servers.loops import run_to_end
 
 
 class HastyProtocol(DeadlineProtocol):
@@ -56,7 +56,7 @@ def served(
             is_ready.set()
             await server.serve(sockets=[sock])
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread = threading.Thread(target=lambda: run_to_end(serve()))
     thread.start()
     assert is_ready.wait(60)
     try:

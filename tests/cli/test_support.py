@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 
 from proxy.administration.workplace import open_workplace
 from proxy.config import load_config
 from proxy.store import SupportGrant, new_id
 from tests.cli.conftest import CommandLine
+from tests.servers.loops import run_to_end
 
 
 def asked_and_approved(line: CommandLine) -> str:
@@ -32,7 +32,7 @@ def asked_and_approved(line: CommandLine) -> str:
             await place.store.support.decide(asked, "API key x", is_approved=True)
             return asked.id
 
-    return asyncio.run(work())
+    return run_to_end(work())
 
 
 def test_a_grant_is_listed_and_ended(finance: CommandLine):

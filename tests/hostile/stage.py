@@ -6,7 +6,6 @@ everything before it has been written: the log keeps its order.
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from proxy.store import (
     seal_credential,
 )
 from tests.hostile.raw import RawClient
+from tests.servers.loops import run_to_end
 from tests.servers.proxy import ProxyServer, Record
 from tests.servers.waiting import wait_until
 from vault import Secret
@@ -135,7 +135,7 @@ class Theatre(ABC, Generic[C]):
             finally:
                 await store.close()
 
-        return asyncio.run(add())
+        return run_to_end(add())
 
     @abstractmethod
     def client(self, **options: Any) -> C:

@@ -19,6 +19,7 @@ from policies.document import read_policy
 from proxy.store import PoolSettings, Store, Workspace
 from tests.hostile.raw import RawClient, query
 from tests.pool.pooled import SOURCE, PooledSource
+from tests.servers.loops import run_to_end
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
 
@@ -108,7 +109,7 @@ def test_asyncpg(few: PooledSource):
     async def main() -> None:
         await asyncio.gather(*(one(number) for number in range(CLIENTS)))
 
-    asyncio.run(main())
+    run_to_end(main())
 
 
 def test_pg8000(few: PooledSource):

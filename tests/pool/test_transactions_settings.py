@@ -6,7 +6,6 @@ source itself, must have the same settings after each.
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from proxy.store import PoolSettings
 from tests.hostile.raw import bind, execute, first_column, message, parse, query
 from tests.pool.pooled import SOURCE, PooledSource
 from tests.pool.test_transactions import pins, raw, value
+from tests.servers.loops import run_to_end
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import ProxyServer
 from tests.servers.roles import SCRAM
@@ -126,7 +126,7 @@ def test_asyncpgs_pool_takes_back_what_was_set(single: PooledSource, unpinned: N
                 shown.append(await other.fetchval("SHOW work_mem"))
         return shown
 
-    assert asyncio.run(work()) == ["5MB", "4MB", "4MB"]
+    assert run_to_end(work()) == ["5MB", "4MB", "4MB"]
 
 
 def test_a_set_that_fails_sets_nothing(single: PooledSource, unpinned: None):

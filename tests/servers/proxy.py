@@ -6,7 +6,6 @@ the vault, as the command line does; the proxy learns them as it learns any chan
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -42,6 +41,7 @@ from proxy.store import (
     verifiers_for,
 )
 from tests.servers.certificates import Certificates
+from tests.servers.loops import run_to_end
 from tests.servers.roles import SCRAM, Role
 from tests.servers.waiting import wait_until
 from vault import LocalKeyFile, Secret, Vault
@@ -352,7 +352,7 @@ class ProxyServer:
                 await store.close()
 
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(lambda: asyncio.run(run())).result(60)
+            return thread.submit(lambda: run_to_end(run())).result(60)
 
     # --- use ------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 from proxy.control import SocketClient
 from proxy.store import Store, Workspace, new_token, verifiers_for
+from tests.servers.loops import run_to_end
 from tests.servers.proxy import ProxyServer, Record
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Tenant:
                 await store.close()
 
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(lambda: asyncio.run(run())).result(60)
+            return thread.submit(lambda: run_to_end(run())).result(60)
 
     def token_until(self, moment: datetime) -> str:
         """One more token, which expires."""
