@@ -67,9 +67,7 @@ class SqliteThreads:
         finally:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _in_thread(
-        self, call: Callable[[Unpack[Arguments]], T], *given: *Arguments
-    ) -> T:
+    async def _in_thread(self, call: Callable[[Unpack[Arguments]], T], *given: *Arguments) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *given)
 
     def _transaction(self, work: Work[T], is_write: bool) -> T:
