@@ -23,6 +23,13 @@ def say(word: str) -> None:
     print(word, flush=True)
 
 
+async def keep_up(log: AuditLog) -> None:
+    """Not faster than the log writes, however fast the machine: the small journal has an end."""
+    await eventually(
+        lambda: log.is_failed or log.queue_depth < 1000, what="the audit log to keep up"
+    )
+
+
 async def record_for_ever(folder: Path) -> None:
     """Two statements that never end, and many that do."""
     log = await AuditLog.open(
@@ -41,6 +48,7 @@ async def record_for_ever(folder: Path) -> None:
             say(f"allowed {number}")
             recorder.end(finish(running))
         await asyncio.sleep(0)
+        await keep_up(log)
 
 
 async def fill_the_disk(folder: Path) -> None:
@@ -59,6 +67,7 @@ async def fill_the_disk(folder: Path) -> None:
             recorder.end(finish(running))
             allowed += 1
             await asyncio.sleep(0)
+            await keep_up(log)
     except Refusal as refusal:
         say(f"refused {refusal.private}")
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
