@@ -156,8 +156,9 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
             slots = [parts.bind_listeners(config, stack)]
         store = await parts.open_store(config)
         stack.push_async_callback(store.close)
+        poller = session_poller()
         audit = await stack.enter_async_context(
-            parts.open_audit(config, vault, folder=post.audit_folder)
+            parts.open_audit(config, vault, folder=post.audit_folder, between=poller.take_on)
         )
         if is_alone:
             # What workers left that there no longer are.
@@ -172,7 +173,6 @@ async def running(config: Config, post: Post | None = None) -> AsyncIterator[App
         stack.push_async_callback(directory.stop)
         metrics.read_store_is_current = lambda: directory.is_current
 
-        poller = session_poller()
         live = LiveSessions(config.limits, places=post.places, neighbours=post.neighbours)
         live.start()
         stack.push_async_callback(live.stop)

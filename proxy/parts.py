@@ -22,7 +22,7 @@ from protocols.interface import ScanLimits
 from proxy.audit.chains import chain_folders, folder_of, seat_of
 from proxy.audit.files import AuditFolderError
 from proxy.audit.journal import read_journal
-from proxy.audit.log import AuditLog
+from proxy.audit.log import AuditLog, Between
 from proxy.audit.settings import AuditSettings
 from proxy.config import AuditConfig, Config
 from proxy.cores import usable_cores
@@ -92,13 +92,17 @@ def scan_limits(config: AuditConfig) -> ScanLimits:
 
 @asynccontextmanager
 async def open_audit(
-    config: Config, vault: Vault, *, folder: Path | None = None
+    config: Config, vault: Vault, *, folder: Path | None = None, between: Between | None = None
 ) -> AsyncIterator[AuditLog]:
-    """The audit log, closed at the end; ``folder`` is a worker's own. Raises AuditFolderError."""
+    """The audit log, closed at the end; ``folder`` is a worker's own, ``between`` as there.
+
+    Raises AuditFolderError.
+    """
     log = await AuditLog.open(
         audit_settings(config.audit, folder),
         vault.signing_key(),
         fingerprint_key=vault.fingerprint_key(),
+        between=between,
     )
     try:
         yield log

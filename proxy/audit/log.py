@@ -4,11 +4,11 @@ Knows when to encode, write, sync and sign; what a failed or slow disk means for
 who call. Must never know sockets or the store. One event loop owns it; the disk is the
 writer thread's.
 
-The pace: ``record`` and ``end`` only queue. A slice of at most ``slice_records`` is
-encoded ``slice_delay`` after the queue stops being empty, and again until it is empty;
-nothing ticks while nothing happens but one timer for the next checkpoint. A batch goes
-to the writer when it is free, so under load batches grow by themselves, and all who
-wait for durability share one sync.
+The pace: ``record`` and ``end`` only queue. Under load ``step_records`` are encoded at a time,
+between what the sessions do; what is left, at most ``slice_records`` at a time, ``slice_delay``
+after the queue stops being empty, and again until it is empty. Nothing ticks while nothing happens
+but one timer for the next checkpoint. A batch goes to the writer when it is free, so under load
+batches grow by themselves, and all who wait for durability share one sync.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -46,6 +46,10 @@ _NEXT_SLICE = 0.001
 """Seconds between two slices under load: the sessions get the loop in between."""
 _SHORTEST_WAIT = 0.05
 """Seconds until housekeeping looks again while what is due has to wait for a batch."""
+
+
+Between = Callable[[Callable[[], bool]], None]
+"""Calls it between what the sessions do, again and again until it returns False."""
 
 
 class AuditLog(Pressure):
@@ -112,10 +116,12 @@ class AuditLog(Pressure):
         *,
         fingerprint_key: bytes,
         disk: Disk | None = None,
+        between: Between | None = None,
     ) -> AuditLog:
         """Lock the folder, recover what a dead process left, and begin a file.
 
-        ``fingerprint_key`` is the vault's, for statements that may hold a secret.
+        ``fingerprint_key`` is the vault's, for statements that may hold a secret. Without
+        ``between`` nothing is encoded but in slices.
         Raises AuditFolderError with one sentence for the operator.
         """
         begun = await asyncio.to_thread(begin, settings, signing_key, clock, disk or Disk())
@@ -124,6 +130,8 @@ class AuditLog(Pressure):
         log = cls(settings, clock, assembly, begun.journal, begun.lock, begun.file, fingerprint_key)
         log.records, log.bytes = batch.records, batch.size
         log._arm_housekeeping()
+        if between is not None:
+            between(log._step)
         return log
 
     async def close(self) -> None:
@@ -300,17 +308,28 @@ class AuditLog(Pressure):
         self._idle.clear()
         self._slice_timer = self._loop.call_soon(self._slice)
 
+    def _step(self) -> bool:
+        """Encode a little, where enough has gathered; whether to be called again."""
+        most = self._settings.step_records
+        if len(self._pending) >= most and self._assembly.unwritten <= _UNWRITTEN:
+            self._encode(most)
+            if self._assembly.is_urgent():
+                self._dispatch()
+        return not self._is_closed
+
+    def _encode(self, most: int) -> None:
+        self.pending_bytes -= self._assembly.encode(self._pending, most)
+        self.unwritten_bytes = self._assembly.unwritten
+
     def _slice(self) -> None:
         """Encode some of the queue and hand it over."""
         self._slice_timer = None
         has_room = self._assembly.unwritten <= _UNWRITTEN
         if has_room:
-            self.pending_bytes -= self._assembly.encode(self._pending, self._settings.slice_records)
+            self._encode(self._settings.slice_records)
             # One write for several slices: the hand-over to the thread costs more than it.
             if not self._pending or self._assembly.is_urgent():
                 self._dispatch()
-            else:
-                self.unwritten_bytes = self._assembly.unwritten
         if self._pending and has_room:
             self._slice_timer = self._loop.call_later(_NEXT_SLICE, self._slice)
         # Without room the batch under way wakes the queue when it is done.

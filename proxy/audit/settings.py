@@ -41,7 +41,10 @@ class AuditSettings:
     stall_seconds: float = 5.0
     """A write that takes longer counts as a failed disk until it comes back."""
     sync_seconds: float = 1.0
+    step_records: int = 32
+    """How many are encoded at once where sessions are busy: 40 us, for which all of them wait."""
     slice_records: int = 256
+    """How many are encoded at once where they are not."""
     slice_delay: float = 0.05
     """How long records gather before they are encoded: each batch costs hand-overs
     between two threads, and the journal already holds what a crash must not lose."""

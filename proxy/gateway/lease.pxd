@@ -8,7 +8,7 @@ cdef class Loan:
     cdef public SourceSide side
     cdef public long long generation
     cdef public bint is_unclean
-    cdef PlainTransport _plain
+    cdef readonly PlainTransport plain
     cdef object _poll
 
     cpdef bint is_quiet(self) except -1

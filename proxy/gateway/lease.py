@@ -49,8 +49,8 @@ class Loan:
     """A connection that sessions have for a transaction each, while it is in the relays' hands.
 
     ``key`` is its pool's, ``generation`` the pool's when it was opened, ``memory`` the
-    protocol's. ``is_unclean``: since its reset a request to stop a statement has gone there, or
-    its client had it for itself.
+    protocol's. ``plain`` is the transport again, where it is in plaintext. ``is_unclean``: since
+    its reset a request to stop a statement has gone there, or its client had it for itself.
     """
 
     def __init__(
@@ -67,14 +67,13 @@ class Loan:
         self.side = side
         self.is_unclean = False
         self.transport = transport
-        # The same, where it is in plaintext.
-        self._plain = plain_of(transport)
+        self.plain = plain_of(transport)
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def is_quiet(self) -> bool:
         """Whether the connection stands and its server has said nothing."""
-        if self._plain is not None and self._plain.is_quiet():
+        if self.plain is not None and self.plain.is_quiet():
             # The loop watches it, and has just looked: to ask the kernel once more for each
             # transaction is a tenth of what one costs.
             return True

@@ -2,6 +2,7 @@
 cimport cython
 
 cdef int _MOST
+cdef double _FOREVER
 
 cdef class Watched:
     cpdef happened(self, int events)
@@ -10,7 +11,7 @@ cdef class Poller:
     cdef object _epoll
     cdef public object on_failure
     cdef int _number
-    cdef list _watched
+    cdef list _watched, _chores
     cdef Py_ssize_t _count
     cdef int _found, _at
     cdef int[64] _fds
@@ -26,6 +27,7 @@ cdef class Poller:
     @cython.locals(watched=Watched, count=int, at=int, fd=int, rest=double, until=double,
                    others=list)
     cpdef list wait(self, double timeout)
+    cdef _do_chores(self)
     cdef int _wait(self, double timeout) except -1
 
 cdef class PolledLoop(Watched):

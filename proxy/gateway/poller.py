@@ -32,7 +32,8 @@ EDGE: Final = select.EPOLLET
 
 MOST: Final = 64
 """Events taken at once."""
-_MOST = MOST  # compiled, it is a number of C's here
+_MOST = MOST  # compiled, these are numbers of C's here
+_FOREVER = inf
 
 
 class Watched:
@@ -58,8 +59,9 @@ class Poller:
         # Of the events being served: how many there are, and which one's turn it is.
         self._found = 0
         self._at = 0
+        self._chores: list[Callable[[], bool]] = []
         self._is_interrupted = False
-        self._until = inf
+        self._until = _FOREVER
         self.on_failure: Callable[[dict[str, Any]], object] = _nothing
         if not cython.compiled:
             # Compiled, they are arrays within this object.
@@ -122,6 +124,14 @@ class Poller:
         if when < self._until:
             self._until = when
 
+    def take_on(self, chore: Callable[[], bool]) -> None:
+        """Call this behind all events that were taken together, until it returns False.
+
+        For work that may wait for them, a little at a time: whatever comes waits for it. A turn of
+        the event loop for each little would cost more than it does.
+        """
+        self._chores.append(chore)
+
     def wait(self, timeout: float) -> list[tuple[int, int]]:
         """Serve sessions until the loop has its turn; what happened to its own descriptors.
 
@@ -130,7 +140,7 @@ class Poller:
         """
         others: list[tuple[int, int]] = []
         self._is_interrupted = False
-        self._until = inf
+        self._until = _FOREVER
         if timeout >= 0.0:
             self._until = now() + timeout
         rest = timeout
@@ -149,15 +159,27 @@ class Poller:
                 except Exception as error:  # noqa: BLE001
                     self.on_failure({"message": "a session failed", "exception": error})
             self._found = 0
+            if self._chores:
+                self._do_chores()
             if others or self._is_interrupted:
                 return others
             until = self._until
-            if until == inf:
+            if until == _FOREVER:
                 rest = -1.0
             else:
                 rest = until - now()
                 if rest <= 0.0:
                     return others
+
+    def _do_chores(self) -> None:
+        for chore in list(self._chores):
+            try:
+                goes_on = chore()
+            except Exception as error:  # noqa: BLE001
+                goes_on = True
+                self.on_failure({"message": "a chore failed", "exception": error})
+            if not goes_on:
+                self._chores.remove(chore)
 
     def _wait(self, timeout: float) -> int:
         """Wait for at most so many seconds; how many events are in the two lists."""

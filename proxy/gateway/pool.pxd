@@ -6,6 +6,8 @@ cdef class Idle:
     cdef public object key, connection
     cdef public double since, expires
 
+    cdef _fill(self, key, connection, double since, double expires)
+
 @cython.freelist(64)
 cdef class Ticket:
     cdef public object key, wake
@@ -24,6 +26,7 @@ cdef class Pool:
     @cython.locals(at=Py_ssize_t, idle=Idle)
     cpdef take(self, key)
     cpdef withdraw(self, Ticket ticket, double now)
+    @cython.locals(idle=Idle)
     cpdef put(self, key, connection, double expires, double now)
     cpdef leave(self)
     @cython.locals(ticket=Ticket)

@@ -30,6 +30,9 @@ class Idle:
     """A connection that waits for a client, since when, and until when at the most."""
 
     def __init__(self, key: Hashable, connection: Any, since: float, expires: float) -> None:
+        self._fill(key, connection, since, expires)
+
+    def _fill(self, key: Hashable, connection: Any, since: float, expires: float) -> None:
         self.key = key
         self.connection = connection
         self.since = since
@@ -63,8 +66,7 @@ class Pool:
         is_alive: Callable[[Any], bool],
         close: Callable[[Any, PoolClose], None],
     ) -> None:
-        self._settings = settings
-        self._maximum = settings.maximum
+        self.settings = settings
         self.taken = 0
         self._is_alive = is_alive
         self._close = close
@@ -137,7 +139,10 @@ class Pool:
     def put(self, key: Hashable, connection: Any, expires: float, now: float) -> None:
         """A connection is free for the next client."""
         self.taken -= 1
-        self._idle.append(Idle(key, connection, now, expires))
+        # Compiled, the call of a class would make objects of its numbers.
+        idle = Idle.__new__(Idle)
+        idle._fill(key, connection, now, expires)
+        self._idle.append(idle)
         self._serve()
 
     def leave(self) -> None:

@@ -5,6 +5,8 @@ from proxy.audit.pressure cimport Pressure
 from proxy.gateway.ends cimport Ends
 from proxy.gateway.plain cimport PlainTransport, Side
 
+cdef int _SOURCE_FULL, _CROWDED, _WAITING
+
 cdef class ClientSide(Side):
     cdef Relay _relay
 
@@ -24,7 +26,7 @@ cdef class Relay(Ends):
     @cython.locals(need=int)
     cdef bytes _begin_turn(self, bytes data)
     cdef bint _has_turn(self, bytes data) except -1
-    cpdef take_turn(self, source, bytes news)
+    cpdef take_turn(self, source, PlainTransport plain, bytes news)
     cpdef go_on(self)
     cdef _end_turn(self, double now)
     @cython.locals(size=Py_ssize_t, scanner=Scanner)

@@ -35,6 +35,11 @@ AUDIT_FULL = 4
 CANCELLING = 8
 WAITING = 16
 
+# The same, where this is compiled, as C's numbers.
+_SOURCE_FULL = SOURCE_FULL
+_CROWDED = CROWDED
+_WAITING = WAITING
+
 
 class ClientSide(Side):
     """What the client's connection calls."""
@@ -193,7 +198,7 @@ class Relay(Ends):
         self._unsent = b""
         if self._is_waiting:
             self._unsent = data
-            self.hold(WAITING)
+            self.hold(_WAITING)
             return b""
         need = self.scanner.needs_server(data)
         if need < 0 or (need > 0 and self._has_turn(data)):
@@ -210,13 +215,18 @@ class Relay(Ends):
         # begin again would be two system calls for nothing: the first to say more is held. And who
         # has said goodbye is to have its statement done, though it is gone by then.
         if data.endswith(self.scanner.goodbye):
-            self.hold(WAITING)
+            self.hold(_WAITING)
         return False
 
-    def take_turn(self, source: asyncio.Transport, news: bytes) -> None:
-        """This connection is the session's for a transaction; ``news`` are for its client."""
+    def take_turn(
+        self, source: asyncio.Transport, plain: PlainTransport | None, news: bytes
+    ) -> None:
+        """This connection is the session's for a transaction; ``news`` are for its client.
+
+        ``plain`` is the same one, where it is in plaintext.
+        """
         self._source = source
-        self._plain_source = plain_of(source)
+        self._plain_source = plain
         if self._is_client_full:
             source.pause_reading()
         if news and self._client is not None:
@@ -229,7 +239,7 @@ class Relay(Ends):
         self._is_waiting = False
         data, self._unsent = self._unsent, b""
         self._send(data, clock())
-        self.release(WAITING)
+        self.release(_WAITING)
 
     def _end_turn(self, now: float) -> None:
         """Nothing of this session is left in the connection."""
@@ -239,7 +249,7 @@ class Relay(Ends):
         self._source = self._plain_source = None
         if self._is_client_full:
             source.resume_reading()
-        self.release(SOURCE_FULL)
+        self.release(_SOURCE_FULL)
         self.scanner.detach()
         turns.end(now)
 
@@ -261,7 +271,7 @@ class Relay(Ends):
             elif self._source is not None:
                 self._source.write(data)
         if scanner.is_crowded:
-            self.hold(CROWDED)
+            self.hold(_CROWDED)
         if self._congestion.is_congested():
             self._wait_for_audit()
         if scanner.has_said_goodbye and not scanner.has_outstanding:
@@ -297,8 +307,8 @@ class Relay(Ends):
                 self._plain_client.write(data)
             else:
                 client.write(data)
-        if self._held & CROWDED and not scanner.is_crowded:
-            self.release(CROWDED)
+        if self._held & _CROWDED and not scanner.is_crowded:
+            self.release(_CROWDED)
         if scanner.has_said_goodbye and not scanner.has_outstanding:
             # Only now: to close a socket on unread answers resets the connection, and with
             # it goes what the source has not read yet.

@@ -225,7 +225,7 @@ class SessionTurns(Turns):
         self._connection = connection
         connection.move(_ACTIVE, self._metrics)
         loan.side.relay = relay
-        relay.take_turn(loan.transport, relay.scanner.attach(loan.memory))
+        relay.take_turn(loan.transport, loan.plain, relay.scanner.attach(loan.memory))
 
     def end(self, now: float) -> None:
         """See ``Turns.end``."""

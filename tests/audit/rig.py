@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from protocols.statements import Kind, Outcome, Statement, Via
 from protocols.values import BoundValue, BoundValues
 from proxy.audit import AuditLog, AuditSettings, Leg, SessionContext, SessionRecorder
+from proxy.audit.log import Between
 from proxy.audit.writer import Disk
 from tests.servers.waiting import eventually
 
@@ -81,7 +82,12 @@ def settings(folder: Path, **changes: Any) -> AuditSettings:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, *, clock: Any = None, disk: Disk | None = None, **changes: Any
+    folder: Path,
+    *,
+    clock: Any = None,
+    disk: Disk | None = None,
+    between: Between | None = None,
+    **changes: Any,
 ) -> AsyncIterator[AuditLog]:
     log = await AuditLog.open(
         settings(folder, **changes),
@@ -89,6 +95,7 @@ async def opened(
         clock or ToldClock(),
         fingerprint_key=FINGERPRINT_KEY,
         disk=disk,
+        between=between,
     )
     try:
         yield log

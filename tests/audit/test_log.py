@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -56,6 +57,33 @@ async def test_everything_recorded_is_there_in_order_and_valid(tmp_path):
     assert [p for r in records(tmp_path) for p in problems(r)] == []
     assert verify(tmp_path, PUBLIC).is_intact
     assert log.lost == 0
+
+
+async def test_under_load_records_are_encoded_between_what_sessions_do(tmp_path):
+    taken: list[Callable[[], bool]] = []
+    async with opened(tmp_path, between=taken.append, step_records=4) as log:
+        (step,) = taken
+        recorder = log.recorder(context())
+        before, _ = log.newest
+        for number in range(3):
+            run_statement(recorder, b"SELECT %d" % number)
+        # Not for so few: they wait for the timer.
+        assert step()
+        assert log.newest[0] == before
+        for number in range(3, 9):
+            run_statement(recorder, b"SELECT %d" % number)
+        assert step()
+        # The session's own line, and four statements.
+        assert log.newest[0] == before + 5
+        assert step()
+        assert log.newest[0] == before + 9
+        assert step()
+        assert log.newest[0] == before + 9
+        await log.flush()
+        assert log.newest[0] == before + 10
+    assert not step()
+    assert queries(tmp_path) == [f"SELECT {n}" for n in range(9)]
+    assert verify(tmp_path, PUBLIC).is_intact
 
 
 async def test_a_verdict_is_journaled_before_it_is_given_and_settled_once_recorded(tmp_path):

@@ -30,7 +30,7 @@ def town(
     proxy = TwoListeners(
         server_folder / "town",
         certificates,
-        store={"url": new_postgresql_url(postgres, sslmode="require")},
+        store={"url": new_postgresql_url(postgres)},
         admin={
             "port": 0,
             "tls_certificate": str(certificates.certificate("server")),

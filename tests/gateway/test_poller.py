@@ -266,3 +266,33 @@ async def test_another_kind_of_loop_has_no_sessions():
             asyncio.run(ask())
 
     await asyncio.to_thread(main)
+
+
+async def test_a_chore_is_done_between_events_until_it_says_that_it_is_over(poller: Poller):
+    left, right = socket.socketpair()
+    changed = asyncio.Event()
+    done: list[int] = []
+    told: list[str] = []
+
+    def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        told.append(str(context["exception"]))
+
+    def fail() -> bool:
+        done.append(0)
+        raise RuntimeError("a bug")
+
+    def work() -> bool:
+        done.append(1)
+        return done.count(1) < 3
+
+    asyncio.get_running_loop().set_exception_handler(tell)
+    for chore in (fail, work):
+        poller.take_on(chore)
+    with left, right:
+        right.send(b"never read")
+        each = Counting(changed.set)
+        poller.watch(left.fileno(), each, READ)
+        await _until(lambda: len(each.events) >= 5, changed)
+        poller.forget(left.fileno())
+    # One that fails is told of, and is called again: a bug must not stop it for good.
+    assert (done.count(1), done.count(0) >= 5, set(told)) == (3, True, {"a bug"})

@@ -35,7 +35,7 @@ class Waiting:
 
     def serve(self) -> bytes:
         source = FakeTransport(self.relay.source_side)
-        self.relay.take_turn(source, b"")
+        self.relay.take_turn(source, None, b"")
         self.relay.go_on()
         return source.written
 

@@ -34,7 +34,7 @@ def nodes(
     with two_nodes(
         server_folder / f"nodes-{driver.name}",
         certificates,
-        new_postgresql_url(stores, sslmode="require"),
+        new_postgresql_url(stores),
         listener=dict(driver.listener),
     ) as pair:
         yield pair

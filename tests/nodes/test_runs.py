@@ -127,7 +127,7 @@ def pair(server_folder: Path, certificates: Certificates, stores: PostgresServer
     with two_nodes(
         server_folder / f"nodes-{next(_numbers)}",
         certificates,
-        new_postgresql_url(stores, sslmode="require"),
+        new_postgresql_url(stores),
         listener={"protocol": "postgres"},
         runner={"runs": 1, "runs_per_workspace": 2, "lease": _LEASE},
     ) as nodes:

@@ -42,17 +42,13 @@ def new_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     return new_postgresql_url(request.getfixturevalue("postgres"))
 
 
-def new_postgresql_url(server: PostgresServer, sslmode: str = "disable") -> str:
-    """The URL of a database that does not exist yet.
-
-    Without TLS: asyncio lets a TLS connection that is given up say goodbye by itself, and a test's
-    loop may end before it has.
-    """
+def new_postgresql_url(server: PostgresServer) -> str:
+    """The URL of a database that does not exist yet, reached with TLS."""
     database = f"store_{secrets.token_hex(6)}"
     server.execute(f"CREATE DATABASE {database}")
     return (
         f"postgresql://{roles.ADMIN.name}:{roles.ADMIN.password}"
-        f"@{server.host}:{server.port}/{database}?sslmode={sslmode}"
+        f"@{server.host}:{server.port}/{database}?sslmode=require"
     )
 
 
