@@ -125,7 +125,8 @@ class LimitsConfig:
 
     ``sessions``: two file descriptors each. ``login_deadline`` bounds each phase of a
     client's login. ``idle_timeout`` and ``transaction_idle_timeout`` count from the
-    last statement's end; ``session_timeout`` from the login. ``drain_deadline`` is
+    last statement's end; ``session_timeout`` from the login. ``peer_timeout`` is how long a
+    peer's machine may leave what was sent to it unacknowledged. ``drain_deadline`` is
     how long a stopping proxy waits for sessions to finish. ``failure_floor`` is the
     least time a refused login takes, so that its cause cannot be told from its time.
     """
@@ -144,6 +145,9 @@ class LimitsConfig:
     )
     session_timeout: float = field(
         default=_DAY, metadata=_read(Seconds(1.0, 365 * _DAY, may_be_off=True))
+    )
+    peer_timeout: float = field(
+        default=2 * _MINUTE, metadata=_read(Seconds(1.0, _HOUR, may_be_off=True))
     )
     drain_deadline: float = field(default=30.0, metadata=_read(Seconds(0.0, _HOUR)))
     failure_floor: float = field(default=0.3, metadata=_read(Seconds(0.0, 5.0)))

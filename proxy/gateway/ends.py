@@ -17,6 +17,7 @@ import cython
 from protocols.errors import PeerViolation, Reason, Refusal
 from protocols.scanner import Scanner
 from proxy.gateway.plain import PlainTransport
+from proxy.gateway.silence import is_silent
 from proxy.metrics.metrics import Metrics
 
 if cython.compiled:
@@ -115,6 +116,20 @@ class Ends:
                 sock = transport.get_extra_info("socket")
                 if sock is not None and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                     transport.abort()
+
+    def notice_silence(self, seconds: float) -> None:
+        """End the session whose client's or source's machine answers nothing for so long."""
+        client, source = self._client, self._source
+        if client is not None and _is_silent(client, seconds):
+            client.abort()
+        elif source is not None and _is_silent(source, seconds):
+            self.cut(
+                Refusal(
+                    Reason.SOURCE_LOST,
+                    "the data source answers nothing any more",
+                    f"nothing that was sent to it was acknowledged for {seconds:g} s",
+                )
+            )
 
     @property
     def is_closing(self) -> bool:
@@ -318,6 +333,11 @@ class Ends:
                 self._timer = None
             if not self.finished.done():
                 self.finished.set_result(self._word)
+
+
+def _is_silent(transport: asyncio.Transport, seconds: float) -> bool:
+    sock = transport.get_extra_info("socket")
+    return sock is not None and not transport.is_closing() and is_silent(sock, seconds)
 
 
 def nothing() -> None:

@@ -24,6 +24,8 @@ from proxy.standing import stand, tell
 from proxy.store.store import Clock, utc_now
 
 SWEEP_SECONDS = 1.0
+SILENCE_SWEEPS = 10
+"""In so many sweeps each session's peers are looked for once: two system calls, and seldom news."""
 # A session that has done nothing for so long is between two uses, not within one.
 REST_SECONDS = 2.0
 # Between two looks at which sessions rest.
@@ -54,6 +56,7 @@ class LiveSessions:
         self._numbers: set[int] = set()
         self._places: Places = OwnPlaces() if places is None else places
         self._sweeper: asyncio.Task[None] | None = None
+        self._sweeps = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self._stopping: set[asyncio.Task[None]] = set()
@@ -265,6 +268,7 @@ class LiveSessions:
 
     def _look_at_all(self, now: float, wall: datetime) -> None:
         # Not in the sweep itself: what waits there would hold the last session looked at.
+        self._sweeps += 1
         for session in self:
             try:
                 self._look_at(session, now, wall)
@@ -275,6 +279,9 @@ class LiveSessions:
 
     def _look_at(self, session: LiveSession, now: float, wall: datetime) -> None:
         session.relay.notice_resets()
+        # By its number: each has its turn, whoever comes and goes.
+        if self._limits.peer_timeout and (session.key.number + self._sweeps) % SILENCE_SWEEPS == 0:
+            session.relay.notice_silence(self._limits.peer_timeout)
         refusal = session.overdue(self._limits, now, wall)
         if refusal is not None:
             self.cut(session, refusal)

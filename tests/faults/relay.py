@@ -7,6 +7,7 @@ in before is still passed on as it was. Runs in a thread of its own. Knows no pr
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import socket
 import struct
 import threading
@@ -67,6 +68,21 @@ class Flip:
 
 Fault = Pass | Delay | Drip | Hold | LoseEnd | Flip
 PASS, HOLD, DRIP, LOSE_END = Pass(), Hold(), Drip(), LoseEnd()
+
+
+# BPF_RET | BPF_K of linux/bpf_common.h, and 0: nothing of a packet is kept.
+_NOTHING = struct.pack("HBBI", 0x06, 0, 0, 0)
+_SO_ATTACH_FILTER = 26
+
+
+def mute(sock: socket.socket) -> None:
+    """From now on nothing reaches this socket, and nothing is acknowledged: a machine that is gone.
+
+    A filter of socket(7) drops each packet before TCP has seen it.
+    """
+    code = ctypes.create_string_buffer(_NOTHING)
+    program = struct.pack("HP", 1, ctypes.addressof(code))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 class _Connection:
@@ -139,6 +155,10 @@ class Relay:
         """End every connection by RST, to both sides."""
         self._do(self._reset)
 
+    def lose_machine(self, way: Way) -> None:
+        """What comes this way comes to a machine that is gone; and nothing comes from it."""
+        self._do(lambda: self._lose_machine(way))
+
     def half_close(self, way: Way) -> None:
         """Say, on every connection, that nothing more comes that way; the other way is open."""
         self._do(lambda: self._half_close(way))
@@ -179,6 +199,11 @@ class Relay:
                 task.cancel()
             connection.close(is_reset=True)
         self._connections.clear()
+
+    def _lose_machine(self, way: Way) -> None:
+        self._set(HOLD, tuple(Way))
+        for connection in self._connections:
+            mute(connection.ends(way)[0])
 
     def _half_close(self, way: Way) -> None:
         for connection in self._connections:

@@ -34,6 +34,7 @@ LIMITS: Mapping[str, Any] = {
     "connect_timeout": 3.0,
     "login_deadline": 3.0,
     "idle_timeout": 4.0,
+    "peer_timeout": 2.0,
 }
 """Short, so that what they bound is seen to end, and long beside what a slow network or a busy
 machine takes.

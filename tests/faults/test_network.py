@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from protocols.errors import Reason
-from tests.conformance.driver import Driver
+from tests.conformance.driver import Driver, Told
 from tests.conformance.fixtures import driver
 from tests.faults.relay import DRIP, HOLD, Delay, Flip, Way
 from tests.faults.scene import DIRECT, KEPT, Scene, raised
@@ -173,6 +173,22 @@ def test_a_server_in_a_black_hole_costs_no_place_once_its_clients_hang_up(scene:
         assert codes == {scene.code(Reason.SOURCE_UNREACHABLE)}
         # Nobody heals it: what was asked to be stopped is given up.
         wait_until(lambda: scene.sessions() == 1, what="all sessions but the bystander's to end")
+
+
+@pytest.mark.parametrize("source", [KEPT, DIRECT])
+def test_a_server_whose_machine_is_gone_is_one_clear_error(scene: Scene, source: str):
+    with scene.session(source) as session:
+        assert session.value("SELECT 'here'") == "here"
+        scene.source.lose_machine(Way.UP)
+        with pytest.raises(Told) as caught:
+            session.value("SELECT 'gone'")
+    assert caught.value.code == scene.code(Reason.SOURCE_LOST)
+    assert caught.value.text == "the data source answers nothing any more"
+    scene.source.reset()
+    scene.source.heal()
+    with scene.session(source) as session:
+        assert session.value("SELECT 'back'") == "back"
+    scene.nothing_is_left()
 
 
 def test_a_connection_that_is_lost_in_the_pool_is_not_given_out(scene: Scene):
