@@ -67,7 +67,7 @@ class SysbenchCase:
         question = _CONNECTS if is_connect else _QUESTIONS
         with contextlib.closing(MysqlClient(bench.server.endpoint())) as client:
             window = run_window(
-                self.command(subject.endpoint(tls=self.tls), bench.sizes),
+                self.command(find_sysbench(), subject.endpoint(tls=self.tls), bench.sizes),
                 subject,
                 bench.sizes,
                 bench.folder,
@@ -94,11 +94,11 @@ class SysbenchCase:
             metrics["p99_us"] = report["p99_us"]
         return metrics
 
-    def command(self, endpoint: Endpoint, sizes: Sizes) -> list[str]:
-        """The words of one run."""
+    def command(self, program: str, endpoint: Endpoint, sizes: Sizes) -> list[str]:
+        """The words of one run of the program."""
         script = self.script if self.is_own else str(_SCRIPTS / self.script)
         words = [
-            find_sysbench(), script, "--db-driver=mysql", f"--mysql-host={endpoint.host}",
+            program, script, "--db-driver=mysql", f"--mysql-host={endpoint.host}",
             f"--mysql-port={endpoint.port}", f"--mysql-user={endpoint.user}",
             f"--mysql-password={endpoint.password}", f"--mysql-db={endpoint.database}",
             f"--threads={self.clients}", f"--time={run_seconds(sizes, _LOGINS)}", "--events=0",
@@ -116,7 +116,8 @@ class SysbenchCase:
 
 def prepare(endpoint: Endpoint, sizes: Sizes, folder: Path) -> None:
     """Make and fill the table of sysbench's own scripts."""
-    words = SysbenchCase("prepare", "prepare", POINT_SELECT, 1).command(endpoint, sizes)
+    case = SysbenchCase("prepare", "prepare", POINT_SELECT, 1)
+    words = case.command(find_sysbench(), endpoint, sizes)
     run([*words[:-1], "prepare"], cwd=folder, seconds=300)
 
 

@@ -71,7 +71,7 @@ def test_no_transaction_is_an_error():
 
 
 def words_of(case: SysbenchCase, *, tls: bool = False) -> list[str]:
-    return case.command(dataclasses.replace(ENDPOINT, tls=tls), Sizes())
+    return case.command("sysbench", dataclasses.replace(ENDPOINT, tls=tls), Sizes())
 
 
 def test_tls_is_asked_for_only_where_the_endpoint_wants_it():
