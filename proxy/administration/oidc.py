@@ -24,9 +24,10 @@ from proxy.store import (
     Workspace,
     new_id,
 )
-from proxy.store.records import SealedField
+from proxy.store.records import Resealed, SealedField
+from proxy.store.sources import root_key_of
 from proxy.store.store import utc_now
-from vault import Binding, SealedRecord, Secret, UnsealError, Vault
+from vault import Binding, Secret, Vault
 
 SECRET_LIMIT = 1_024
 """Characters of a client secret: providers' have forty to a hundred."""
@@ -136,16 +137,25 @@ async def end_session(place: Workplace, workspace: Workspace, session_id: str) -
 
 def open_secret(vault: Vault, workspace: Workspace, provider: IdentityProvider) -> Secret:
     """The client's secret, for where the provider points to now. Raises UnsealError."""
-    wanted = SealedRecord.from_bytes(provider.secret.sealed).root_key_version
-    for root in workspace.root_keys:
-        if root.version == wanted:
-            return vault.unseal(
-                root,
-                provider.secret.sealed,
-                _binding(provider, provider.secret.version),
-                minimum_version=provider.secret_highest,
-            )
-    raise UnsealError("the sealed record was made under a root key that is not there")
+    return vault.unseal(
+        root_key_of(workspace, provider.secret.sealed),
+        provider.secret.sealed,
+        _binding(provider, provider.secret.version),
+        minimum_version=provider.secret_highest,
+    )
+
+
+def reseal_secret(
+    vault: Vault, workspace: Workspace, provider: IdentityProvider
+) -> Resealed | None:
+    """The same secret under the newest root key; None where it is already. Raises UnsealError."""
+    stored = provider.secret
+    root = root_key_of(workspace, stored.sealed)
+    if root.version == workspace.root_key.version:
+        return None
+    binding = _binding(provider, stored.version)
+    sealed = vault.reseal(root, workspace.root_key, stored.sealed, binding)
+    return Resealed(provider.id, None, stored.sealed, sealed)
 
 
 def _with_secret(

@@ -134,6 +134,16 @@ class SealedCredential:
 
 
 @dataclass(frozen=True, slots=True)
+class Resealed:
+    """A secret of a source or, without ``kind``, of an identity provider, sealed anew."""
+
+    owner_id: str
+    kind: CredentialField | None
+    before: bytes = field(repr=False)
+    after: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A data source of a workspace.
 

@@ -11,8 +11,23 @@ from proxy.store import tls as tls_settings
 from proxy.store.engines import ENGINES
 from proxy.store.failover import SINGLE, Failover
 from proxy.store.pooling import OFF, PoolSettings
-from proxy.store.records import CredentialField, SealedField, Source, TlsSettings, Workspace
-from vault import Binding, Destination, SealedRecord, Secret, UnsealError, Vault
+from proxy.store.records import (
+    CredentialField,
+    Resealed,
+    SealedField,
+    Source,
+    TlsSettings,
+    Workspace,
+)
+from vault import (
+    Binding,
+    Destination,
+    SealedRecord,
+    Secret,
+    UnsealError,
+    Vault,
+    WrappedRootKey,
+)
 
 PURPOSE = "upstream-login"
 
@@ -110,15 +125,38 @@ def open_credential(
     sealed = source.credential.field(field) if source.credential is not None else None
     if sealed is None:
         raise UnsealError("no secret of that kind is stored for this source")
-    wanted = SealedRecord.from_bytes(sealed.sealed).root_key_version
+    return vault.unseal(
+        root_key_of(workspace, sealed.sealed),
+        sealed.sealed,
+        _binding(source, field, sealed.version),
+        minimum_version=source.highest_version(field),
+    )
+
+
+def reseal_credential(
+    vault: Vault, workspace: Workspace, source: Source, field: CredentialField
+) -> Resealed | None:
+    """The same secret under the workspace's newest root key; None where there is nothing to do.
+
+    Raises UnsealError, KeyProviderError.
+    """
+    stored = source.credential.field(field) if source.credential is not None else None
+    if stored is None:
+        return None
+    root = root_key_of(workspace, stored.sealed)
+    if root.version == workspace.root_key.version:
+        return None
+    binding = _binding(source, field, stored.version)
+    sealed = vault.reseal(root, workspace.root_key, stored.sealed, binding)
+    return Resealed(source.id, field, stored.sealed, sealed)
+
+
+def root_key_of(workspace: Workspace, sealed: bytes) -> WrappedRootKey:
+    """The root key that this was sealed under. Raises UnsealError where it is not there."""
+    wanted = SealedRecord.from_bytes(sealed).root_key_version
     for root in workspace.root_keys:
         if root.version == wanted:
-            return vault.unseal(
-                root,
-                sealed.sealed,
-                _binding(source, field, sealed.version),
-                minimum_version=source.highest_version(field),
-            )
+            return root
     raise UnsealError("the sealed record was made under a root key that is not there")
 
 

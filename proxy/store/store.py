@@ -41,6 +41,7 @@ from proxy.store.records import (
     WorkspaceState,
 )
 from proxy.store.restored import Restored, restore
+from proxy.store.root_keys import RootKeys
 from proxy.store.sources import destination
 from proxy.store.staff import Staff
 from proxy.store.support import Support
@@ -81,6 +82,7 @@ class Store:
         self.content = ContentStore(database, clock)
         self.oidc = Oidc(database, clock)
         self.policies = Policies(database, clock)
+        self.root_keys = RootKeys(database, clock)
         self.staff = Staff(database, clock)
         self.support = Support(database, clock)
         self.transfers = Transfers(database)

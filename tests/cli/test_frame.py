@@ -37,7 +37,7 @@ LEAVES = list(leaves(cli))
 def test_every_command_of_the_design_is_there():
     groups = {
         "workspace": (
-            *("create", "list", "show", "rename", "suspend", "resume", "delete"),
+            *("create", "list", "show", "rename", "rekey", "suspend", "resume", "delete"),
             *("export", "import"),
         ),
         "token": ("create", "list", "revoke"),

@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+from proxy.administration.oidc import open_secret
+from proxy.administration.workplace import open_reading
 from proxy.audit.files import FolderLock
+from proxy.config import load_config
+from proxy.parts import open_vault
+from proxy.store import Store
+from proxy.store.sources import open_credential
 from tests.cli.conftest import CommandLine
+from tests.servers.loops import run_to_end
 
 
 def test_its_life_from_creation_to_receipt(line: CommandLine):
@@ -95,3 +102,70 @@ def test_where_nobody_can_be_asked_what_would_be_asked_is_said(line: CommandLine
     assert line.refused("workspace", "suspend", "finance") == (
         "Suspend finance and end its sessions? Nobody can be asked here: add --yes to do it."
     )
+
+
+SECRETS = {"orders": "a password", "client": "a client's secret"}
+
+
+def with_secrets(finance: CommandLine) -> CommandLine:
+    add = ("source", "add", "finance", "orders", "postgresql://127.0.0.1:1024/x", "--username", "a")
+    finance.ok(*add, "--password-stdin", stdin=SECRETS["orders"] + "\n")
+    provider = (
+        *("admin", "oidc", "set", "finance", "--issuer", "https://localhost:1/realm"),
+        *("--client-id", "accode", "--redirect-uri", "https://console.example.com/back"),
+        *("--claim", "groups", "--allow", "admins", "--secret-stdin"),
+    )
+    finance.ok(*provider, stdin=SECRETS["client"] + "\n")
+    return finance
+
+
+def secrets_of(finance: CommandLine) -> dict[str, str]:
+    """What opens now, with the key file and the store alone."""
+    config = load_config(finance.file, {})
+    vault = open_vault(config)
+
+    async def read() -> dict[str, str]:
+        async with open_reading(config) as store:
+            workspace = await store.workspace("finance")
+            source = await store.source(workspace, "orders")
+            provider = await store.oidc.of_workspace(workspace.id)
+            assert provider is not None
+            return {
+                "orders": open_credential(vault, workspace, source).reveal().decode(),
+                "client": open_secret(vault, workspace, provider).reveal().decode(),
+            }
+
+    return run_to_end(read())
+
+
+def test_a_root_key_is_renewed_and_every_secret_opens_under_the_new_one(finance: CommandLine):
+    with_secrets(finance)
+    done = finance.value("workspace", "rekey", "finance")
+    assert done == {"root_key_version": 2, "resealed": 2, "destroyed": [1]}
+    assert finance.value("workspace", "show", "finance")["root_key_versions"] == [2]
+    assert secrets_of(finance) == SECRETS
+    last = finance.records()[-1]
+    assert (last["entity"]["type"], last["status"]) == ("workspace root key", "Success")
+    finance.ok("source", "rotate", "finance", "orders", "--password-stdin", stdin="y\n")
+    finance.ok("audit", "verify")
+
+
+def test_a_renewal_that_was_interrupted_is_finished(finance: CommandLine):
+    with_secrets(finance)
+    config = load_config(finance.file, {})
+
+    async def begin() -> None:
+        store = await Store.open(config.store.url)
+        try:
+            workspace = await store.workspace("finance")
+            await store.root_keys.add(open_vault(config).new_root_key(workspace.id, version=2))
+        finally:
+            await store.close()
+
+    run_to_end(begin())
+    assert finance.value("workspace", "show", "finance")["root_key_versions"] == [2, 1]
+    said = finance.ok("workspace", "rekey", "finance")
+    assert said.strip() == (
+        "Workspace finance has root key 2. Sealed anew: 2 secrets; destroyed: root key 1."
+    )
+    assert secrets_of(finance) == SECRETS

@@ -25,9 +25,11 @@ from proxy.store.identity import LOGIN_LIFETIME
 from proxy.store.queries.oidc import PENDING_OF_NETWORK, SESSIONS_OF_SUBJECT
 from proxy.store.records import SESSION_IDLE, SealedField
 from tests.store.stores import SettableClock, a_workspace
-from vault import Vault
+from vault import SealedRecord, Vault
 
 HOUR = timedelta(hours=1)
+# Of nothing, but under a root key that is there.
+SEALED = SealedRecord("0" * 16, 1, 1, bytes(16), bytes(12), bytes(32), bytes(16)).to_bytes()
 
 
 def a_provider(workspace: Workspace, clock: SettableClock, **changes: Any) -> IdentityProvider:
@@ -36,7 +38,7 @@ def a_provider(workspace: Workspace, clock: SettableClock, **changes: Any) -> Id
         "workspace_id": workspace.id,
         "issuer": "https://idp.example",
         "client_id": "accode",
-        "secret": SealedField(1, b"sealed"),
+        "secret": SealedField(1, SEALED),
         "secret_highest": 1,
         "redirect_uris": ("https://console.example/back", "http://localhost/back"),
         "scopes": ("openid",),

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from proxy.store.errors import Conflict, NotFound
 from proxy.store.identity import LOGIN_LIFETIME, OIDC, IdentityProvider, PendingLogin
 from proxy.store.queries import api_keys as keys
+from proxy.store.queries.root_keys import require_live
 from proxy.store.queries.workspaces import end_logins, lock
 from proxy.store.records import ApiKey, SealedField
 from proxy.store.schema import api_keys, identity_providers, oidc_logins, pre_approvals, workspaces
@@ -47,6 +48,7 @@ async def put(
     Raises Conflict where it is not what is there, NotFound.
     """
     await _check_same(connection, provider.workspace_id, before)
+    await require_live(connection, provider.workspace_id, provider.secret.sealed)
     if before is None:
         await connection.execute(
             insert(identity_providers).values(

@@ -15,6 +15,7 @@ from proxy.store import failover, pooling, tls
 from proxy.store.errors import AlreadyExists, Conflict, LimitReached, NotFound
 from proxy.store.queries.changes import append
 from proxy.store.queries.policy_text import parsed
+from proxy.store.queries.root_keys import require_live
 from proxy.store.queries.workspaces import lock
 from proxy.store.records import (
     CREDENTIAL_FIELDS,
@@ -154,6 +155,7 @@ async def _put(connection: AsyncConnection, source: Source, given: SealedCredent
         sealed = given.field(name)
         if sealed is None:
             continue
+        await require_live(connection, source.workspace_id, sealed.sealed)
         chosen = (
             credential_versions.c.source_id == source.id,
             credential_versions.c.field == name,
