@@ -25,7 +25,8 @@ from proxy.store.store import Clock, utc_now
 
 SWEEP_SECONDS = 1.0
 SILENCE_SWEEPS = 10
-"""In so many sweeps each session's peers are looked for once: two system calls, and seldom news."""
+"""In so many sweeps, or a quarter of the time that a peer has, each session's peers are looked for
+once: two system calls, and seldom news."""
 # A session that has done nothing for so long is between two uses, not within one.
 REST_SECONDS = 2.0
 # Between two looks at which sessions rest.
@@ -57,6 +58,7 @@ class LiveSessions:
         self._places: Places = OwnPlaces() if places is None else places
         self._sweeper: asyncio.Task[None] | None = None
         self._sweeps = 0
+        self._silence_sweeps = max(1, min(SILENCE_SWEEPS, int(limits.peer_timeout) // 4))
         self._empty = asyncio.Event()
         self._empty.set()
         self._stopping: set[asyncio.Task[None]] = set()
@@ -280,13 +282,16 @@ class LiveSessions:
     def _look_at(self, session: LiveSession, now: float, wall: datetime) -> None:
         session.relay.notice_resets()
         # By its number: each has its turn, whoever comes and goes.
-        if self._limits.peer_timeout and (session.key.number + self._sweeps) % SILENCE_SWEEPS == 0:
+        if self._limits.peer_timeout and self._is_turn_of(session):
             session.relay.notice_silence(self._limits.peer_timeout)
         refusal = session.overdue(self._limits, now, wall)
         if refusal is not None:
             self.cut(session, refusal)
         else:
             self._hold_to_deadline(session, now)
+
+    def _is_turn_of(self, session: LiveSession) -> bool:
+        return (session.key.number + self._sweeps) % self._silence_sweeps == 0
 
     def _hold_to_deadline(self, session: LiveSession, now: float) -> None:
         """Stop what a session has been running for too long; end it where that is in vain."""
