@@ -94,7 +94,8 @@ def scan_limits(config: AuditConfig) -> ScanLimits:
 async def open_audit(
     config: Config, vault: Vault, *, folder: Path | None = None, between: Between | None = None
 ) -> AsyncIterator[AuditLog]:
-    """The audit log, closed at the end; ``folder`` is a worker's own, ``between`` as there.
+    """The audit log, closed at the end; ``folder`` is a worker's own, ``between`` as
+    in ``AuditLog.open``.
 
     Raises AuditFolderError.
     """

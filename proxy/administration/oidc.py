@@ -25,7 +25,7 @@ from proxy.store import (
     new_id,
 )
 from proxy.store.records import Resealed, SealedField
-from proxy.store.sources import root_key_of
+from proxy.store.sources import reseal, root_key_of
 from proxy.store.store import utc_now
 from vault import Binding, Secret, Vault
 
@@ -150,12 +150,8 @@ def reseal_secret(
 ) -> Resealed | None:
     """The same secret under the newest root key; None where it is already. Raises UnsealError."""
     stored = provider.secret
-    root = root_key_of(workspace, stored.sealed)
-    if root.version == workspace.root_key.version:
-        return None
-    binding = _binding(provider, stored.version)
-    sealed = vault.reseal(root, workspace.root_key, stored.sealed, binding)
-    return Resealed(provider.id, None, stored.sealed, sealed)
+    sealed = reseal(vault, workspace, stored, _binding(provider, stored.version))
+    return None if sealed is None else Resealed(provider.id, None, stored.sealed, sealed)
 
 
 def _with_secret(

@@ -126,7 +126,7 @@ def rekey(invocation: Invocation, name: str) -> None:
             "destroyed": list(done.destroyed),
         },
         f"Workspace {name} has root key {done.version}. Sealed anew: {done.resealed} secrets; "
-        f"destroyed: root key {', '.join(map(str, done.destroyed))}.",
+        f"destroyed: {', '.join(f'root key {one}' for one in done.destroyed) or 'none'}.",
     )
 
 

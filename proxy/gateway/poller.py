@@ -172,14 +172,15 @@ class Poller:
                     return others
 
     def _do_chores(self) -> None:
-        for chore in list(self._chores):
+        for chore in self._chores:
             try:
                 goes_on = chore()
             except Exception as error:  # noqa: BLE001
                 goes_on = True
                 self.on_failure({"message": "a chore failed", "exception": error})
             if not goes_on:
-                self._chores.remove(chore)
+                # Another list: this one is being gone through.
+                self._chores = [each for each in self._chores if each is not chore]
 
     def _wait(self, timeout: float) -> int:
         """Wait for at most so many seconds; how many events are in the two lists."""

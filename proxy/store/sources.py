@@ -143,12 +143,21 @@ def reseal_credential(
     stored = source.credential.field(field) if source.credential is not None else None
     if stored is None:
         return None
+    sealed = reseal(vault, workspace, stored, _binding(source, field, stored.version))
+    return None if sealed is None else Resealed(source.id, field, stored.sealed, sealed)
+
+
+def reseal(
+    vault: Vault, workspace: Workspace, stored: SealedField, binding: Binding
+) -> bytes | None:
+    """What is stored, under the workspace's newest root key; None where it is under that already.
+
+    Raises UnsealError, KeyProviderError.
+    """
     root = root_key_of(workspace, stored.sealed)
     if root.version == workspace.root_key.version:
         return None
-    binding = _binding(source, field, stored.version)
-    sealed = vault.reseal(root, workspace.root_key, stored.sealed, binding)
-    return Resealed(source.id, field, stored.sealed, sealed)
+    return vault.reseal(root, workspace.root_key, stored.sealed, binding)
 
 
 def root_key_of(workspace: Workspace, sealed: bytes) -> WrappedRootKey:
